@@ -1,0 +1,1 @@
+"""Elkeid-compatible plugin host."""

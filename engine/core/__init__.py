@@ -1,0 +1,1 @@
+"""What every part of the engine shares; it imports no other part."""

@@ -1,0 +1,220 @@
+"""Every record kind, declared once."""
+
+from __future__ import annotations
+
+from engine.core.fields import Field, RecordKind
+
+PLUGIN_RECORD = RecordKind(
+    "plugin_record",
+    "A record a plugin wrote to its pipe.",
+    (
+        Field("plugin", "text", "Name of the plugin.", width=14, untrusted=True, priority=1),
+        Field("data_type", "int", "Elkeid data type number.", width=6, priority=1),
+        Field("timestamp", "int", "The plugin's own stamp, Unix seconds.", unit="s", width=10),
+        Field("fields", "map", "The record's key-value pairs.", width=60, untrusted=True),
+        Field("faults", "list", "What a real agent would trip over in this frame.", width=20),
+    ),
+)
+
+PLUGIN_STATE = RecordKind(
+    "plugin_state",
+    "A plugin process or module as it is now.",
+    (
+        Field("plugin", "text", "Name of the plugin.", width=14, untrusted=True, priority=1),
+        Field("plugin_kind", "text", "`process` or `module`.", width=8, priority=6),
+        Field("state", "text", "loading, running, exited, failed.", width=8, priority=1),
+        Field("exit_code", "int", "Exit status; negative = signal number.", width=5, hidden=True),
+        Field("tx_rate", "float", "Records per second it sends.", unit="/s", width=8, priority=1),
+        Field("tx_speed", "float", "Bytes per second it sends.", unit="B/s", width=10, priority=2),
+        Field("tx_count", "int", "Records it sent.", width=10, priority=5),
+        Field(
+            "tx_bytes", "int", "Bytes it sent, prefixes excluded.", unit="B", width=10, priority=8
+        ),
+        Field("rx_count", "int", "Tasks it was given.", width=5, priority=4),
+        Field(
+            "rx_bytes", "int", "Bytes of tasks, prefixes included.", unit="B", width=8, hidden=True
+        ),
+        Field("dropped", "int", "Its records that were lost here.", width=7, priority=3),
+        Field("cpu", "float", "Share of one core.", unit="cores", width=6, priority=4),
+        Field("rss", "int", "Resident memory.", unit="B", width=9, priority=5),
+        Field("fds", "int", "Open file descriptors.", width=4, priority=7),
+        Field(
+            "last_task",
+            "text",
+            "The last task and what became of it.",
+            width=28,
+            untrusted=True,
+            priority=6,
+        ),
+        Field(
+            "last_stderr",
+            "text",
+            "Last line it wrote to stderr.",
+            width=40,
+            untrusted=True,
+            priority=7,
+        ),
+        Field("error", "text", "Why it is not running.", width=40, untrusted=True, priority=2),
+    ),
+)
+
+PROCESS = RecordKind(
+    "process",
+    "A process that owns a port, with the reason why it is listed.",
+    (
+        Field("ports", "list", "Its sockets: {port, proto, address}.", width=24, priority=1),
+        Field("exe", "text", "Path of the executable.", width=28, untrusted=True, priority=4),
+        Field("argv", "list", "Its arguments.", width=40, untrusted=True, priority=6),
+        Field(
+            "language", "text", "Language it is written in, as far as known.", width=8, priority=3
+        ),
+        Field("container_id", "text", "First 12 digits of the container id.", width=12, priority=5),
+        Field("criterion", "text", "The condition that matched.", width=18, priority=2),
+        Field("change", "text", "created, changed or deleted.", width=8, hidden=True),
+        Field("attached", "bool", "Whether its traffic is captured.", width=3, priority=7),
+        Field("user", "text", "Name of the effective user.", width=10, untrusted=True, priority=7),
+        Field("ppid", "int", "Parent process id.", width=7, hidden=True),
+        Field("start", "int", "Start time in clock ticks since boot.", hidden=True),
+    ),
+)
+
+KERNEL_EVENT = RecordKind(
+    "kernel_event",
+    "One subscribed kernel event.",
+    (
+        Field("cpu", "int", "Processor it happened on.", width=3, priority=6),
+        Field("tid", "int", "Thread id.", width=7, priority=7),
+        Field("category", "text", "Kindling category.", width=8, priority=3),
+        Field("name", "text", "Event name without its prefix.", width=16, priority=1),
+        Field("direction", "text", "enter, exit or - (neither).", width=5, priority=2),
+        Field("result", "int", "What the call returned.", width=8, priority=3),
+        Field("errno", "text", "Name of the error, if it failed.", width=12, priority=3),
+        Field("latency_ns", "int", "From enter to exit.", unit="ns", width=10, priority=2),
+        Field("fd", "int", "File descriptor it worked on.", width=4, priority=5),
+        Field("attributes", "map", "Its other values.", width=48, untrusted=True, priority=4),
+        Field("uid", "int", "User id.", width=6, hidden=True),
+        Field("gid", "int", "Group id.", width=6, hidden=True),
+        Field("event", "text", "Full subscription name.", width=28, hidden=True),
+    ),
+)
+
+L7_MESSAGE = RecordKind(
+    "l7_message",
+    "One application message made out of the traffic.",
+    (
+        Field("protocol", "text", "Application protocol.", width=8, untrusted=True, priority=1),
+        Field("src", "text", "Client, IP:PORT.", width=21, priority=3),
+        Field("dst", "text", "Server, IP:PORT.", width=21, priority=2),
+        Field(
+            "request", "text", "Method and path, or question.", width=36, untrusted=True, priority=1
+        ),
+        Field("status", "text", "Status of the response.", width=8, untrusted=True, priority=1),
+        Field("latency_ms", "float", "From request to response.", unit="ms", width=9, priority=2),
+        Field(
+            "parsed_by", "text", "Who made this of the bytes.", width=14, untrusted=True, priority=2
+        ),
+        Field(
+            "attributes", "map", "What was added to it, mostly by Wasm.", width=30, untrusted=True
+        ),
+        Field("source", "text", "Capture or probe it came from.", width=16, hidden=True),
+    ),
+)
+
+WASM_RESULT = RecordKind(
+    "wasm_result",
+    "One call of a Wasm plugin's hook.",
+    (
+        Field("plugin", "text", "Name of the plugin.", width=14, untrusted=True, priority=1),
+        Field("export", "text", "The function called.", width=15, priority=1),
+        Field("action", "text", "next, abort, result, trap or error.", width=8, priority=1),
+        Field("elapsed_us", "float", "Time of the call.", unit="us", width=8, priority=2),
+        Field("infos", "list", "Decoded results.", width=48, untrusted=True, priority=3),
+        Field("logs", "list", "What the plugin logged.", width=30, untrusted=True, priority=5),
+        Field(
+            "error",
+            "text",
+            "Trap or rejection, with its reason.",
+            width=30,
+            untrusted=True,
+            priority=2,
+        ),
+    ),
+)
+
+WASM_PLUGIN = RecordKind(
+    "wasm_plugin",
+    "A loaded Wasm plugin as it is now.",
+    (
+        Field("plugin", "text", "Name of the plugin.", width=14, untrusted=True, priority=1),
+        Field("path", "text", "File it was loaded from.", width=30, untrusted=True, priority=6),
+        Field("state", "text", "loaded or failed.", width=8, priority=1),
+        Field("hooks", "list", "Hooks it registered.", width=20, priority=4),
+        Field("calls", "int", "Calls made.", width=8, priority=1),
+        Field("p50_us", "float", "Median time of a call.", unit="us", width=7, priority=2),
+        Field("p99_us", "float", "99th percentile of a call.", unit="us", width=7, priority=2),
+        Field("traps", "int", "Calls that trapped.", width=5, priority=2),
+        Field("memory", "int", "Linear memory.", unit="B", width=9, priority=3),
+        Field("error", "text", "Why it is not loaded.", width=40, untrusted=True, priority=3),
+    ),
+)
+
+SUBSCRIPTION = RecordKind(
+    "subscription",
+    "One cell of the subscription matrix.",
+    (
+        Field("event", "text", "Subscription name.", width=28, priority=1),
+        Field("category", "text", "Category of the cell.", width=8, priority=1),
+        Field("on", "bool", "Whether it is subscribed.", width=3, priority=1),
+        Field("rate", "float", "Events per second now.", unit="/s", width=8, priority=1),
+        Field("total", "int", "Events delivered since the start.", width=10, priority=3),
+        Field(
+            "unavailable", "text", "Why this kernel cannot deliver it; empty if it can.", width=30
+        ),
+    ),
+)
+
+LOG = RecordKind(
+    "log",
+    "Something the engine has to say.",
+    (
+        Field("source", "text", "Part of the engine.", width=10, priority=1),
+        Field("level", "text", "info, warning or error.", width=7, priority=1),
+        Field(
+            "text", "text", "What happened and what to do.", width=80, untrusted=True, priority=1
+        ),
+    ),
+)
+
+STATS = RecordKind(
+    "stats",
+    "Counters of every source that ran.",
+    (
+        Field("elapsed_s", "float", "Time since the start.", unit="s"),
+        Field("sources", "map", "By source: seen, kept, dropped by reason, lag_ms."),
+    ),
+)
+
+KINDS: dict[str, RecordKind] = {
+    kind.name: kind
+    for kind in (
+        PLUGIN_RECORD,
+        PLUGIN_STATE,
+        PROCESS,
+        KERNEL_EVENT,
+        L7_MESSAGE,
+        WASM_RESULT,
+        WASM_PLUGIN,
+        SUBSCRIPTION,
+        LOG,
+        STATS,
+    )
+}
+"""All record kinds by name."""
+
+TABLE_KEYS: dict[str, tuple[str, ...]] = {
+    "plugin_state": ("plugin",),
+    "process": ("pid", "start"),
+    "subscription": ("event", "category"),
+    "wasm_plugin": ("plugin",),
+}
+"""Kinds that describe a state rather than an event, and the fields that identify a row."""

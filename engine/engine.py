@@ -1,0 +1,97 @@
+"""The engine's face: what the console, the commands and a replay have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from engine.core.errors import FailedError
+from engine.core.records import Batch
+from engine.core.snapshot import Snapshot
+
+
+class Engine(ABC):
+    """A running engine, live or replayed.
+
+    Readers pull: `snapshot` for states, `since` for streams. Both return immutable values and
+    cost the sources nothing. Commands raise a BoxscopeError whose message says what to do.
+    """
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start every source. Returns at once; a source that cannot run says so in its status."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Stop every source and release the kernel and the children. May be called twice."""
+
+    @abstractmethod
+    def snapshot(self) -> Snapshot:
+        """The state of everything now."""
+
+    @abstractmethod
+    def since(self, kind: str, seq: int, limit: int = 1_000) -> Batch:
+        """Records of a kind numbered above `seq`, oldest first.
+
+        Raises:
+            KeyError: if no record kind has that name.
+        """
+
+    @abstractmethod
+    def last_seq(self, kind: str) -> int:
+        """Number of the newest record of a kind; 0 when there is none."""
+
+    def subscribe(self, event: str, category: str = "") -> None:
+        """Subscribe a kernel event; an empty category means all of its categories.
+
+        Raises:
+            UsageError: unknown name or category; the message lists the nearest ones.
+        """
+        raise self._read_only("subscribe")
+
+    def unsubscribe(self, event: str, category: str = "") -> None:
+        """Take back a subscription."""
+        raise self._read_only("unsubscribe")
+
+    def set_ports(self, text: str) -> None:
+        """Change the ports processes are looked for by, as in `--open-port`."""
+        raise self._read_only("set ports")
+
+    def load_plugin(self, executable: Path, *, name: str = "", detail: str = "") -> str:
+        """Start a plugin process; returns its name."""
+        raise self._read_only("load a plugin")
+
+    def unload_plugin(self, name: str) -> None:
+        """Stop a plugin and take it off the list."""
+        raise self._read_only("unload a plugin")
+
+    def restart_plugin(self, name: str) -> None:
+        """Stop a plugin, if it runs, and start it again."""
+        raise self._read_only("restart a plugin")
+
+    def send_task(self, name: str, data_type: int, data: str) -> str:
+        """Queue a task for a plugin; returns the token its reply will carry."""
+        raise self._read_only("send a task")
+
+    def load_wasm(self, path: Path) -> str:
+        """Load a Wasm plugin; returns its name."""
+        raise self._read_only("load a Wasm plugin")
+
+    def _read_only(self, what: str) -> FailedError:
+        return FailedError(
+            f"cannot {what} in a recording", fix="start boxscope without replay to act on this box"
+        )
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()

@@ -1,0 +1,1 @@
+"""In-process plugins in a runner child."""

@@ -1,0 +1,1 @@
+"""Kernel events by stable tracepoints."""

@@ -1,0 +1,1 @@
+"""Payloads to flows to L7 messages."""

@@ -1,0 +1,1 @@
+"""DeepFlow-compatible Wasm plugin host."""

@@ -1,0 +1,1 @@
+"""Front ends: the `boxscope` command (tui.cli) and the console (tui.console)."""

@@ -1,0 +1,1 @@
+"""The `boxscope` command; one module per verb."""
