@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from engine.core.clock import parse_rfc3339, rfc3339
 from engine.core.fields import JsonValue, RecordKind
@@ -122,6 +123,17 @@ class Batch:
     """Pass this to the next `since`."""
     missed: int
     """Records that had left the ring before this reader came for them."""
+
+
+class RecordStore(Protocol):
+    """Where readers pull records of one kind from; a ring, or something that decodes on demand."""
+
+    @property
+    def last_seq(self) -> int:
+        """Number of the newest record; 0 when there was none yet."""
+
+    def since(self, seq: int, limit: int = 1_000) -> Batch:
+        """Records numbered above `seq`, oldest first, at most `limit`."""
 
 
 class RecordRing:

@@ -11,7 +11,7 @@ from engine.core.clock import Clock
 from engine.core.counters import Counters, Tally
 from engine.core.errors import BoxscopeError
 from engine.core.kinds import LOG
-from engine.core.records import Record, RecordRing, new_record
+from engine.core.records import Record, RecordRing, RecordStore, new_record
 
 SourceState = Literal["off", "starting", "running", "degraded", "failed"]
 LogLevel = Literal["info", "warning", "error"]
@@ -57,7 +57,7 @@ class Source(ABC):
         self.clock = clock
         self.logbook = logbook
         self.tally = Tally()
-        self.rings: dict[str, RecordRing] = {}
+        self.rings: dict[str, RecordStore] = {}
         self._state: tuple[SourceState, str, str] = ("off", "", "")
 
     @abstractmethod

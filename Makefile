@@ -1,0 +1,25 @@
+# Two commands: `make run` sets up and starts the demo on this box, `make test` sets up and checks
+# everything. Set-up is scripts/setup.sh; it does nothing when there is nothing to do.
+
+BIN := .venv/bin
+
+.PHONY: run test check setup fixtures clean
+
+run: setup
+	@if [ -t 0 ] && [ -t 1 ]; then exec $(BIN)/boxscope demo; \
+	else exec $(BIN)/boxscope demo --headless --for 10; fi
+
+test: setup check
+	$(BIN)/pytest
+
+check: setup
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+setup:
+	@scripts/setup.sh
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,0 +1,115 @@
+"""Settings: a file, overridden by the environment, overridden by flags.
+
+The file is `$XDG_CONFIG_HOME/boxscope/config.toml` (`~/.config/...` without it), the variables
+are `BOXSCOPE_<NAME>`. `load_settings` also tells where each value came from.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from engine.core.errors import UsageError
+
+PREFIX = "BOXSCOPE_"
+
+
+class Settings(BaseModel):
+    """What can be set; every value has a default that serves."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    open_port: str = Field("", description="Ports to list processes for, e.g. 80,8000-8999.")
+    scan_interval_s: float = Field(
+        1.0, ge=0.1, le=60, description="Seconds between two scans for open ports."
+    )
+    history: int = Field(
+        100_000, ge=100, le=10_000_000, description="Kernel events kept for the screen."
+    )
+    wasm_deadline_ms: int = Field(
+        100, ge=1, le=60_000, description="Longest a Wasm hook may run, in milliseconds."
+    )
+    stream_redraws: float = Field(
+        5.0, ge=0.5, le=30, description="Redraws per second of the streams."
+    )
+    table_redraws: float = Field(
+        1.0, ge=0.2, le=5, description="Redraws per second of the tables and the header."
+    )
+
+
+@dataclass(frozen=True)
+class LoadedSettings:
+    """The values in force and, by name, where each came from."""
+
+    values: Settings
+    origins: Mapping[str, str]
+
+
+def config_path(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where the settings file is looked for."""
+    base = environ.get("XDG_CONFIG_HOME") or str(Path(environ.get("HOME", "/")) / ".config")
+    return Path(base) / "boxscope" / "config.toml"
+
+
+def load_settings(
+    flags: Mapping[str, object] | None = None, environ: Mapping[str, str] = os.environ
+) -> LoadedSettings:
+    """Read the file, the environment and the flags, in rising order of precedence.
+
+    Args:
+        flags: Values given on the command line; None means not given.
+        environ: The environment. `BEYLA_OPEN_PORT` stands in for `BOXSCOPE_OPEN_PORT`.
+
+    Raises:
+        UsageError: a value or a name is wrong; the message says which, and where it stands.
+    """
+    values: dict[str, object] = {}
+    origins = dict.fromkeys(Settings.model_fields, "default")
+    for origin, layer in (
+        (str(config_path(environ)), _from_file(config_path(environ))),
+        ("BEYLA_OPEN_PORT", _beyla(environ)),
+        ("environment", _from_environment(environ)),
+        ("flag", {name: value for name, value in (flags or {}).items() if value is not None}),
+    ):
+        values |= layer
+        origins |= dict.fromkeys(layer, origin)
+    try:
+        return LoadedSettings(Settings.model_validate(values), origins)
+    except ValidationError as error:
+        raise _explain(error, origins) from error
+
+
+def _from_file(path: Path) -> dict[str, object]:
+    try:
+        return dict(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}", fix="mend or remove it") from error
+
+
+def _beyla(environ: Mapping[str, str]) -> dict[str, object]:
+    text = environ.get("BEYLA_OPEN_PORT", "")
+    return {"open_port": text} if text else {}
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
+    names = {PREFIX + name.upper(): name for name in Settings.model_fields}
+    return {names[key]: value for key, value in environ.items() if key in names and value}
+
+
+def _explain(error: ValidationError, origins: Mapping[str, str]) -> UsageError:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(Settings.model_fields)
+        return UsageError(f"there is no setting {name!r}", fix=f"settings are: {known}")
+    return UsageError(
+        f"setting {name} = {first.get('input')!r} (from {origins.get(name, '?')}): {first['msg']}",
+        fix=Settings.model_fields[name].description or "",
+    )

@@ -1,0 +1,91 @@
+"""Everything alive at once on one box: the demo's cast and its engine."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import fixtures
+from engine.core.errors import BoxscopeError, FailedError
+from engine.core.settings import Settings
+from engine.live import LiveEngine, PluginRequest, Selection
+
+FLOOD_TASK = 7011
+"""Task type that sets the flood plugin's rate."""
+FLOOD_RATE = 2_000
+"""Records per second the demo asks the flood plugin for."""
+
+SUBSCRIPTIONS = (
+    ("syscall_exit-openat", ""),
+    ("syscall_exit-connect", ""),
+    ("syscall_exit-accept4", ""),
+    ("syscall_exit-execve", ""),
+    ("tracepoint-procexit", ""),
+    ("kprobe-tcp_set_state", ""),
+)
+
+_ROOT = Path(fixtures.__file__).parent
+
+
+class DemoEngine(LiveEngine):
+    """A live engine with the demo plugins, a web service, a capture and a Wasm plugin."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(_selection(), settings)
+        self._service: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the service, then the sources, then ask the flood plugin for its rate."""
+        self._service = _start_service()
+        super().start()
+        try:
+            self.send_task("flood", FLOOD_TASK, f'{{"rate": {FLOOD_RATE}}}')
+        except BoxscopeError as error:
+            self._logbook.write("demo", "error", str(error))
+
+    def stop(self) -> None:
+        """Stop the sources and the service."""
+        service, self._service = self._service, None
+        if service is not None and service.stdin is not None:
+            service.stdin.close()
+        super().stop()
+        if service is not None:
+            _reap(service)
+
+
+def _selection() -> Selection:
+    plugins = _ROOT / "plugins"
+    return Selection(
+        agent=True,
+        plugins=(PluginRequest(plugins / "boxload"), PluginRequest(plugins / "flood")),
+        discovery=True,
+        probe=True,
+        subscriptions=SUBSCRIPTIONS,
+        capture=_ROOT / "captures" / "http.pcap",
+        paced=True,
+        wasm=(_ROOT / "wasm" / "demo" / "demo.wasm",),
+    )
+
+
+def _start_service() -> subprocess.Popen[bytes]:
+    """Start the web service in a group of its own, so that Ctrl-C reaches only us."""
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-I", str(_ROOT / "services" / "web.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            process_group=0,
+        )
+    except OSError as error:
+        raise FailedError(f"cannot start the demo's web service: {error.strerror}") from error
+
+
+def _reap(service: subprocess.Popen[bytes]) -> None:
+    """Wait for the service to follow its closed input; end it if it does not."""
+    try:
+        service.wait(timeout=0.3)
+    except subprocess.TimeoutExpired:
+        service.kill()
+        service.wait()

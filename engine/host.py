@@ -1,0 +1,53 @@
+"""Facts of the box and the cost of running on it."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import resource
+
+from engine.core.clock import Clock
+from engine.core.sanitise import clean
+from engine.core.snapshot import HostFacts
+
+
+def host_facts() -> HostFacts:
+    """Hostname, kernel and the rights this process has."""
+    names = os.uname()
+    return HostFacts(clean(names.nodename, 64), clean(names.release, 64), _rights())
+
+
+def _rights() -> str:
+    if os.geteuid() == 0:
+        return "root"
+    try:
+        return clean(pwd.getpwuid(os.geteuid()).pw_name, 32)
+    except KeyError:
+        return f"uid {os.geteuid()}"
+
+
+class OwnCost:
+    """CPU and memory of this process, for the honesty line."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._page = os.sysconf("SC_PAGESIZE")
+        self._last = (clock.monotonic_ns(), self._cpu_s())
+        self._share = 0.0
+
+    def read(self) -> tuple[float, int]:
+        """Share of one core since about a second ago, and resident bytes."""
+        now, used = self._clock.monotonic_ns(), self._cpu_s()
+        elapsed = (now - self._last[0]) / 1e9
+        if elapsed >= 0.9:
+            self._share = (used - self._last[1]) / elapsed
+            self._last = (now, used)
+        return self._share, self._resident()
+
+    def _cpu_s(self) -> float:
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        return usage.ru_utime + usage.ru_stime
+
+    def _resident(self) -> int:
+        with open("/proc/self/statm", "rb") as statm:
+            return int(statm.read().split()[1]) * self._page

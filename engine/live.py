@@ -1,0 +1,258 @@
+"""The live engine: this box's sources behind the engine's face."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from engine.core.clock import Clock, SystemClock
+from engine.core.errors import BoxscopeError, FailedError
+from engine.core.kinds import KINDS
+from engine.core.records import Batch, Record, RecordRing, RecordStore
+from engine.core.settings import Settings
+from engine.core.snapshot import Snapshot
+from engine.core.source import Logbook, Source
+from engine.engine import Engine
+from engine.host import OwnCost, host_facts
+from engine.sampler import SAMPLED, Sampler
+
+if TYPE_CHECKING:
+    from engine.agent.host import PluginHost
+    from engine.discovery.watcher import PortWatcher
+    from engine.probe.probe import KernelProbe
+    from engine.traffic.source import TrafficSource
+    from engine.wasm.host import WasmHost
+
+_EMPTY = RecordRing(1)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class PluginRequest:
+    """A plugin to start with the engine."""
+
+    executable: Path
+    name: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which sources run, and on what."""
+
+    agent: bool = False
+    plugins: tuple[PluginRequest, ...] = ()
+    discovery: bool = False
+    exe: str = ""
+    """Glob on the executable of processes listed."""
+    probe: bool = False
+    subscriptions: tuple[tuple[str, str], ...] = ()
+    """Kernel events as (name, category); an empty category means all."""
+    pids: frozenset[int] = field(default_factory=frozenset)
+    """Only events of these processes; empty means of all."""
+    capture: Path | None = None
+    paced: bool = False
+    """Play the capture at its own pace, over and over, as if it were live."""
+    wasm: tuple[Path, ...] = ()
+
+
+class LiveEngine(Engine):
+    """Composes the parts that the selection asks for.
+
+    The parts are imported and built in `start`, so that a console can paint first.
+    """
+
+    def __init__(
+        self, selection: Selection, settings: Settings, *, clock: Clock | None = None
+    ) -> None:
+        self._selection = selection
+        self._settings = settings
+        self._clock = clock or SystemClock()
+        self._logbook = Logbook(self._clock)
+        self._sources: dict[str, Source] = {}
+        self._own_rings = {kind: RecordRing(20_000) for kind in (*SAMPLED, "stats")}
+        self._stores: dict[str, RecordStore] = {**self._own_rings, "log": self._logbook.ring}
+        self._host = host_facts()
+        self._cost = OwnCost(self._clock)
+        self._started_ns = self._clock.monotonic_ns()
+        self._lock = threading.Lock()
+        self._sampler = Sampler(self.snapshot, self._own_rings)
+        self._agent: PluginHost | None = None
+        self._discovery: PortWatcher | None = None
+        self._probe: KernelProbe | None = None
+        self._wasm: WasmHost | None = None
+        self._traffic: TrafficSource | None = None
+        self._stopped = False
+
+    def start(self) -> None:
+        """Build and start the sources; one that cannot run says so in its status."""
+        with self._lock:
+            if self._stopped:
+                return
+            self._started_ns = self._clock.monotonic_ns()
+            self._start_agent()
+            self._start_discovery()
+            self._start_probe()
+            self._start_wasm()
+            self._start_traffic()
+            self._sampler.start()
+
+    def stop(self) -> None:
+        """Stop every source; counters and records stay readable."""
+        with self._lock:
+            if self._stopped:
+                return
+            self._stopped = True
+        for source in reversed(self._sources.values()):
+            source.stop()
+        self._sampler.stop()
+
+    def snapshot(self) -> Snapshot:
+        """The state of everything now."""
+        sources = dict(self._sources)
+        tables: dict[str, tuple[Record, ...]] = {}
+        for source in sources.values():
+            for kind, rows in source.tables().items():
+                tables[kind] = tables.get(kind, ()) + rows
+        share, resident = self._cost.read()
+        return Snapshot(
+            wall_ns=self._clock.wall_ns(),
+            elapsed_s=(self._clock.monotonic_ns() - self._started_ns) / 1e9,
+            host=self._host,
+            sources={name: source.status() for name, source in sources.items()},
+            tables=tables,
+            own_cpu=share,
+            own_rss=resident,
+        )
+
+    def since(self, kind: str, seq: int, limit: int = 1_000) -> Batch:
+        """Records of a kind numbered above `seq`."""
+        return self._store(kind).since(seq, limit)
+
+    def last_seq(self, kind: str) -> int:
+        """Number of the newest record of a kind."""
+        return self._store(kind).last_seq
+
+    def subscribe(self, event: str, category: str = "") -> None:
+        """Subscribe a kernel event."""
+        _need(self._probe, "kernel events").subscribe(event, category)
+
+    def unsubscribe(self, event: str, category: str = "") -> None:
+        """Take back a subscription."""
+        _need(self._probe, "kernel events").unsubscribe(event, category)
+
+    def set_ports(self, text: str) -> None:
+        """Change the ports processes are looked for by."""
+        _need(self._discovery, "discovery").set_ports(text)
+
+    def load_plugin(self, executable: Path, *, name: str = "", detail: str = "") -> str:
+        """Start a plugin process."""
+        return _need(self._agent, "plugins").load(executable, name=name, detail=detail)
+
+    def unload_plugin(self, name: str) -> None:
+        """Stop a plugin and take it off the list."""
+        _need(self._agent, "plugins").unload(name)
+
+    def restart_plugin(self, name: str) -> None:
+        """Stop a plugin, if it runs, and start it again."""
+        _need(self._agent, "plugins").restart(name)
+
+    def send_task(self, name: str, data_type: int, data: str) -> str:
+        """Queue a task for a plugin."""
+        return _need(self._agent, "plugins").send_task(name, data_type, data)
+
+    def load_wasm(self, path: Path) -> str:
+        """Load a Wasm plugin."""
+        return _need(self._wasm, "wasm").load(path)
+
+    def _store(self, kind: str) -> RecordStore:
+        if kind not in KINDS:
+            raise KeyError(kind)
+        return self._stores.get(kind, _EMPTY)
+
+    def _add(self, source: Source) -> None:
+        """Make a source's records readable, then start it."""
+        for kind, ring in source.rings.items():
+            self._stores[kind] = ring
+            if kind in self._own_rings and isinstance(ring, RecordRing):
+                self._own_rings[kind] = ring
+        self._sources = {**self._sources, source.name: source}
+        source.start()
+
+    def _start_agent(self) -> None:
+        if not self._selection.agent:
+            return
+        from engine.agent.host import PluginHost
+
+        self._agent = PluginHost(self._clock, self._logbook)
+        self._add(self._agent)
+        for request in self._selection.plugins:
+            try:
+                self._agent.load(request.executable, name=request.name, detail=request.detail)
+            except BoxscopeError as error:
+                self._agent.log("error", str(error))
+
+    def _start_discovery(self) -> None:
+        if not self._selection.discovery:
+            return
+        from engine.discovery.watcher import PortWatcher
+
+        self._discovery = PortWatcher(
+            self._clock,
+            self._logbook,
+            open_port=self._settings.open_port,
+            exe=self._selection.exe,
+            interval_s=self._settings.scan_interval_s,
+        )
+        self._add(self._discovery)
+
+    def _start_probe(self) -> None:
+        if not self._selection.probe:
+            return
+        from engine.probe.probe import KernelProbe
+
+        self._probe = KernelProbe(self._clock, self._logbook, capacity=self._settings.history)
+        if self._selection.pids:
+            self._probe.set_pids(self._selection.pids)
+        for event, category in self._selection.subscriptions:
+            self._probe.subscribe(event, category)
+        self._add(self._probe)
+
+    def _start_wasm(self) -> None:
+        if not self._selection.wasm and self._selection.capture is None:
+            return
+        from engine.wasm.host import WasmHost
+
+        self._wasm = WasmHost(
+            self._clock, self._logbook, deadline_ms=self._settings.wasm_deadline_ms
+        )
+        self._add(self._wasm)
+        for path in self._selection.wasm:
+            try:
+                self._wasm.load(path)
+            except BoxscopeError as error:
+                self._wasm.log("error", str(error))
+
+    def _start_traffic(self) -> None:
+        if self._selection.capture is None:
+            return
+        from engine.traffic.source import TrafficSource
+
+        paced = self._selection.paced
+        self._traffic = TrafficSource(
+            self._clock,
+            self._logbook,
+            capture=self._selection.capture,
+            wasm=self._wasm,
+            loop=paced,
+            paced=paced,
+        )
+        self._add(self._traffic)
+
+
+def _need(part: T | None, what: str) -> T:
+    if part is None:
+        raise FailedError(f"{what} do not run here", fix="start boxscope with them selected")
+    return part

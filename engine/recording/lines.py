@@ -1,0 +1,164 @@
+"""Recorded streams as JSON Lines: what a headless `--json` command prints is what a replay reads.
+
+The first line may be a `recording` object with the host's facts. Every other line is a record
+as `Record.as_json` makes it; `stats` lines carry the counters of every source at that moment.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from engine.core.counters import Counters
+from engine.core.errors import RecordingError
+from engine.core.fields import JsonValue
+from engine.core.kinds import STATS
+from engine.core.records import Record, new_record, record_from_json
+from engine.core.snapshot import HostFacts, Snapshot
+from engine.core.source import SourceState, SourceStatus
+
+VERSION = 1
+"""Version of the line format, in the `recording` object."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recorded stream, read whole."""
+
+    host: HostFacts
+    records: tuple[Record, ...]
+    faults: tuple[str, ...] = field(default_factory=tuple)
+    """Lines that could not be read, with the reason; the rest is intact."""
+
+
+def header_line(host: HostFacts) -> dict[str, JsonValue]:
+    """The `recording` object that opens a stream."""
+    return {"kind": "recording", "version": VERSION, "host": asdict(host)}
+
+
+def stats_record(snapshot: Snapshot, sources: Mapping[str, SourceStatus] | None = None) -> Record:
+    """The counters of a snapshot as a `stats` record."""
+    shown = {name: source_as_json(status) for name, status in (sources or snapshot.sources).items()}
+    values: dict[str, JsonValue] = {"elapsed_s": round(snapshot.elapsed_s, 3), "sources": shown}
+    return new_record(STATS, values, ts_ns=snapshot.wall_ns)
+
+
+def source_as_json(status: SourceStatus) -> dict[str, JsonValue]:
+    """One source's counters and state, as they stand in a `stats` object."""
+    counters = status.counters
+    shown: dict[str, JsonValue] = {
+        "seen": counters.seen,
+        "kept": counters.kept,
+        "dropped": dict(counters.dropped),
+        "lag_ms": round(counters.lag_ms, 3),
+        "state": status.state,
+    }
+    if status.reason:
+        shown |= {"reason": status.reason, "fix": status.fix}
+    return shown
+
+
+def sources_from_json(shown: JsonValue) -> dict[str, SourceStatus]:
+    """The sources of a `stats` record, as `source_as_json` wrote them."""
+    if not isinstance(shown, Mapping):
+        return {}
+    return {
+        name: _source_from_json(name, entry)
+        for name, entry in shown.items()
+        if isinstance(entry, Mapping)
+    }
+
+
+_STATES: dict[str, SourceState] = {
+    "off": "off",
+    "starting": "starting",
+    "running": "running",
+    "degraded": "degraded",
+    "failed": "failed",
+}
+
+
+def _source_from_json(name: str, entry: Mapping[str, JsonValue]) -> SourceStatus:
+    dropped = entry.get("dropped")
+    counters = Counters(
+        _whole(entry.get("seen")),
+        _whole(entry.get("kept")),
+        {reason: _whole(count) for reason, count in dropped.items()}
+        if isinstance(dropped, Mapping)
+        else {},
+        _number(entry.get("lag_ms")),
+    )
+    return SourceStatus(
+        name,
+        _STATES.get(str(entry.get("state")), "running"),
+        str(entry.get("reason") or ""),
+        str(entry.get("fix") or ""),
+        counters,
+    )
+
+
+def _whole(value: JsonValue) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _number(value: JsonValue) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def read_recording(path: Path) -> Recording:
+    """Read a recorded stream; a damaged line is reported in `faults` and skipped.
+
+    Raises:
+        RecordingError: if the file cannot be read or holds no record at all.
+    """
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise RecordingError(
+            f"cannot read the recording {path}: {error.strerror}",
+            fix="name a file written by a --json command",
+        ) from error
+    host = HostFacts("?", "?", "recording")
+    records: list[Record] = []
+    faults: list[str] = []
+    for number, parsed in _parse_lines(text, faults):
+        if parsed.get("kind") == "recording":
+            host = _host_of(parsed)
+            continue
+        try:
+            records.append(record_from_json(parsed))
+        except ValueError as error:
+            faults.append(f"line {number}: {error}")
+    if not records:
+        detail = faults[0] if faults else "it is empty"
+        raise RecordingError(
+            f"{path} holds no record: {detail}", fix="name a file written by a --json command"
+        )
+    return Recording(host, tuple(records), tuple(faults))
+
+
+def _parse_lines(text: bytes, faults: list[str]) -> Iterator[tuple[int, Mapping[str, JsonValue]]]:
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            parsed = json.loads(line)
+        except ValueError as error:
+            faults.append(f"line {number}: {error}")
+            continue
+        if isinstance(parsed, dict):
+            yield number, parsed
+        else:
+            faults.append(f"line {number}: not an object")
+
+
+def _host_of(parsed: Mapping[str, JsonValue]) -> HostFacts:
+    host = parsed.get("host")
+    facts = host if isinstance(host, Mapping) else {}
+    return HostFacts(
+        str(facts.get("hostname", "?")),
+        str(facts.get("kernel", "?")),
+        str(facts.get("rights", "?")),
+    )

@@ -1,0 +1,54 @@
+"""File, environment, flags: the later wins, and each value knows where it came from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.core.errors import UsageError
+from engine.core.settings import load_settings
+
+
+def write_config(home: Path, text: str) -> dict[str, str]:
+    folder = home / "boxscope"
+    folder.mkdir()
+    (folder / "config.toml").write_text(text)
+    return {"XDG_CONFIG_HOME": str(home)}
+
+
+def test_defaults_need_nothing(tmp_path: Path) -> None:
+    loaded = load_settings(environ={"HOME": str(tmp_path)})
+    assert loaded.values.open_port == ""
+    assert set(loaded.origins.values()) == {"default"}
+
+
+def test_the_later_source_wins(tmp_path: Path) -> None:
+    environ = write_config(tmp_path, 'history = 500\nopen_port = "80"\nwasm_deadline_ms = 7\n')
+    environ |= {"BEYLA_OPEN_PORT": "81", "BOXSCOPE_HISTORY": "600"}
+    loaded = load_settings({"history": 700, "stream_redraws": None}, environ)
+    assert loaded.values.history == 700
+    assert loaded.values.open_port == "81"
+    assert loaded.values.wasm_deadline_ms == 7
+    assert loaded.origins["history"] == "flag"
+    assert loaded.origins["open_port"] == "BEYLA_OPEN_PORT"
+    assert loaded.origins["wasm_deadline_ms"].endswith("config.toml")
+    assert loaded.origins["stream_redraws"] == "default"
+
+
+def test_our_own_variable_beats_beylas() -> None:
+    environ = {"BEYLA_OPEN_PORT": "81", "BOXSCOPE_OPEN_PORT": "82"}
+    assert load_settings(environ=environ).values.open_port == "82"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("history = ", "is not valid TOML"),
+        ("history = 1", r"setting history = 1 \(from .*config.toml\)"),
+        ("colour = 3", "there is no setting 'colour'"),
+    ],
+)
+def test_a_wrong_value_says_where_it_stands(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        load_settings(environ=write_config(tmp_path, text))

@@ -1,0 +1,49 @@
+"""`boxscope console`: the console on this box."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from engine.core.errors import UsageError
+from engine.core.settings import load_settings
+from engine.engine import Engine
+from tui.cli.options import open_port_option
+
+
+def open_console(engine: Engine) -> int:
+    """Run the console on an engine; refuses without a terminal.
+
+    Raises:
+        UsageError: stdin or stdout is not a terminal.
+    """
+    require_terminal()
+    from tui.console.run import run_console
+
+    return run_console(engine)
+
+
+def require_terminal() -> None:
+    """Refuse to draw where nobody can see it.
+
+    Raises:
+        UsageError: stdin or stdout is not a terminal, or it cannot move the cursor.
+    """
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        return
+    raise UsageError(
+        "the console needs a terminal",
+        fix="without one use: boxscope demo --headless, events, discover, plugins run, wasm run",
+    )
+
+
+@click.command("console")
+@open_port_option
+def command(open_port: str | None) -> int:
+    """Watch this box in four panes."""
+    require_terminal()
+    from engine.live import LiveEngine, Selection
+
+    settings = load_settings({"open_port": open_port}).values
+    return open_console(LiveEngine(Selection(agent=True, discovery=True, probe=True), settings))

@@ -1,0 +1,39 @@
+"""`boxscope demo`: everything alive at once, on screen or as a stream."""
+
+from __future__ import annotations
+
+import click
+
+from engine.core.settings import load_settings
+from tui.cli.options import bounded, json_option, open_port_option
+from tui.cli.output import choose_output
+from tui.cli.stream import StreamOptions, StreamRunner
+
+_FOR_PEOPLE = ("plugin_state", "process", "kernel_event", "l7_message", "wasm_plugin", "log")
+_FOR_PROGRAMS = (*_FOR_PEOPLE, "plugin_record", "subscription", "wasm_result", "stats")
+
+
+@click.command("demo")
+@click.option("--headless", is_flag=True, help="A stream of records instead of the console.")
+@open_port_option
+@bounded
+@json_option
+def command(
+    headless: bool,
+    open_port: str | None,
+    seconds: float | None,
+    count: int | None,
+    as_json: bool,
+) -> int:
+    """Demo plugins, a web service with visitors, kernel events, a capture and a Wasm plugin."""
+    from engine.demo import DemoEngine
+
+    settings = load_settings({"open_port": open_port}).values
+    engine = DemoEngine(settings)
+    if not headless:
+        from tui.cli.console import open_console
+
+        return open_console(engine)
+    kinds = _FOR_PROGRAMS if as_json else _FOR_PEOPLE
+    options = StreamOptions(kinds, seconds, count, header=as_json)
+    return StreamRunner(engine, choose_output(as_json, several_kinds=True), options).run()

@@ -1,0 +1,86 @@
+"""Entry point of the `boxscope` command: the verbs, each imported only when it is used."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from engine import __version__
+from engine.core.errors import BoxscopeError
+from tui.cli.diagnostics import report
+
+VERBS = {
+    "console": ("tui.cli.console", "The console on this box (the default)."),
+    "demo": ("tui.cli.demo", "The console, or a stream, with everything alive."),
+    "doctor": ("tui.cli.doctor", "Each need: found or missing, and the command that fixes it."),
+    "plugins": ("tui.cli.plugins", "Run plugin processes."),
+    "events": ("tui.cli.events", "Stream kernel events."),
+    "discover": ("tui.cli.discover", "List processes by port."),
+    "wasm": ("tui.cli.wasm", "Run DeepFlow Wasm plugins on a capture."),
+    "replay": ("tui.cli.replay", "Play a recorded stream in the console."),
+    "config": ("tui.cli.config", "Print the settings in force and where each came from."),
+}
+"""Verb -> (module that defines a click command named `command`, one-line help)."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a verb's module when the verb is run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All verbs, in the order of VERBS."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one verb."""
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(VERBS[cmd_name][0])
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verbs without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, help_) for verb, (_, help_) in VERBS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, prog_name="boxscope")
+@click.pass_context
+def boxscope(ctx: click.Context) -> None:
+    """A terminal console for debugging one Linux box.
+
+    Plugin processes and their pipe throughput, processes by port, subscribed kernel
+    events, and what Wasm parsers make of the traffic. Without a command: the console.
+    """
+    if ctx.invoked_subcommand is None:
+        console = boxscope.get_command(ctx, "console")
+        if console is not None:
+            ctx.exit(ctx.invoke(console))
+
+
+def run() -> None:
+    """Run the command and exit with its code."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command on these arguments; returns the exit code."""
+    try:
+        code = boxscope.main(arguments, prog_name="boxscope", standalone_mode=False)
+    except click.exceptions.Exit as leave:
+        return leave.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except BoxscopeError as error:
+        return report(error)
+    return code if isinstance(code, int) else 0

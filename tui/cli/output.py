@@ -1,0 +1,140 @@
+"""The one writer to stdout: JSON Lines for programs, aligned columns for people."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from engine.core.clock import local_time_of_day
+from engine.core.fields import Field, JsonValue
+from engine.core.kinds import KINDS
+from engine.core.records import Record
+
+_GAP = "  "
+
+
+class JsonOutput:
+    """One object a line."""
+
+    def record(self, record: Record) -> None:
+        """Print a record."""
+        self.object(record.as_json())
+
+    def object(self, shown: Mapping[str, JsonValue]) -> None:
+        """Print any JSON object."""
+        sys.stdout.write(json.dumps(shown, ensure_ascii=False, separators=(",", ":")) + "\n")
+
+    def flush(self) -> None:
+        """Hand what was written to whoever reads."""
+        sys.stdout.flush()
+
+
+class ColumnOutput:
+    """A line of columns a record; a kind's headings stand above its first record.
+
+    Args:
+        several_kinds: Whether records of different kinds come mixed; each line then begins
+            with its kind.
+    """
+
+    def __init__(self, several_kinds: bool = False) -> None:
+        self._headed: set[str] = set()
+        self._several_kinds = several_kinds
+
+    def record(self, record: Record) -> None:
+        """Print a record."""
+        fields = [
+            field
+            for field in KINDS[record.kind].all_fields()
+            if not field.hidden or (field.name == "kind" and self._several_kinds)
+        ]
+        if record.kind not in self._headed:
+            self._headed.add(record.kind)
+            _write_cells(_fit(field.name.upper(), field) for field in fields)
+        _write_cells(_fit(_cell(record, field), field) for field in fields)
+
+    def object(self, shown: Mapping[str, JsonValue]) -> None:
+        """Print statistics as a line a source; other objects as their values."""
+        sources = shown.get("sources")
+        if shown.get("kind") != "stats" or not isinstance(sources, Mapping):
+            return
+        sys.stdout.write(f"stats after {shown.get('elapsed_s')} s\n")
+        for name, entry in sources.items():
+            if isinstance(entry, Mapping):
+                sys.stdout.write(_source_line(name, entry) + "\n")
+
+    def flush(self) -> None:
+        """Hand what was written to whoever reads."""
+        sys.stdout.flush()
+
+
+Output = JsonOutput | ColumnOutput
+
+
+def choose_output(as_json: bool, *, several_kinds: bool = False) -> Output:
+    """The writer for a command's `--json` flag."""
+    return JsonOutput() if as_json else ColumnOutput(several_kinds)
+
+
+def write_lines(lines: Iterable[str]) -> None:
+    """Print ready-made text."""
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+
+
+def write_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows under headings, every column as wide as its widest cell."""
+    widths = [max(len(row[i]) for row in (headings, *rows)) for i in range(len(headings))]
+    for row in (headings, *rows):
+        line = _GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        sys.stdout.write(line.rstrip() + "\n")
+
+
+def _write_cells(cells: Iterable[str]) -> None:
+    sys.stdout.write(_GAP.join(cells).rstrip() + "\n")
+
+
+def _source_line(name: str, entry: Mapping[str, JsonValue]) -> str:
+    dropped = entry.get("dropped")
+    reasons = dropped if isinstance(dropped, Mapping) else {}
+    lost = ", ".join(f"{count} {reason}" for reason, count in reasons.items()) or "0"
+    line = (
+        f"{name:<10} {entry.get('state', ''):<9} seen {entry.get('seen')}  "
+        f"kept {entry.get('kept')}  dropped {lost}  lag {entry.get('lag_ms')} ms"
+    )
+    if entry.get("reason"):
+        line += f"\n           {entry['reason']}"
+    if entry.get("fix"):
+        line += f"\n           to mend it: {entry['fix']}"
+    return line
+
+
+def _cell(record: Record, field: Field) -> str:
+    if field.name == "ts":
+        return local_time_of_day(record.ts_ns)
+    value = record.get(field.name)
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:.1f}"
+        case str():
+            return value
+        case Mapping():
+            return " ".join(f"{key}={_plain(item)}" for key, item in value.items())
+        case Sequence():
+            return " ".join(_plain(item) for item in value)
+    return str(value)
+
+
+def _plain(value: JsonValue) -> str:
+    if isinstance(value, Mapping):
+        return "/".join(_plain(item) for item in value.values())
+    return str(value)
+
+
+def _fit(text: str, field: Field) -> str:
+    aligned: Callable[[int], str] = text.rjust if field.align == "right" else text.ljust
+    return aligned(max(field.width, len(field.name)))

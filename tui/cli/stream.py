@@ -1,0 +1,156 @@
+"""A headless run of an engine: every record as it comes, the counters at the end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from engine.core.records import Record
+from engine.core.source import SourceStatus
+from engine.engine import Engine
+from engine.recording.lines import header_line, stats_record
+from tui.cli.diagnostics import INTERRUPTED, Interrupted, interruptible, leave_quietly, say
+from tui.cli.output import ColumnOutput, Output
+
+_PULL_S = 0.05
+_LIMIT = 5_000
+
+SOURCE_OF_KIND = {
+    "plugin_record": "agent",
+    "plugin_state": "agent",
+    "process": "discovery",
+    "kernel_event": "probe",
+    "l7_message": "traffic",
+    "wasm_result": "wasm",
+}
+"""Whose counters suffer when this reader is too slow for a kind."""
+
+
+@dataclass(frozen=True)
+class StreamOptions:
+    """What to print and when to stop."""
+
+    kinds: tuple[str, ...]
+    seconds: float | None = None
+    count: int | None = None
+    """Stop after so many records of the first kind."""
+    header: bool = False
+    """Open with a `recording` object, so that the output can be replayed."""
+    every: Callable[[Record], bool] = lambda record: True
+    """Which records to print."""
+    done: Callable[[], bool] = lambda: False
+    """Another reason to stop, asked at each pull."""
+    ready: Callable[[], bool] = lambda: True
+    """Whether the sources have begun; `seconds` count from then."""
+    announce: str = ""
+    """Said on stderr once they have."""
+
+
+class StreamRunner:
+    """Starts an engine, prints its streams, stops it and prints the counters.
+
+    Args:
+        engine: The engine; started and stopped here.
+        output: Where records go.
+        options: What to print and when to stop.
+    """
+
+    def __init__(self, engine: Engine, output: Output, options: StreamOptions) -> None:
+        self._engine = engine
+        self._output = output
+        self._options = options
+        self._cursors = dict.fromkeys(options.kinds, 0)
+        self._missed: dict[str, int] = {}
+        self._left = options.count
+        self._idle = threading.Event()
+
+    def run(self) -> int:
+        """Run to the end; returns the exit code."""
+        code = 0
+        try:
+            with interruptible():
+                code = self._run_until_done()
+        except BrokenPipeError:
+            self._engine.stop()
+            leave_quietly()
+        return code
+
+    def _run_until_done(self) -> int:
+        code = 0
+        if self._options.header:
+            self._output.object(header_line(self._engine.snapshot().host))
+        try:
+            self._engine.start()
+            self._pump()
+        except Interrupted:
+            code = INTERRUPTED
+        finally:
+            self._engine.stop()
+        self._pull_rest()
+        self._print_stats()
+        self._output.flush()
+        return code
+
+    def _pump(self) -> None:
+        self._wait_until_ready()
+        begun = time.monotonic()
+        while self._left is None or self._left > 0:
+            if self._options.done():
+                return
+            elapsed = time.monotonic() - begun
+            if self._options.seconds is not None and elapsed >= self._options.seconds:
+                return
+            if not self._pull():
+                self._output.flush()
+                self._idle.wait(_PULL_S)
+
+    def _wait_until_ready(self) -> None:
+        while not self._options.ready():
+            self._idle.wait(_PULL_S)
+        if self._options.announce:
+            say(self._options.announce)
+
+    def _pull_rest(self) -> None:
+        while self._left is None or self._left > 0:
+            if not self._pull():
+                return
+
+    def _pull(self) -> int:
+        """Print what is new; returns how many records there were."""
+        pulled = 0
+        for kind, cursor in self._cursors.items():
+            batch = self._engine.since(kind, cursor, _LIMIT)
+            self._cursors[kind] = batch.last_seq
+            if batch.missed and kind in SOURCE_OF_KIND:
+                owner = SOURCE_OF_KIND[kind]
+                self._missed[owner] = self._missed.get(owner, 0) + batch.missed
+            pulled += len(batch.records)
+            for record in batch.records:
+                self._print(record)
+        return pulled
+
+    def _print(self, record: Record) -> None:
+        if self._left == 0 or not self._options.every(record):
+            return
+        self._output.record(record)
+        if self._left is not None and record.kind == self._options.kinds[0]:
+            self._left -= 1
+
+    def _print_stats(self) -> None:
+        snapshot = self._engine.snapshot()
+        final = stats_record(snapshot, self._as_this_reader_saw(snapshot.sources))
+        final.seq = self._engine.last_seq("stats") + 1
+        if isinstance(self._output, ColumnOutput):
+            self._output.object(final.as_json())
+        else:
+            self._output.record(final)
+
+    def _as_this_reader_saw(self, sources: Mapping[str, SourceStatus]) -> dict[str, SourceStatus]:
+        return {
+            name: replace(
+                status, counters=status.counters.after_reader_missed(self._missed.get(name, 0))
+            )
+            for name, status in sources.items()
+        }
