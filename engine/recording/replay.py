@@ -68,9 +68,12 @@ class ReplayEngine(Engine):
     def stop(self) -> None:
         """Stop playing."""
         self._stopping.set()
+        self.join()
+
+    def join(self) -> None:
+        """Wait until the recording has been played to its end, or was stopped."""
         if self._thread is not None:
             self._thread.join()
-            self._thread = None
 
     def snapshot(self) -> Snapshot:
         """The state as of the moment the replay has reached."""

@@ -5,35 +5,42 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import FrameType
+from typing import Self
 
 from engine.core.errors import BoxscopeError, FailedError, RequirementError
 from engine.engine import Engine
 
 INTERRUPTED = 130
+Handler = Callable[[int, FrameType | None], object] | int | None
 
 
-class Interrupted(Exception):
-    """SIGINT or SIGTERM arrived; the command prints its statistics and ends with 130."""
+class Interruption:
+    """Notes SIGINT, SIGTERM and SIGHUP instead of tearing the work apart half-way.
 
+    Use as a context manager and look at `asked`. A second signal ends the process the ordinary
+    way, should the first not be heeded. (A plain flag: a lock taken in a handler can deadlock.)
+    """
 
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Turn SIGINT, SIGTERM and SIGHUP into Interrupted in the main thread, once."""
+    def __init__(self) -> None:
+        self.asked = False
+        self._previous: dict[signal.Signals, Handler] = {}
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        for known in previous:
-            signal.signal(known, signal.SIG_IGN)
-        raise Interrupted
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self._previous[number] = signal.signal(number, self._note)
+        return self
 
-    wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    previous = {number: signal.signal(number, interrupt) for number in wanted}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
+    def __exit__(self, *_: object) -> None:
+        self._restore()
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._previous.items():
             signal.signal(number, handler)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from engine.core.records import Record
 from engine.core.source import SourceStatus
 from engine.engine import Engine
 from engine.recording.lines import header_line, stats_record
-from tui.cli.diagnostics import INTERRUPTED, Interrupted, interruptible, leave_quietly, say
+from tui.cli.diagnostics import INTERRUPTED, Interruption, leave_quietly, say
 from tui.cli.output import ColumnOutput, Output
 
 _PULL_S = 0.05
@@ -64,53 +63,51 @@ class StreamRunner:
         self._cursors = dict.fromkeys(options.kinds, 0)
         self._missed: dict[str, int] = {}
         self._left = options.count
-        self._idle = threading.Event()
+        self._interruption = Interruption()
 
     def run(self) -> int:
         """Run to the end; returns the exit code."""
-        code = 0
-        try:
-            with interruptible():
-                code = self._run_until_done()
-        except BrokenPipeError:
-            self._engine.stop()
-            leave_quietly()
-        return code
+        with self._interruption:
+            try:
+                self._run_until_done()
+            except BrokenPipeError:
+                self._engine.stop()
+                leave_quietly()
+                return 0
+            return INTERRUPTED if self._interruption.asked else 0
 
-    def _run_until_done(self) -> int:
-        code = 0
+    def _run_until_done(self) -> None:
         if self._options.header:
             self._output.object(header_line(self._engine.snapshot().host))
         try:
             self._engine.start()
+            self._wait_until_ready()
             self._pump()
-        except Interrupted:
-            code = INTERRUPTED
         finally:
             self._engine.stop()
         self._pull_rest()
         self._print_stats()
         self._output.flush()
-        return code
+
+    def _wait_until_ready(self) -> None:
+        while not self._options.ready():
+            if self._interruption.asked:
+                return
+            time.sleep(_PULL_S)
+        if self._options.announce:
+            say(self._options.announce)
 
     def _pump(self) -> None:
-        self._wait_until_ready()
         begun = time.monotonic()
         while self._left is None or self._left > 0:
-            if self._options.done():
+            if self._options.done() or self._interruption.asked:
                 return
             elapsed = time.monotonic() - begun
             if self._options.seconds is not None and elapsed >= self._options.seconds:
                 return
             if not self._pull():
                 self._output.flush()
-                self._idle.wait(_PULL_S)
-
-    def _wait_until_ready(self) -> None:
-        while not self._options.ready():
-            self._idle.wait(_PULL_S)
-        if self._options.announce:
-            say(self._options.announce)
+                time.sleep(_PULL_S)
 
     def _pull_rest(self) -> None:
         while self._left is None or self._left > 0:
