@@ -9,8 +9,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Self
 
-from engine.core.errors import BoxscopeError, FailedError, RequirementError
-from engine.engine import Engine
+from engine.core.errors import BoxscopeError
 
 INTERRUPTED = 130
 Handler = Callable[[int, FrameType | None], object] | int | None
@@ -55,19 +54,6 @@ def report(error: BoxscopeError) -> int:
     if error.fix:
         sys.stderr.write(f"  {error.fix}\n")
     return error.exit_code
-
-
-def report_failure(engine: Engine, source: str) -> int:
-    """Say why a source could not run, if it could not; returns the exit code.
-
-    A command that lives from one source fails with it: 3 where a right or a dependency is
-    missing (there is a fix to type), 1 otherwise.
-    """
-    status = engine.snapshot().sources.get(source)
-    if status is None or status.state != "failed":
-        return 0
-    error = RequirementError if status.fix else FailedError
-    return report(error(status.reason, fix=status.fix))
 
 
 def leave_quietly() -> None:

@@ -31,7 +31,7 @@ def command(
     engine = LiveEngine(Selection(discovery=True, exe=exe), settings)
 
     def scanned() -> bool:
-        return engine.snapshot().sources["discovery"].counters.seen > 0
+        return engine.snapshot().sources["discovery"].state != "starting"
 
     options = StreamOptions(("process",), seconds, count, done=scanned if once else lambda: False)
-    return StreamRunner(engine, choose_output(as_json), options).run()
+    return StreamRunner(engine, choose_output(as_json), options).run_or_fail("discovery")

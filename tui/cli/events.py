@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from engine.core.settings import load_settings
-from tui.cli.diagnostics import report_failure
 from tui.cli.options import bounded, json_option
 from tui.cli.output import JsonOutput, choose_output, write_table
 from tui.cli.stream import StreamOptions, StreamRunner
@@ -50,8 +49,7 @@ def command(
         done=lambda: engine.snapshot().sources["probe"].state == "failed",
         announce=f"subscribed: {', '.join(_shown(pair) for pair in subscriptions)}",
     )
-    code = StreamRunner(engine, choose_output(as_json), options).run()
-    return code or report_failure(engine, "probe")
+    return StreamRunner(engine, choose_output(as_json), options).run_or_fail("probe")
 
 
 def _shown(pair: tuple[str, str]) -> str:

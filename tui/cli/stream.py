@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from engine.core.counters import Counters
+from engine.core.errors import FailedError, RequirementError
 from engine.core.records import Record
 from engine.core.source import SourceStatus
 from engine.engine import Engine
 from engine.recording.lines import header_line, stats_record
-from tui.cli.diagnostics import INTERRUPTED, Interruption, leave_quietly, say
+from tui.cli.diagnostics import INTERRUPTED, Interruption, leave_quietly, report, say
 from tui.cli.output import ColumnOutput, Output
 
 _PULL_S = 0.05
@@ -64,6 +66,7 @@ class StreamRunner:
         self._missed: dict[str, int] = {}
         self._left = options.count
         self._interruption = Interruption()
+        self._running: Mapping[str, SourceStatus] = {}
 
     def run(self) -> int:
         """Run to the end; returns the exit code."""
@@ -76,6 +79,21 @@ class StreamRunner:
                 return 0
             return INTERRUPTED if self._interruption.asked else 0
 
+    def run_or_fail(self, *vital: str) -> int:
+        """Run to the end; fails with the first of the `vital` sources that could not run.
+
+        Returns:
+            The exit code: 3 where a right or a dependency was missing (there is a fix to
+            type), 1 where a vital source failed otherwise.
+        """
+        code = self.run()
+        for name in vital:
+            status = self._running.get(name)
+            if status is not None and status.state == "failed":
+                error = RequirementError if status.fix else FailedError
+                return report(error(status.reason, fix=status.fix))
+        return code
+
     def _run_until_done(self) -> None:
         if self._options.header:
             self._output.object(header_line(self._engine.snapshot().host))
@@ -84,6 +102,7 @@ class StreamRunner:
             self._wait_until_ready()
             self._pump()
         finally:
+            self._running = self._engine.snapshot().sources
             self._engine.stop()
         self._pull_rest()
         self._print_stats()
@@ -94,7 +113,7 @@ class StreamRunner:
             if self._interruption.asked:
                 return
             time.sleep(_PULL_S)
-        if self._options.announce:
+        if self._options.announce and not self._options.done():
             say(self._options.announce)
 
     def _pump(self) -> None:
@@ -137,17 +156,17 @@ class StreamRunner:
 
     def _print_stats(self) -> None:
         snapshot = self._engine.snapshot()
-        final = stats_record(snapshot, self._as_this_reader_saw(snapshot.sources))
+        sources = {
+            name: replace(self._running.get(name, status), counters=self._as_read(status))
+            for name, status in snapshot.sources.items()
+        }
+        final = stats_record(snapshot, sources)
         final.seq = self._engine.last_seq("stats") + 1
         if isinstance(self._output, ColumnOutput):
             self._output.object(final.as_json())
         else:
             self._output.record(final)
 
-    def _as_this_reader_saw(self, sources: Mapping[str, SourceStatus]) -> dict[str, SourceStatus]:
-        return {
-            name: replace(
-                status, counters=status.counters.after_reader_missed(self._missed.get(name, 0))
-            )
-            for name, status in sources.items()
-        }
+    def _as_read(self, status: SourceStatus) -> Counters:
+        """The source's counters, with what this reader was too late for."""
+        return status.counters.after_reader_missed(self._missed.get(status.name, 0))

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from engine.core.settings import load_settings
-from tui.cli.diagnostics import report_failure
 from tui.cli.options import json_option
 from tui.cli.output import choose_output
 from tui.cli.stream import StreamOptions, StreamRunner
@@ -34,5 +33,6 @@ def run_wasm(files: tuple[Path, ...], pcap: Path, as_json: bool) -> int:
         return engine.snapshot().sources["traffic"].state in ("off", "failed", "degraded")
 
     options = StreamOptions(("l7_message", "wasm_result", "wasm_plugin"), done=finished)
-    code = StreamRunner(engine, choose_output(as_json, several_kinds=True), options).run()
-    return code or report_failure(engine, "traffic") or report_failure(engine, "wasm")
+    return StreamRunner(engine, choose_output(as_json, several_kinds=True), options).run_or_fail(
+        "traffic", "wasm"
+    )

@@ -79,7 +79,7 @@ def test_every_record_is_printed_once_then_the_counters(capsys: pytest.CaptureFi
     assert [event["seq"] for event in events] == list(range(1, 12_001))
     assert stats["kind"] == "stats"
     assert stats["sources"] == {
-        "probe": {"seen": 12_000, "kept": 12_000, "dropped": {}, "lag_ms": 0.0, "state": "off"}
+        "probe": {"seen": 12_000, "kept": 12_000, "dropped": {}, "lag_ms": 0.0, "state": "running"}
     }
 
 
