@@ -36,6 +36,12 @@ def test_the_later_source_wins(tmp_path: Path) -> None:
     assert loaded.origins["stream_redraws"] == "default"
 
 
+def test_an_empty_variable_counts_as_absent_but_blanks_are_a_value(tmp_path: Path) -> None:
+    environ = write_config(tmp_path, 'open_port = "80"\n')
+    assert load_settings(environ=environ | {"BEYLA_OPEN_PORT": ""}).values.open_port == "80"
+    assert load_settings(environ=environ | {"BEYLA_OPEN_PORT": "  "}).values.open_port == "  "
+
+
 def test_our_own_variable_beats_beylas() -> None:
     environ = {"BEYLA_OPEN_PORT": "81", "BOXSCOPE_OPEN_PORT": "82"}
     assert load_settings(environ=environ).values.open_port == "82"

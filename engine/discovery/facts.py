@@ -1,0 +1,115 @@
+"""What is told about a process: read from /proc, as raw text."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from engine.core.errors import ProcessGone
+from engine.core.identity import ProcessId, read_stat
+from engine.discovery.language import Languages
+
+_ARGV_BYTES = 32_768
+"""How much of the arguments is read; what lies beyond is left out."""
+_CONTAINER_ID = re.compile(r"(?:^|[-:])([0-9a-f]{64})(?:\.scope)?$")
+_CONTAINER_ID_SHOWN = 12
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessFacts:
+    """One process as it was when it was read; texts are as the kernel gives them."""
+
+    identity: ProcessId
+    comm: bytes
+    ppid: int
+    exe: str | None
+    """Path of the executable, with ` (deleted)` if it was replaced; None if it is hidden."""
+    argv: tuple[str, ...]
+    user: str | None
+    """Name of the effective user, or its number if it has no name here."""
+    container_id: str | None
+    """First 12 digits."""
+    language: str | None
+    """None if the executable cannot be reached."""
+
+
+def read_facts(pid: int, languages: Languages) -> ProcessFacts:
+    """Read everything about a process; what its rights hide is None or empty.
+
+    Raises:
+        ProcessGone: if it has ended, or /proc hides it altogether.
+    """
+    try:
+        stat = read_stat(pid)
+    except PermissionError as hidden:
+        raise ProcessGone(f"process {pid} is hidden") from hidden
+    exe = read_exe(pid)
+    arguments = os.fsdecode(_read(f"/proc/{pid}/cmdline", _ARGV_BYTES)).removesuffix("\0")
+    return ProcessFacts(
+        identity=stat.identity,
+        comm=stat.comm,
+        ppid=stat.ppid,
+        exe=exe,
+        argv=tuple(arguments.split("\0")) if arguments else (),
+        user=_effective_user(_read(f"/proc/{pid}/status", 4096)),
+        container_id=container_id(os.fsdecode(_read(f"/proc/{pid}/cgroup", 16_384))),
+        language=languages.of(pid, exe) if exe else None,
+    )
+
+
+def read_exe(pid: int) -> str | None:
+    """Path of the executable as the kernel names it; None if it is hidden or there is none."""
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return None
+
+
+def container_id(cgroups: str) -> str | None:
+    """First 12 digits of the container id in a /proc/PID/cgroup text.
+
+    Container runtimes name a component of the path by 64 hexadecimal digits, bare or behind
+    their own name: `docker-ID.scope`, `cri-containerd-ID.scope`, `libpod-ID.scope`. The
+    innermost one counts; `libpod-conmon-ID.scope` is the monitor, outside of its container.
+    """
+    for line in cgroups.splitlines():
+        path = line.split(":", 2)[-1]
+        for component in reversed(path.split("/")):
+            found = _CONTAINER_ID.search(component)
+            if found and "conmon" not in component:
+                return found[1][:_CONTAINER_ID_SHOWN]
+    return None
+
+
+@lru_cache(maxsize=1024)
+def user_name(uid: int) -> str:
+    """Name of a user, or the number if it has no name here."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _effective_user(status: bytes) -> str | None:
+    """From the text of /proc/PID/status; the owner of /proc/PID may be root for another's."""
+    for line in status.splitlines():
+        if line.startswith(b"Uid:"):
+            return user_name(int(line.split()[2]))
+    return None
+
+
+def _read(path: str, limit: int) -> bytes:
+    """The beginning of a file; empty if it cannot be read."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        return os.read(descriptor, limit)
+    except OSError:
+        return b""
+    finally:
+        os.close(descriptor)

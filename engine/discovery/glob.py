@@ -1,0 +1,95 @@
+"""Globs over executable paths, in the dialect of Beyla's criteria (gobwas/glob, no separators).
+
+`*` and `**` match any run of characters, `/` included; `?` one character; `[abc]`, `[a-c]` and
+`[!abc]` a class; `{x,y}` alternatives, nestable; `\\` takes the next character literally. The
+whole text must match, case counts. `^` does not negate, and a class is either one range or a
+plain list: in `[ab-d]` the `-` is a member.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from engine.core.errors import UsageError
+from engine.core.sanitise import clean
+
+
+@dataclass(frozen=True, slots=True)
+class Glob:
+    """A compiled glob."""
+
+    text: str
+    _pattern: re.Pattern[str]
+
+    @classmethod
+    def parse(cls, text: str) -> Glob:
+        """Compile a glob.
+
+        Raises:
+            UsageError: if a character class is not closed, empty, or its range is reversed.
+        """
+        return cls(text, re.compile("".join(_translate(text)), re.DOTALL))
+
+    def matches(self, text: str) -> bool:
+        """Whether the whole text matches."""
+        return self._pattern.fullmatch(text) is not None
+
+
+def _translate(glob: str) -> Iterator[str]:
+    """The pieces of the regular expression for a glob."""
+    position, depth = 0, 0
+    while position < len(glob):
+        character = glob[position]
+        position += 1
+        if character == "*":
+            while glob[position : position + 1] == "*":
+                position += 1
+            yield ".*"
+        elif character == "?":
+            yield "."
+        elif character == "[":
+            piece, position = _class(glob, position)
+            yield piece
+        elif character == "{":
+            depth += 1
+            yield "(?:"
+        elif character == "}" and depth:
+            depth -= 1
+            yield ")"
+        elif character == "," and depth:
+            yield "|"
+        elif character == "\\" and position < len(glob):
+            yield re.escape(glob[position])
+            position += 1
+        else:
+            yield re.escape(character)
+    yield ")" * depth  # an alternation left open is accepted
+
+
+def _class(glob: str, start: int) -> tuple[str, int]:
+    """The class whose `[` stands before `start`, and the position behind its `]`."""
+    end = glob.find("]", start)
+    negated = glob[start : start + 1] == "!"
+    members = glob[start + negated : end]
+    if end < 0:
+        raise _invalid(glob, "a character class is not closed")
+    if not members:
+        raise _invalid(glob, "a character class is empty")
+    if len(members) == 3 and members[1] == "-":
+        if members[0] > members[2]:
+            raise _invalid(glob, f"the range {members} is reversed")
+        inside = f"{re.escape(members[0])}-{re.escape(members[2])}"
+    elif len(members) == 2 and members[1] == "-":
+        raise _invalid(glob, f"the range {members} has no end")
+    else:
+        inside = "".join(map(re.escape, members))
+    return f"[{'^' if negated else ''}{inside}]", end + 1
+
+
+def _invalid(glob: str, why: str) -> UsageError:
+    return UsageError(
+        f"invalid glob {clean(glob, limit=200)!r}: {clean(why)}",
+        fix=r"write \[ for a literal bracket",
+    )

@@ -1,0 +1,45 @@
+"""Globs in the dialect of Beyla's criteria."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.core.errors import UsageError
+from engine.discovery.glob import Glob
+
+DATA: dict[str, Any] = json.loads((Path(__file__).parent / "data" / "globs.json").read_text())
+
+
+@pytest.mark.parametrize("vector", DATA["valid"], ids=lambda vector: vector["glob"])
+def test_vector(vector: dict[str, Any]) -> None:
+    glob = Glob.parse(vector["glob"])
+    assert [text for text in vector["matches"] if not glob.matches(text)] == []
+    assert [text for text in vector["misses"] if glob.matches(text)] == []
+
+
+@pytest.mark.parametrize("text", DATA["invalid"])
+def test_a_malformed_class_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="invalid glob"):
+        Glob.parse(text)
+
+
+@given(st.text(alphabet="ab*?[]{}!-,\\^/", max_size=12), st.text(alphabet="ab/-,", max_size=6))
+def test_any_text_is_compiled_or_refused(glob: str, text: str) -> None:
+    try:
+        compiled = Glob.parse(glob)
+    except UsageError:
+        assert "[" in glob
+    else:
+        assert compiled.matches(text) in (True, False)
+
+
+@given(st.text(alphabet="ab./+($", max_size=10))
+def test_text_without_special_characters_matches_itself_alone(text: str) -> None:
+    assert Glob.parse(text).matches(text)
+    assert not Glob.parse(text).matches(text + "x")
