@@ -56,6 +56,8 @@ class Selection:
     paced: bool = False
     """Play the capture at its own pace, over and over, as if it were live."""
     wasm: tuple[Path, ...] = ()
+    strict: bool = False
+    """A Wasm plugin that cannot be loaded ends `start` instead of being a failed row."""
 
 
 class LiveEngine(Engine):
@@ -233,6 +235,8 @@ class LiveEngine(Engine):
             try:
                 self._wasm.load(path)
             except BoxscopeError as error:
+                if self._selection.strict:
+                    raise
                 self._wasm.log("error", str(error))
 
     def _start_traffic(self) -> None:

@@ -14,6 +14,7 @@ from engine.recording.lines import stats_record
 
 SAMPLED = tuple(kind for kind in TABLE_KEYS if kind != "process")
 """Tables that change all the time; processes report their own changes."""
+_LIMIT = 20_000
 
 
 class Sampler:
@@ -32,6 +33,7 @@ class Sampler:
         self._rings = rings
         self._interval_s = interval_s
         self._last: dict[str, dict[tuple[JsonValue, ...], Record]] = {kind: {} for kind in SAMPLED}
+        self._cursors = dict.fromkeys(SAMPLED, 0)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="boxscope-sampler", daemon=True)
 
@@ -53,13 +55,18 @@ class Sampler:
         self._rings["stats"].append(stats_record(snapshot))
 
     def _changed(self, kind: str, snapshot: Snapshot) -> list[Record]:
-        rows = {row.key(): row for row in snapshot.tables.get(kind, ())}
-        before, self._last[kind] = self._last[kind], rows
-        return [
+        """Rows that differ from the last record of their key, whoever wrote it."""
+        last = self._last[kind]
+        for record in self._rings[kind].since(self._cursors[kind], _LIMIT).records:
+            last[record.key()] = record
+        changed = [
             replace(row, ts_ns=snapshot.wall_ns)
-            for key, row in rows.items()
-            if key not in before or before[key].values != row.values
+            for row in snapshot.tables.get(kind, ())
+            if (before := last.get(row.key())) is None or before.values != row.values
         ]
+        self._cursors[kind] = self._rings[kind].last_seq
+        last.update((row.key(), row) for row in changed)
+        return changed
 
     def _run(self) -> None:
         while not self._stopping.wait(self._interval_s):

@@ -27,7 +27,7 @@ def run_wasm(files: tuple[Path, ...], pcap: Path, as_json: bool) -> int:
     """Run the plugins FILES, in this order, on a capture."""
     from engine.live import LiveEngine, Selection
 
-    engine = LiveEngine(Selection(capture=pcap, wasm=files), load_settings().values)
+    engine = LiveEngine(Selection(capture=pcap, wasm=files, strict=True), load_settings().values)
 
     def finished() -> bool:
         return engine.snapshot().sources["traffic"].state in ("off", "failed", "degraded")
