@@ -3,7 +3,7 @@
 
 BIN := .venv/bin
 
-.PHONY: run test check setup fixtures clean
+.PHONY: run test check setup pictures clean
 
 run: setup
 	@if [ -t 0 ] && [ -t 1 ]; then exec $(BIN)/boxscope demo; \
@@ -20,6 +20,9 @@ check: setup
 
 setup:
 	@scripts/setup.sh
+
+pictures: setup
+	$(BIN)/python scripts/pictures.py
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -9,7 +9,7 @@ from typing import Literal
 
 from engine.core.clock import Clock
 from engine.core.counters import Counters, Tally
-from engine.core.errors import BoxscopeError
+from engine.core.errors import BoxscopeError, RequirementError
 from engine.core.kinds import LOG
 from engine.core.records import Record, RecordRing, RecordStore, new_record
 
@@ -27,6 +27,8 @@ class SourceStatus:
     """Why it is degraded, failed or still starting: what is missing and what still works."""
     fix: str = ""
     """The command or sentence that would mend it."""
+    missing: bool = False
+    """Whether it waits for a right or a dependency that this box does not give."""
     counters: Counters = field(default_factory=Counters)
 
 
@@ -58,7 +60,7 @@ class Source(ABC):
         self.logbook = logbook
         self.tally = Tally()
         self.rings: dict[str, RecordStore] = {}
-        self._state: tuple[SourceState, str, str] = ("off", "", "")
+        self._state: tuple[SourceState, str, str, bool] = ("off", "", "", False)
 
     @abstractmethod
     def start(self) -> None:
@@ -74,23 +76,26 @@ class Source(ABC):
 
     def status(self) -> SourceStatus:
         """State and counters."""
-        state, reason, fix = self._state
-        return SourceStatus(self.name, state, reason, fix, self.counters())
+        state, reason, fix, missing = self._state
+        return SourceStatus(self.name, state, reason, fix, missing, self.counters())
 
     def counters(self) -> Counters:
         """The source's counters; overridden where some of them live in the kernel."""
         return self.tally.read()
 
-    def set_status(self, state: SourceState, reason: str = "", fix: str = "") -> None:
+    def set_status(
+        self, state: SourceState, reason: str = "", fix: str = "", *, missing: bool = False
+    ) -> None:
         """Change the state; a new reason is also logged."""
-        previous, self._state = self._state, (state, reason, fix)
+        previous, self._state = self._state, (state, reason, fix, missing)
         if reason and previous[1] != reason:
             level: LogLevel = "error" if state == "failed" else "warning"
             self.log(level if state in ("failed", "degraded") else "info", reason)
 
     def fail(self, error: BoxscopeError, state: SourceState = "failed") -> None:
         """Record an error as the source's state."""
-        self.set_status(state, error.message, error.fix)
+        missing = isinstance(error, RequirementError)
+        self.set_status(state, error.message, error.fix, missing=missing)
 
     def log(self, level: LogLevel, text: str) -> None:
         """Write to the engine's log under this source's name."""

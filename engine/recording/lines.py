@@ -56,7 +56,7 @@ def source_as_json(status: SourceStatus) -> dict[str, JsonValue]:
         "state": status.state,
     }
     if status.reason:
-        shown |= {"reason": status.reason, "fix": status.fix}
+        shown |= {"reason": status.reason, "fix": status.fix, "missing": status.missing}
     return shown
 
 
@@ -95,6 +95,7 @@ def _source_from_json(name: str, entry: Mapping[str, JsonValue]) -> SourceStatus
         _STATES.get(str(entry.get("state")), "running"),
         str(entry.get("reason") or ""),
         str(entry.get("fix") or ""),
+        bool(entry.get("missing")),
         counters,
     )
 

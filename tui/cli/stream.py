@@ -83,14 +83,14 @@ class StreamRunner:
         """Run to the end; fails with the first of the `vital` sources that could not run.
 
         Returns:
-            The exit code: 3 where a right or a dependency was missing (there is a fix to
-            type), 1 where a vital source failed otherwise.
+            The exit code: 3 where a right or a dependency was missing, 1 where a vital source
+            failed otherwise.
         """
         code = self.run()
         for name in vital:
             status = self._running.get(name)
             if status is not None and status.state == "failed":
-                error = RequirementError if status.fix else FailedError
+                error = RequirementError if status.missing else FailedError
                 return report(error(status.reason, fix=status.fix))
         return code
 

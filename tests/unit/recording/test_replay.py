@@ -74,7 +74,9 @@ def test_overdue_records_are_played_at_once(tmp_path: Path) -> None:
 
 
 def test_counters_read_back() -> None:
-    status = SourceStatus("probe", "failed", "no BCC", "apt", Counters(5, 3, {"ring_full": 2}, 1.5))
+    status = SourceStatus(
+        "probe", "failed", "no BCC", "apt", True, Counters(5, 3, {"ring_full": 2}, 1.5)
+    )
     shown = source_as_json(status)
     assert shown["dropped"] == {"ring_full": 2}
     assert sources_from_json({"probe": shown}) == {"probe": status}
