@@ -110,9 +110,11 @@ def _decode(chunk: _Chunk, first: int, count: int) -> list[Record]:
     records: list[Record] = []
     for index in range(first - chunk.first, first - chunk.first + count):
         begin, end = chunk.offsets[index], chunk.offsets[index + 1]
-        decoded = decode_record(chunk.data[begin + PREFIX.size : end])
+        body = chunk.data[begin + PREFIX.size : end]
+        decoded = decode_record(body)
         fields = {clean(key): clean(value) for key, value in decoded.fields.items()}
-        values = (plugin, decoded.data_type, decoded.timestamp, fields, decoded.faults)
+        faults = decoded.faults
+        values = (plugin, decoded.data_type, decoded.timestamp, fields, faults, None, len(body))
         records.append(
             Record(PLUGIN_RECORD.name, chunk.first + index, chunk.ts_ns, pid, comm, values)
         )

@@ -13,6 +13,27 @@ PLUGIN_RECORD = RecordKind(
         Field("timestamp", "int", "The plugin's own stamp, Unix seconds.", unit="s", width=10),
         Field("fields", "map", "The record's key-value pairs.", width=60, untrusted=True),
         Field("faults", "list", "What a real agent would trip over in this frame.", width=20),
+        Field(
+            "agent_reading",
+            "text",
+            "What a real agent would have made of this frame, where it differs.",
+            width=40,
+            hidden=True,
+            untrusted=True,
+        ),
+        Field("size", "int", "Length of the frame's body.", unit="B", width=7, hidden=True),
+    ),
+)
+
+PLUGIN_FAULT = RecordKind(
+    "plugin_fault",
+    "A piece of a plugin's stream that is no record.",
+    (
+        Field("plugin", "text", "Name of the plugin.", width=14, untrusted=True, priority=1),
+        Field("reason", "text", "zero_length, over_long, truncated, lost_sync.", width=12),
+        Field("length", "int", "Length it announced.", unit="B", width=10),
+        Field("bytes", "text", "Its first bytes, in hex.", width=40, priority=3),
+        Field("agent_reading", "text", "What a real agent would have done.", width=40),
     ),
 )
 
@@ -55,6 +76,27 @@ PLUGIN_STATE = RecordKind(
             priority=7,
         ),
         Field("error", "text", "Why it is not running.", width=40, untrusted=True, priority=2),
+        Field("version", "text", "Version it was loaded with.", hidden=True, untrusted=True),
+        Field("pgid", "int", "Process group id.", width=7, hidden=True),
+        Field("started", "int", "Start time, Unix seconds.", unit="s", hidden=True),
+        Field("restarts", "int", "Times it was started again.", width=4, hidden=True),
+        Field("rx_rate", "float", "Tasks per second it was given.", unit="/s", hidden=True),
+        Field("rx_speed", "float", "Bytes of tasks per second.", unit="B/s", hidden=True),
+        Field(
+            "read_speed", "float", "Bytes per second read from storage.", unit="B/s", hidden=True
+        ),
+        Field(
+            "write_speed", "float", "Bytes per second written to storage.", unit="B/s", hidden=True
+        ),
+        Field("disk", "int", "Size of the files in its directory.", unit="B", hidden=True),
+        Field(
+            "agent_dropped", "int", "Records a real agent's buffer would have dropped.", hidden=True
+        ),
+        Field("tasks_waiting", "int", "Tasks queued and not yet written.", width=5, hidden=True),
+        Field(
+            "kill_in_s", "float", "Time until it is killed, while it stops.", unit="s", hidden=True
+        ),
+        Field("stderr", "list", "Its last stderr lines.", hidden=True, untrusted=True),
     ),
 )
 
@@ -198,6 +240,7 @@ KINDS: dict[str, RecordKind] = {
     kind.name: kind
     for kind in (
         PLUGIN_RECORD,
+        PLUGIN_FAULT,
         PLUGIN_STATE,
         PROCESS,
         KERNEL_EVENT,

@@ -52,6 +52,8 @@ def test_a_record_has_every_field_of_its_kind() -> None:
         "timestamp": 1_700_000_000,
         "fields": {"n": "1"},
         "faults": (),
+        "agent_reading": None,
+        "size": 19,
     }
 
 
@@ -132,7 +134,7 @@ def test_bytes_that_are_no_record_are_shown_as_that() -> None:
     store = PluginRecordStore(10)
     store.append(ORIGIN, 0, frame(b"\xff"), [0, 5])
     (record,) = store.since(0).records
-    assert record.values == ("demo", None, None, {}, ("not a protobuf record",))
+    assert record.values == ("demo", None, None, {}, ("not a protobuf record",), None, 1)
 
 
 def test_a_reader_beside_a_writer_sees_every_number_once_or_as_missed() -> None:
