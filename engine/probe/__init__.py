@@ -1,1 +1,1 @@
-"""Kernel events by stable tracepoints."""
+"""Kernel events: subscriptions, programs on raw tracepoints, the ring they write into."""

@@ -1,0 +1,1 @@
+/* Nothing of it is needed; BCC's own helpers include it. */

@@ -1,0 +1,1 @@
+/* BCC brings its own bpf.h and includes this one only by name. */

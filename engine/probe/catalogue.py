@@ -1,0 +1,190 @@
+"""The catalogue of subscribable events, under Kindling's names, type ids and categories."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from engine.core.errors import UsageError
+from engine.probe.calls import BY_FD, CALLS, Call, Category
+
+Direction = Literal["enter", "exit", "-"]
+
+ROWS = 1024
+"""Rows of the matrix; Kindling's type ids are below 344."""
+COLUMNS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One subscribable event."""
+
+    name: str
+    """Subscription name, `<hook>-<point>`."""
+    emitted: str
+    direction: Direction
+    type_id: int
+    """Kindling's id, and the event's row in the matrix."""
+    columns: tuple[Category, ...]
+    """The categories it can have."""
+    tracepoints: tuple[str, ...]
+    """Raw tracepoints that must be attached for it."""
+    help: str
+    attributes: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    """Features of the layout without which no such event can be told."""
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """The categories it can have, as users write them."""
+        return tuple(column.label for column in self.columns)
+
+
+class Cell(NamedTuple):
+    """One switch of the matrix."""
+
+    event: Event
+    category: Category
+
+
+TRACEPOINTS = ("sys_enter", "sys_exit", "sched_process_exit", "inet_sock_set_state")
+"""In the order of attaching: an exit needs its enter for the latency."""
+
+PROCEXIT = Event(
+    "tracepoint-procexit",
+    "procexit",
+    "-",
+    186,
+    (Category.PROCESS,),
+    ("sched_process_exit",),
+    "a thread ends",
+    ("status", "exit_code", "signal", "group_dead"),
+    needs=("EXIT",),
+)
+TCP_SET_STATE = Event(
+    "kprobe-tcp_set_state",
+    "tcp_set_state",
+    "-",
+    336,
+    (Category.NET,),
+    ("inet_sock_set_state",),
+    "a TCP socket changes its state",
+    ("src", "dst", "old_state", "new_state", "ctx_tid"),
+    needs=("TUPLE", "TCP"),
+)
+
+
+def _events_of(call: Call) -> Iterator[Event]:
+    emitted = call.emitted or call.name
+    categories = BY_FD if call.category is None else (call.category,)
+    yield Event(
+        f"syscall_enter-{call.name}",
+        emitted,
+        "enter",
+        call.type_id,
+        categories,
+        ("sys_enter",),
+        f"{call.help}: the call begins",
+        call.enter_attributes,
+    )
+    yield Event(
+        f"syscall_exit-{call.name}",
+        emitted,
+        "exit",
+        call.type_id + 1,
+        categories,
+        ("sys_enter", "sys_exit"),
+        f"{call.help}: the call returns",
+        call.exit_attributes,
+    )
+
+
+EVENTS: tuple[Event, ...] = (
+    *(event for call in CALLS for event in _events_of(call)),
+    PROCEXIT,
+    TCP_SET_STATE,
+)
+"""Every event, in the order it is listed."""
+
+_BY_NAME = {event.name: event for event in EVENTS}
+
+CELLS: tuple[Cell, ...] = tuple(
+    Cell(event, category) for event in EVENTS for category in event.columns
+)
+"""Every switch there is, in the order it is listed."""
+
+STORY: tuple[tuple[str, str], ...] = (
+    ("syscall_exit-execve", ""),
+    ("tracepoint-procexit", ""),
+    ("syscall_exit-openat", ""),
+    ("syscall_exit-connect", ""),
+    ("syscall_exit-accept", ""),
+    ("syscall_exit-accept4", ""),
+    ("kprobe-tcp_set_state", ""),
+)
+"""Subscriptions that tell what a box is doing, as (name, category); rare enough to read along."""
+
+
+def parse_subscription(text: str) -> tuple[str, str]:
+    """Name and category of `NAME[:CATEGORY]`; the category is empty if there is none.
+
+    Raises:
+        UsageError: if there is no such event, or it never has that category.
+    """
+    name, colon, category = text.partition(":")
+    resolve(name, category)
+    if colon and not category:
+        raise UsageError(f"{text!r} has no category after the colon", fix=f"write {name}")
+    return name, category
+
+
+def resolve(name: str, category: str = "") -> tuple[Cell, ...]:
+    """The cells a subscription means.
+
+    Args:
+        name: Subscription name.
+        category: One of the event's categories; empty means all of them.
+
+    Raises:
+        UsageError: if there is no such event, or it never has that category.
+    """
+    event = _BY_NAME.get(name)
+    if event is None:
+        raise UsageError(f"unknown event {name!r}", fix=f"nearest: {', '.join(_nearest(name))}")
+    if not category:
+        return tuple(Cell(event, each) for each in event.columns)
+    for each in event.columns:
+        if each.label == category:
+            return (Cell(event, each),)
+    raise UsageError(
+        f"{name} has no category {category!r}", fix=f"valid: {', '.join(event.categories)}"
+    )
+
+
+def unavailable(cell: Cell, missing: dict[str, str]) -> str:
+    """Why a kernel that lacks those features cannot deliver the cell; empty if it can.
+
+    Args:
+        cell: The switch.
+        missing: Absent features with the member of the kernel's structures that is absent.
+    """
+    needs = cell.event.needs
+    if cell.event.columns == BY_FD and cell.category is not Category.OTHER:
+        needs = (*needs, "FD")
+    absent = [missing[feature] for feature in needs if feature in missing]
+    return f"this kernel has no {', '.join(absent)}" if absent else ""
+
+
+def _nearest(name: str, count: int = 5) -> list[str]:
+    """The subscription names most like `name`, whole or without their prefix."""
+
+    def likeness(candidate: str) -> float:
+        point = candidate.partition("-")[2]
+        return max(
+            difflib.SequenceMatcher(None, name, candidate).ratio(),
+            difflib.SequenceMatcher(None, name, point).ratio(),
+        )
+
+    return sorted(_BY_NAME, key=likeness, reverse=True)[:count]

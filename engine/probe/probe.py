@@ -1,0 +1,325 @@
+"""The source of kernel events."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import select
+import threading
+from collections.abc import Mapping, Set
+
+from engine.core.clock import Clock, monotonic_to_wall_offset_ns
+from engine.core.errors import BoxscopeError, ProbeError
+from engine.core.records import Record, RecordRing
+from engine.core.sanitise import clean
+from engine.core.source import Logbook, Source
+from engine.probe import preflight
+from engine.probe.abi import definitions
+from engine.probe.btf import Btf
+from engine.probe.catalogue import Cell, resolve, unavailable
+from engine.probe.convert import Converter
+from engine.probe.kernel_maps import KernelCounters, check_pids
+from engine.probe.layout import FEATURES, Layout, read_layout
+from engine.probe.loader import Loader
+from engine.probe.session import KernelSession
+from engine.probe.subscriptions import SubscriptionTable
+
+RING_BYTES = 8 << 20
+_TICK_S = 0.025
+_MEASURE_NS = 1_000_000_000
+_CLOCK_NS = 60_000_000_000
+
+
+class KernelProbe(Source):
+    """Delivers subscribed kernel events as `kernel_event` records.
+
+    One thread checks the box, has the programs compiled, and then reads their ring every 25 ms.
+    Nothing is attached to the kernel while nothing is subscribed.
+
+    Args:
+        clock: Where the time comes from.
+        logbook: The engine's log.
+        capacity: Events kept for readers.
+        ring_bytes: Size of the kernel's ring, a power of two of pages.
+
+    Raises:
+        ValueError: for another size of ring.
+    """
+
+    name = "probe"
+
+    def __init__(
+        self,
+        clock: Clock,
+        logbook: Logbook,
+        *,
+        capacity: int = 100_000,
+        ring_bytes: int = RING_BYTES,
+    ) -> None:
+        super().__init__(clock, logbook)
+        if ring_bytes % mmap.PAGESIZE or ring_bytes & (ring_bytes - 1):
+            raise ValueError(f"a ring is a power of two of pages, not {ring_bytes} bytes")
+        self._events = RecordRing(capacity)
+        self.rings["kernel_event"] = self._events
+        self._ring_bytes = ring_bytes
+        self._converter = Converter()
+        self._table = SubscriptionTable(clock, self._converter.counts)
+        self._control = threading.RLock()  # subscriptions, scope, session and table
+        self._reading = threading.Lock()  # the ring's only reader at a time
+        self._wanted: frozenset[Cell] = frozenset()
+        self._scope: frozenset[int] = frozenset()
+        self._missing: dict[str, str] = {}
+        self._failure: BoxscopeError | None = None
+        self._session: KernelSession | None = None
+        self._loader: Loader | None = None
+        self._counted = KernelCounters()
+        self._ready = threading.Event()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._wake = -1
+        self._publish()
+
+    def start(self) -> None:
+        """Begin to compile in a thread; subscriptions asked for until then wait."""
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self.set_status("starting", "compiling the kernel programs")
+        self._thread = threading.Thread(target=self._run, name="probe", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Detach and free everything; the last events are read before. May be called twice."""
+        self._stopping.set()
+        with self._control:
+            if self._loader is not None:
+                self._loader.cancel()
+        if self._thread is not None:
+            self._poke()
+            self._thread.join()
+        with self._control:
+            if self._thread is not None:
+                self._thread = None
+                os.close(self._wake)
+
+    def wait_ready(self, timeout: float) -> bool:
+        """Wait until events can flow; False if they cannot, or not yet after `timeout` seconds."""
+        return self._ready.wait(timeout) and self._failure is None
+
+    def subscribe(self, event: str, category: str = "") -> None:
+        """Deliver an event from now on, or from when the programs are ready.
+
+        Args:
+            event: Subscription name, such as `syscall_exit-openat`.
+            category: Only events of this category; empty for all.
+
+        Raises:
+            UsageError: unknown name or category.
+            RequirementError: the probe cannot run on this box.
+            ProbeError: this kernel cannot deliver that event.
+        """
+        cells = frozenset(resolve(event, category))
+        with self._control:
+            if self._failure is not None:
+                raise self._failure
+            deliverable = frozenset(cell for cell in cells if not self._why_not(cell))
+            if not deliverable:
+                raise ProbeError(f"cannot deliver {event}: {self._why_not(next(iter(cells)))}")
+            self._want(self._wanted | deliverable)
+
+    def unsubscribe(self, event: str, category: str = "") -> None:
+        """Take a subscription back; what happened before is still delivered.
+
+        Raises:
+            UsageError: unknown name or category.
+        """
+        cells = frozenset(resolve(event, category))
+        with self._control:
+            self._want(self._wanted - cells)
+
+    def set_pids(self, pids: frozenset[int]) -> None:
+        """Deliver only events of these processes; an empty set means of all.
+
+        Args:
+            pids: Process ids in the initial pid namespace.
+
+        Raises:
+            UsageError: not process ids, or too many.
+            ProbeError: if the kernel refuses.
+        """
+        check_pids(pids)
+        with self._control:
+            if self._session is not None:
+                self._session.set_pids(pids)
+            self._scope = pids
+
+    def drain(self) -> None:
+        """Read what the kernel has written so far, so that the counters are up to date."""
+        with self._reading:
+            if self._session is not None:
+                self._consume(self._session)
+
+    def tables(self) -> Mapping[str, tuple[Record, ...]]:
+        """One `subscription` row for each cell there is."""
+        return {"subscription": self._table.rows}
+
+    def kernel_counters(self) -> KernelCounters:
+        """What the kernel side counted, as of the last read of the ring."""
+        return self._counted
+
+    def _run(self) -> None:
+        """The thread: set up, read until stopped, clean up."""
+        try:
+            session = self._set_up()
+        except (BoxscopeError, OSError) as error:
+            self._give_up(error)
+            return
+        finally:
+            self._ready.set()
+        try:
+            self._read_until_stopped(session)
+        except (BoxscopeError, OSError) as error:
+            self._give_up(error)
+        finally:
+            self._tear_down(session)
+
+    def _give_up(self, error: BoxscopeError | OSError) -> None:
+        """Tell why no events will come."""
+        if isinstance(error, OSError):
+            error = ProbeError(f"the probe broke: {clean(str(error))}")
+        with self._control:
+            self._failure = error
+            self._publish()
+        if not self._stopping.is_set():
+            self.fail(error)
+        else:
+            self.set_status("off")
+
+    def _set_up(self) -> KernelSession:
+        preflight.check()
+        layout = read_layout(Btf.load())
+        loader = Loader(definitions(layout.defines, self._ring_bytes))
+        with self._control:
+            self._loader = loader
+            if self._stopping.is_set():
+                loader.cancel()
+        session = KernelSession(loader.run(), self._ring_bytes)
+        try:
+            with self._control:
+                self._go_live(session, layout)
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    def _go_live(self, session: KernelSession, layout: Layout) -> None:
+        """Put in force what was asked for while compiling: the scope before anything else."""
+        self._missing = layout.missing
+        self._converter.wall_offset_ns = monotonic_to_wall_offset_ns(self.clock)
+        wanted = frozenset(cell for cell in self._wanted if not self._why_not(cell))
+        session.set_pids(self._scope)
+        session.apply(wanted)
+        self._wanted = wanted
+        self._session = session
+        self._publish()
+        if layout.missing:
+            lost = "; ".join(
+                f"{FEATURES[name]} (no {layout.missing[name]})" for name in layout.missing
+            )
+            self.set_status("degraded", lost)
+        else:
+            self.set_status("running")
+
+    def _want(self, wanted: frozenset[Cell]) -> None:
+        if self._session is not None:
+            self._session.apply(wanted)
+        self._wanted = wanted
+        self._publish()
+        self._poke()
+
+    def _why_not(self, cell: Cell) -> str:
+        if self._failure is not None:
+            return self._failure.message
+        return unavailable(cell, self._missing)
+
+    def _publish(self) -> None:
+        on: Set[Cell] = frozenset() if self._failure is not None else self._wanted
+        self._table.rebuild(on, self._why_not)
+
+    def _poke(self) -> None:
+        """Let the thread look again at what it is to do."""
+        if self._thread is not None:
+            os.eventfd_write(self._wake, 1)
+
+    def _read_until_stopped(self, session: KernelSession) -> None:
+        """Tick while something is attached; sleep while nothing is.
+
+        The ring is watched edge-triggered: the kernel side wakes readers only now and then, and
+        a level-triggered watch would return at once whenever there is a single event.
+        """
+        measured = clocked = self.clock.monotonic_ns()
+        with select.epoll() as epoll:
+            epoll.register(self._wake, select.EPOLLIN)
+            epoll.register(session.ring_descriptor, select.EPOLLIN | select.EPOLLET)
+            while not self._stopping.is_set():
+                ready = epoll.poll(_TICK_S if session.attached else None)
+                if any(descriptor == self._wake for descriptor, _ in ready):
+                    os.eventfd_read(self._wake)
+                now = self.clock.monotonic_ns()
+                if now - clocked >= _CLOCK_NS:
+                    clocked = now
+                    self._converter.wall_offset_ns = monotonic_to_wall_offset_ns(self.clock)
+                self.drain()
+                if now - measured >= _MEASURE_NS or not session.attached:
+                    measured = now
+                    with self._control:
+                        self._table.measure()
+                        self._publish()
+
+    def _tear_down(self, session: KernelSession) -> None:
+        """Detach, read the rest, free."""
+        with self._control:
+            try:
+                session.detach()
+                self.drain()
+            finally:
+                with self._reading:
+                    self._session = None
+                session.close()
+                self._wanted = frozenset()
+                self._publish()
+        if self._failure is None:
+            self.set_status("off")
+
+    def _consume(self, session: KernelSession) -> None:
+        """Take in what the ring holds now, and what the kernel counted as lost."""
+        ring = session.ring
+        end = ring.written
+        while ring.released < end:
+            spans = ring.pending()
+            records: list[Record] = []
+            undecodable = 0
+            for offset, length in spans:
+                try:
+                    records.append(self._converter.convert(ring.data, offset, length))
+                except ProbeError as error:
+                    undecodable += 1
+                    self.log("error", error.message)
+            before = ring.released
+            ring.release()
+            if ring.released == before:
+                break  # the next record is still being written
+            lag_ns = self.clock.monotonic_ns() - self._converter.newest_ns
+            self.tally.add(
+                seen=len(spans),
+                kept=self._events.extend(records),
+                dropped={"undecodable": undecodable},
+                lag_ms=max(lag_ns, 0) / 1e6 if records else None,
+            )
+        self._count_losses(session.counters.read())
+
+    def _count_losses(self, counted: KernelCounters) -> None:
+        lost = {
+            "ring_full": counted.dropped - self._counted.dropped,
+            "recursion": counted.skipped - self._counted.skipped,
+        }
+        self.tally.add(seen=sum(lost.values()), kept=0, dropped=lost)
+        self._counted = counted

@@ -1,0 +1,214 @@
+"""What the probe leaves behind, what it says where it may not run, and what it loses."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.core.errors import ProbeError
+from engine.probe.abi import definitions
+from engine.probe.btf import Btf
+from engine.probe.layout import read_layout
+from engine.probe.loader import Loader
+from tests.kernel.actor import Actor
+from tests.kernel.conftest import READY_S, new_probe
+from tests.kernel.kernel_facts import attached_tracepoints, loaded_programs, still_loaded
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.kernel
+
+NOBODY = 65_534
+SCRIPT = Path(__file__).with_name("probe_process.py")
+ROOT = Path(__file__).parents[2]
+
+
+@contextlib.contextmanager
+def probe_process(
+    *arguments: str, wrapper: tuple[str, ...] = ()
+) -> Iterator[subprocess.Popen[str]]:
+    """A `probe_process.py` with these arguments; killed at the end if it still runs."""
+    command = [*wrapper, sys.executable, str(SCRIPT), *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as child:
+        try:
+            yield child
+        finally:
+            child.kill()
+
+
+def said(child: subprocess.Popen[str]) -> dict[str, object]:
+    assert child.stdout is not None
+    line = child.stdout.readline()
+    assert line, child.communicate()[1]
+    message: dict[str, object] = json.loads(line)
+    return message
+
+
+@pytest.fixture
+def opened_path(tmp_path: Path) -> str:
+    path = tmp_path / "opened"
+    path.touch()
+    path.with_suffix(".cat").touch()
+    return str(path)
+
+
+class TestEnd:
+    def test_stop_leaves_no_program_attachment_or_descriptor(self) -> None:
+        others = loaded_programs()
+        descriptors = set(os.listdir("/proc/self/fd"))
+        probe = new_probe()
+        probe.subscribe("syscall_exit-openat")
+        probe.subscribe("kprobe-tcp_set_state")
+        probe.start()
+        assert probe.wait_ready(READY_S), probe.status()
+        own = loaded_programs() - others
+        assert len(own) == 5
+        assert attached_tracepoints() == ["inet_sock_set_state", "sys_enter", "sys_exit"]
+        probe.stop()
+        probe.stop()
+        assert attached_tracepoints() == []
+        assert set(os.listdir("/proc/self/fd")) == descriptors
+        wait_until(lambda: not still_loaded(own))
+        assert probe.status().state == "off"
+
+    def test_counters_and_records_stay_readable_after_stop(
+        self, actor: Actor, tmp_path: Path
+    ) -> None:
+        probe = new_probe()
+        probe.set_pids(frozenset({actor.pid}))
+        probe.subscribe("syscall_exit-openat")
+        probe.start()
+        assert probe.wait_ready(READY_S), probe.status()
+        actor.do("open_path", str(tmp_path), 50)
+        probe.stop()
+        assert probe.counters().seen == probe.counters().kept == 50
+        assert len(probe.rings["kernel_event"].since(0, 1_000).records) == 50
+
+    def test_stopping_while_compiling_ends_the_compiler(self) -> None:
+        probe = new_probe()
+        probe.start()
+        probe.stop()
+        assert not probe.wait_ready(READY_S)
+        assert attached_tracepoints() == []
+
+    @pytest.mark.parametrize("deadly", [signal.SIGTERM, signal.SIGKILL])
+    def test_a_killed_engine_leaves_nothing_in_the_kernel(
+        self, deadly: signal.Signals, opened_path: str
+    ) -> None:
+        with probe_process("syscall_exit-openat", opened_path) as child:
+            assert said(child)["state"] == "running"
+            assert said(child)["opened"] == [f"{opened_path}.cat"]
+            own = loaded_programs(child.pid)
+            assert still_loaded(own) == own != set()
+            child.send_signal(deadly)
+            assert child.wait() == -deadly
+        wait_until(lambda: not still_loaded(own))
+
+
+def test_the_own_process_is_filtered_in_another_pid_namespace(opened_path: str) -> None:
+    unshare = ("unshare", "--pid", "--fork", "--kill-child")
+    with probe_process("syscall_exit-openat", opened_path, wrapper=unshare) as child:
+        assert said(child)["state"] == "running"
+        assert said(child)["opened"] == [f"{opened_path}.cat"]
+
+
+class TestWithoutRights:
+    def test_an_unprivileged_user_is_told_which_and_what_to_do(self, opened_path: str) -> None:
+        with probe_process("syscall_exit-openat", opened_path, str(NOBODY)) as child:
+            status = said(child)
+            why = said(child)["unavailable"]
+            _, errors = child.communicate()
+        assert status["state"] == "failed"
+        assert status["reason"] == (
+            "loading kernel programs is not allowed: CAP_BPF and CAP_PERFMON missing"
+        )
+        assert "root" in str(status["fix"])
+        assert why == [status["reason"]]
+        assert errors == ""
+
+    def test_a_refused_compilation_is_told_as_a_missing_right(self) -> None:
+        """The compiler itself, without the checks before it."""
+        code = (
+            "import os\n"
+            "from engine.core.errors import BoxscopeError\n"
+            "from engine.probe.abi import definitions\n"
+            "from engine.probe.btf import Btf\n"
+            "from engine.probe.layout import read_layout\n"
+            "from engine.probe.loader import Loader\n"
+            "loader = Loader(definitions(read_layout(Btf.load()).defines, 1 << 20))\n"
+            f"os.setgroups([]), os.setgid({NOBODY}), os.setuid({NOBODY})\n"
+            "try:\n"
+            "    loader.run()\n"
+            "except BoxscopeError as error:\n"
+            "    print(error)\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.stderr == ""
+        assert "operation not permitted" in done.stdout
+        assert "CAP_BPF" in done.stdout
+
+
+def test_a_program_that_does_not_compile_is_told_with_the_compilers_error(tmp_path: Path) -> None:
+    source = tmp_path / "broken.c"
+    source.write_text("int on_sys_enter(void *ctx) { return nowhere; }\n")
+    with pytest.raises(ProbeError, match="use of undeclared identifier 'nowhere'"):
+        Loader({}, source).run()
+
+
+def test_a_kernel_without_some_members_still_loads() -> None:
+    """Every feature can be compiled out; the programs must still pass the verifier."""
+    defines = {
+        name: value
+        for name, value in definitions(read_layout(Btf.load()).defines, 1 << 20).items()
+        if not name.startswith("HAVE_")
+    }
+    loaded = Loader(defines).run()
+    assert len(loaded.programs) == 5
+    loaded.close()
+
+
+class TestLosses:
+    WRITES = 50_000
+
+    def test_a_flooded_ring_counts_every_loss(self, actor: Actor) -> None:
+        probe = new_probe(ring_bytes=os.sysconf("SC_PAGESIZE"))
+        probe.set_pids(frozenset({actor.pid}))
+        probe.subscribe("syscall_exit-write", "file")
+        probe.start()
+        try:
+            assert probe.wait_ready(READY_S), probe.status()
+            actor.do("write_null", self.WRITES)
+        finally:
+            probe.stop()
+        counters = probe.counters()
+        kernel = probe.kernel_counters()
+        assert counters.balanced
+        assert counters.seen == kernel.produced == self.WRITES
+        assert counters.dropped == {"ring_full": kernel.dropped}
+        assert kernel.dropped > 0
+        assert counters.kept == probe.rings["kernel_event"].last_seq > 0
+
+    def test_a_ring_that_is_large_enough_loses_nothing(self, actor: Actor) -> None:
+        probe = new_probe()
+        probe.set_pids(frozenset({actor.pid}))
+        probe.subscribe("syscall_exit-write", "file")
+        probe.start()
+        try:
+            assert probe.wait_ready(READY_S), probe.status()
+            actor.do("write_null", self.WRITES)
+        finally:
+            probe.stop()
+        assert probe.counters().kept == probe.counters().seen == self.WRITES
+        assert probe.counters().dropped == {}

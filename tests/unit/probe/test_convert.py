@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from engine.core.errors import ProbeError
+from engine.core.fields import JsonValue
+from engine.core.kinds import KERNEL_EVENT
+from engine.probe.abi import EVENT, NO_FD, TUPLE, EventFlag
+from engine.probe.calls import Category
+from engine.probe.catalogue import COLUMNS, EVENTS, resolve
+from engine.probe.convert import Converter
+
+GOLDEN = json.loads(Path(__file__).with_name("data").joinpath("events.json").read_text())
+"""Raw events as a kernel wrote them, and the records they are."""
+
+
+def converted(raw: bytes, *, wall_offset_ns: int = 0) -> dict[str, JsonValue]:
+    converter = Converter()
+    converter.wall_offset_ns = wall_offset_ns
+    before, after = b"before", b"after"
+    data = memoryview(before + raw + after)
+    return converter.convert(data, len(before), len(raw)).as_json()
+
+
+def raw_event(
+    event: str,
+    *,
+    category: Category = Category.FILE,
+    result: int = 0,
+    args: tuple[int, int, int, int] = (0, 0, 0, 0),
+    flags: int = 0,
+    latency: int = 0,
+    comm: bytes = b"comm",
+    payload: bytes = b"",
+    row: int | None = None,
+) -> bytes:
+    number = resolve(event)[0].event.type_id if row is None else row
+    header = EVENT.pack(
+        1_000, latency, result, *args, 7, 8, 1, 2, NO_FD, len(payload),
+        number, 3, category, 0, flags, comm,
+    )  # fmt: skip
+    return header + payload
+
+
+@pytest.mark.parametrize("golden", GOLDEN, ids=lambda golden: golden["record"]["event"])
+def test_a_raw_event_is_the_record_it_was_known_to_be(golden: dict[str, object]) -> None:
+    shown = converted(bytes.fromhex(str(golden["raw"])))
+    del shown["kind"], shown["seq"]
+    assert shown == golden["record"]
+
+
+def test_the_golden_events_cover_the_catalogue() -> None:
+    covered = {golden["record"]["event"] for golden in GOLDEN}
+    # the same records as their twins: enters that are read like exits, accept like accept4
+    twins = {
+        "syscall_enter-read", "syscall_enter-write", "syscall_enter-accept",
+        "syscall_enter-accept4", "syscall_exit-accept",
+    }  # fmt: skip
+    assert covered | twins == {event.name for event in EVENTS}
+
+
+@pytest.mark.parametrize("golden", GOLDEN, ids=lambda golden: golden["record"]["event"])
+def test_attributes_are_those_the_catalogue_announces(golden: dict[str, object]) -> None:
+    record = golden["record"]
+    assert isinstance(record, dict)
+    announced = resolve(record["event"])[0].event.attributes
+    assert set(record["attributes"]) <= {*announced, "missing", "unresolved", "core_dumped"}
+
+
+def test_every_field_of_the_kind_is_filled_in_order() -> None:
+    shown = converted(raw_event("syscall_exit-read", flags=EventFlag.LATENCY, latency=5))
+    assert [field.name for field in KERNEL_EVENT.fields] == list(shown)[5:]
+    assert (shown["cpu"], shown["tid"], shown["uid"], shown["gid"]) == (3, 8, 1, 2)
+    assert shown["latency_ns"] == 5
+
+
+def test_the_stamp_is_wall_time() -> None:
+    converter = Converter()
+    converter.wall_offset_ns = 1_700_000_000_000_000_000
+    raw = raw_event("syscall_exit-read")
+    assert converter.convert(memoryview(raw), 0, len(raw)).ts_ns == 1_700_000_000_000_001_000
+    assert converter.newest_ns == 1_000
+
+
+def test_without_its_enter_a_call_has_no_latency() -> None:
+    assert converted(raw_event("syscall_exit-read", latency=5))["latency_ns"] is None
+
+
+@pytest.mark.parametrize(
+    ("result", "error"),
+    [
+        (0, None),
+        (17, None),
+        (-2, "ENOENT"),
+        (-512, "ERESTARTSYS"),
+        (-4000, "4000"),
+        (-4096, None),
+    ],
+)
+def test_a_failure_has_the_name_of_its_error(result: int, error: str | None) -> None:
+    shown = converted(raw_event("syscall_exit-read", result=result))
+    assert (shown["result"], shown["errno"]) == (result, error)
+
+
+def test_an_event_that_is_no_exit_has_no_result() -> None:
+    shown = converted(raw_event("syscall_enter-read", result=-2))
+    assert (shown["result"], shown["errno"]) == (None, None)
+
+
+def test_names_and_paths_are_sanitised() -> None:
+    shown = converted(
+        raw_event("syscall_exit-openat", comm=b"a\x1b[31m\0junk", payload=b"/tmp/\x1b]0;x\x07\0")
+    )
+    attributes = shown["attributes"]
+    assert isinstance(attributes, dict)
+    assert shown["comm"] == "a␛[31m"
+    assert attributes["name"] == "/tmp/␛]0;x␇"
+
+
+def test_a_category_that_could_not_be_judged_is_marked() -> None:
+    raw = raw_event("syscall_exit-close", category=Category.OTHER, flags=EventFlag.UNRESOLVED)
+    shown = converted(raw)
+    assert shown["category"] == "other"
+    assert shown["attributes"] == {"fd_type": "unknown", "unresolved": True}
+
+
+def test_an_event_without_an_owner_names_no_process_but_the_thread_that_was_there() -> None:
+    payload = TUPLE.pack(
+        2, 80, 4000, b"\x7f\0\0\1".ljust(16, b"\0"), b"\x7f\0\0\2".ljust(16, b"\0")
+    )
+    shown = converted(
+        raw_event(
+            "kprobe-tcp_set_state",
+            category=Category.NET,
+            args=(10, 3, 4711, 0),
+            flags=EventFlag.NO_OWNER,
+            payload=payload,
+        )
+    )
+    assert not {"pid", "comm"} & shown.keys()
+    assert (shown["tid"], shown["uid"], shown["gid"]) == (None, None, None)
+    assert shown["attributes"] == {
+        "src": "127.0.0.1:80",
+        "dst": "127.0.0.2:4000",
+        "old_state": "LISTEN",
+        "new_state": "SYN_RECV",
+        "ctx_tid": 4711,
+    }
+
+
+def test_events_are_counted_by_their_cell() -> None:
+    converter = Converter()
+    for category in (Category.NET, Category.NET, Category.FILE):
+        raw = raw_event("syscall_exit-read", category=category)
+        converter.convert(memoryview(raw), 0, len(raw))
+    row = resolve("syscall_exit-read")[0].event.type_id * COLUMNS
+    assert converter.counts[row + Category.NET] == 2
+    assert converter.counts[row + Category.FILE] == 1
+    assert sum(converter.counts) == 3
+
+
+WHOLE = raw_event("kprobe-tcp_set_state", category=Category.NET, payload=bytes(TUPLE.size))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        WHOLE[: EVENT.size - 1],
+        WHOLE[:-1],
+        raw_event("kprobe-tcp_set_state", category=Category.NET, payload=b"short"),
+        raw_event("syscall_exit-read", row=999),
+        EVENT.pack(*[0] * 13, 7, 0, 15, 0, 0, b""),
+    ],
+)
+def test_what_the_programs_never_write_is_refused(raw: bytes) -> None:
+    with pytest.raises(ProbeError, match="not an event"):
+        Converter().convert(memoryview(raw + bytes(300)), 0, len(raw))

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from engine.probe.catalogue import CELLS, COLUMNS, ROWS, Cell, resolve
+from engine.probe.subscriptions import SubscriptionTable
+
+(OPENAT,) = resolve("syscall_exit-openat")
+(PROCEXIT,) = resolve("tracepoint-procexit")
+SECOND = 1_000_000_000
+
+
+class SetClock:
+    """A clock that stands where it is put."""
+
+    def __init__(self) -> None:
+        self.now = 0
+
+    def monotonic_ns(self) -> int:
+        return self.now
+
+    def wall_ns(self) -> int:
+        return self.now
+
+
+def why_not(cell: Cell) -> str:
+    return "it is missing" if cell == PROCEXIT else ""
+
+
+def shown(table: SubscriptionTable, cell: Cell) -> tuple[object, ...]:
+    row = table.rows[CELLS.index(cell)]
+    return tuple(row.get(name) for name in ("on", "rate", "total", "unavailable"))
+
+
+def test_a_row_tells_switch_rate_total_and_why_not() -> None:
+    clock, counts = SetClock(), [0] * (ROWS * COLUMNS)
+    table = SubscriptionTable(clock, counts)
+    counts[OPENAT.event.type_id * COLUMNS + OPENAT.category] = 50
+    clock.now = 2 * SECOND
+    table.measure()
+    table.rebuild({OPENAT}, why_not)
+    assert len(table.rows) == len(CELLS)
+    assert shown(table, OPENAT) == (True, 25.0, 50, "")
+    assert shown(table, PROCEXIT) == (False, 0.0, 0, "it is missing")
+
+
+def test_a_rate_is_that_of_the_last_measurement_only() -> None:
+    clock, counts = SetClock(), [0] * (ROWS * COLUMNS)
+    table = SubscriptionTable(clock, counts)
+    counts[OPENAT.event.type_id * COLUMNS + OPENAT.category] = 50
+    for seconds in (1, 2):
+        clock.now = seconds * SECOND
+        table.measure()
+    table.rebuild({OPENAT}, why_not)
+    assert shown(table, OPENAT) == (True, 0.0, 50, "")
+
+
+def test_what_is_switched_off_has_no_rate_but_keeps_its_total() -> None:
+    clock, counts = SetClock(), [0] * (ROWS * COLUMNS)
+    table = SubscriptionTable(clock, counts)
+    counts[OPENAT.event.type_id * COLUMNS + OPENAT.category] = 50
+    clock.now = SECOND
+    table.measure()
+    table.rebuild(frozenset(), why_not)
+    assert shown(table, OPENAT) == (False, 0.0, 50, "")
