@@ -1,0 +1,260 @@
+"""What turns the payload of a flow into messages: HTTP/1, a Wasm plugin, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from engine.core.sanitise import clean
+from engine.traffic.flows import Direction, Flow
+from engine.traffic.http1 import (
+    HeadTooLong,
+    MalformedHttp,
+    RequestHead,
+    RequestStream,
+    ResponseHead,
+    ResponseStream,
+)
+from engine.traffic.messages import (
+    BUILT_IN,
+    Message,
+    Pending,
+    enrich_http,
+    from_request,
+    from_response,
+)
+from engine.traffic.packets import Segment
+from engine.wasm.abi import CLIENT_TO_SERVER, BaseContext, HttpRequest, HttpResponse
+
+if TYPE_CHECKING:  # neither Wasmtime nor protobuf is loaded for traffic without plugins
+    from engine.wasm.host import Claim, WasmHost
+    from engine.wasm.infos import Info
+
+DropReason = Literal[
+    "malformed", "truncated", "fragment", "retransmission", "gap", "buffer_full", "not_parsed"
+]
+"""Why a payload segment gave nothing.
+
+malformed: its parser choked on it; truncated, fragment: it is not whole; retransmission: seen
+before; gap: bytes before it are missing and it begins in the middle of a message; buffer_full: a
+head did not end; not_parsed: no plugin could parse what one had claimed.
+"""
+
+PAYLOAD_LIMIT = 1_024
+"""How much payload a plugin is given, in bytes; the DeepFlow agent's default."""
+
+_TEXT = 1_024
+
+
+class Dropped(Exception):
+    """A segment could not be used."""
+
+    def __init__(self, reason: DropReason) -> None:
+        super().__init__(reason)
+        self.reason: DropReason = reason
+
+
+class Parser(Protocol):
+    """Reads the payload of one flow."""
+
+    def feed(self, segment: Segment, direction: Direction, payload: bytes) -> Iterator[Message]:
+        """The messages that are complete with this payload.
+
+        Raises:
+            Dropped: if the payload could not be used.
+        """
+
+    def finish(self) -> list[Message]:
+        """Requests that were never answered."""
+
+    @property
+    def proven(self) -> bool:
+        """Whether at least one message was recognised."""
+
+
+def base_context(flow: Flow, segment: Segment, direction: Direction) -> BaseContext:
+    """The segment as plugins see it."""
+    return BaseContext(
+        src=segment.src,
+        dst=segment.dst,
+        src_port=segment.src_port,
+        dst_port=segment.dst_port,
+        time_us=segment.ts_ns // 1_000,
+        direction=direction,
+        l4=segment.l4,
+        flow_id=flow.number,
+        buffer_size=PAYLOAD_LIMIT,
+    )
+
+
+class Opaque:
+    """Takes payload without making anything of it: the flow's protocol stays unknown."""
+
+    proven = True
+
+    def feed(self, segment: Segment, direction: Direction, payload: bytes) -> Iterator[Message]:
+        """Nothing comes of it."""
+        return iter(())
+
+    def finish(self) -> list[Message]:
+        """Nothing waits."""
+        return []
+
+
+class HttpParser:
+    """HTTP/1 of one connection; every request and response is offered to the plugins."""
+
+    def __init__(self, flow: Flow, wasm: WasmHost | None) -> None:
+        self._flow = flow
+        self._wasm = wasm
+        self._requests = RequestStream()
+        self._responses = ResponseStream()
+        self._pending = Pending()
+        self._upgraded = False
+        self.proven = False
+
+    def feed(self, segment: Segment, direction: Direction, payload: bytes) -> Iterator[Message]:
+        """The exchanges whose response head ends in this payload."""
+        side = self._flow.sides[direction]
+        if side.lost:
+            self._resume(direction)
+        try:
+            if self._upgraded:
+                return
+            if direction == CLIENT_TO_SERVER:
+                yield from self._read_requests(segment, payload)
+            else:
+                yield from self._read_responses(segment, payload)
+        except MalformedHttp as error:
+            self._resume(direction)
+            raise Dropped("gap" if side.lost else "malformed") from error
+        except HeadTooLong as error:
+            self._resume(direction)
+            raise Dropped("buffer_full") from error
+        side.lost = segment.missing > 0
+
+    def finish(self) -> list[Message]:
+        """Requests without an answer."""
+        return self._pending.drain()
+
+    def _resume(self, direction: Direction) -> None:
+        """Expect a new message: where the last one stopped is unknown."""
+        if direction == CLIENT_TO_SERVER:
+            self._requests = RequestStream()
+        else:
+            self._responses = ResponseStream()
+
+    def _read_requests(self, segment: Segment, payload: bytes) -> Iterator[Message]:
+        for head in self._requests.feed(payload):
+            self.proven = True
+            message = self._request_message(segment, head)
+            self._offer_request(segment, head, message)
+            yield from self._pending.ask(message)
+
+    def _read_responses(self, segment: Segment, payload: bytes) -> Iterator[Message]:
+        for head in self._responses.feed(payload):
+            self.proven = True
+            if 100 <= head.status < 200 and head.status != 101:
+                continue
+            message = self._pending.answered()
+            if message is None:
+                message = self._message(segment)
+            else:
+                message.answer(segment.ts_ns)
+            if message.method == "HEAD":
+                self._responses.skip_body()
+            message.status = str(head.status)
+            self._offer_response(segment, head, message)
+            connected = message.method == "CONNECT" and 200 <= head.status < 300
+            self._upgraded = head.status == 101 or connected
+            yield message
+            if self._upgraded:
+                return
+
+    def _message(self, segment: Segment) -> Message:
+        flow = self._flow
+        return Message(segment.ts_ns, "HTTP", flow.client, flow.server, parsed_by=BUILT_IN)
+
+    def _request_message(self, segment: Segment, head: RequestHead) -> Message:
+        message = self._message(segment)
+        message.method = clean(head.method, 32)
+        message.resource = clean(head.target, _TEXT)
+        message.endpoint = clean(head.target.partition(b"?")[0], _TEXT)
+        message.head("host", head.host)
+        message.head("user_agent", head.user_agent)
+        message.head("referer", head.referer)
+        return message
+
+    def _offer_request(self, segment: Segment, head: RequestHead, message: Message) -> None:
+        if self._wasm is None:
+            return
+        outcome = self._wasm.on_http_req(
+            base_context(self._flow, segment, 0),
+            HttpRequest(head.target, head.host, head.user_agent, head.referer),
+            head.payload[:PAYLOAD_LIMIT],
+        )
+        if outcome is not None and outcome.infos:
+            enrich_http(message, outcome.plugin, outcome.infos[-1])
+
+    def _offer_response(self, segment: Segment, head: ResponseHead, message: Message) -> None:
+        if self._wasm is None:
+            return
+        outcome = self._wasm.on_http_resp(
+            base_context(self._flow, segment, 1),
+            HttpResponse(head.status, message.endpoint.encode()),
+            head.payload[:PAYLOAD_LIMIT],
+        )
+        if outcome is not None and outcome.infos:
+            enrich_http(message, outcome.plugin, outcome.infos[-1])
+
+
+class WasmParser:
+    """A protocol that a plugin claimed; every segment is one payload, as in the agent."""
+
+    proven = True
+
+    def __init__(self, flow: Flow, wasm: WasmHost, claim: Claim) -> None:
+        self._flow = flow
+        self._wasm = wasm
+        self._claim = claim
+        self._pending = Pending()
+
+    def feed(self, segment: Segment, direction: Direction, payload: bytes) -> Iterator[Message]:
+        """The messages that are complete with this payload."""
+        outcome = self._wasm.parse_payload(
+            base_context(self._flow, segment, direction),
+            payload[:PAYLOAD_LIMIT],
+            self._claim.number,
+        )
+        if outcome is None:
+            raise Dropped("not_parsed")
+        for info in outcome.infos:
+            if direction == CLIENT_TO_SERVER:
+                yield from self._request(segment, outcome.plugin, info)
+            else:
+                yield from self._response(segment, outcome.plugin, info)
+
+    def finish(self) -> list[Message]:
+        """Requests without an answer."""
+        return self._pending.drain()
+
+    def _message(self, segment: Segment, plugin: str) -> Message:
+        name = self._claim.name or f"protocol {self._claim.number}"
+        return Message(segment.ts_ns, name, self._flow.client, self._flow.server, parsed_by=plugin)
+
+    def _request(self, segment: Segment, plugin: str, info: Info) -> Iterator[Message]:
+        message = self._message(segment, plugin)
+        from_request(message, info)
+        if info.is_async:
+            yield message
+        else:
+            yield from self._pending.ask(message, info.request_id)
+
+    def _response(self, segment: Segment, plugin: str, info: Info) -> Iterator[Message]:
+        asked = None if info.is_async else self._pending.answered(info.request_id)
+        if asked is None:
+            asked = self._message(segment, plugin)
+        else:
+            asked.answer(segment.ts_ns)
+        from_response(asked, info)
+        yield asked

@@ -1,0 +1,248 @@
+"""The `deepflow` functions a plugin calls, and the little of WASI that is not left to Wasmtime.
+
+They speak of guest memory through `GuestMemory` alone, so they do not depend on how they are
+linked to a Wasm runtime. Source: DeepFlow agent. Pointers and lengths are u32; a range that leaves
+the memory is answered with 0 and noted, never followed.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from engine.core.sanitise import clean
+from engine.wasm import abi
+from engine.wasm.infos import Info, decode_infos
+
+ERRNO_SUCCESS, ERRNO_BADF, ERRNO_FAULT, ERRNO_INVAL = 0, 8, 21, 28
+"""WASI errno values."""
+
+_LOG_LEVELS = {0: "info", 1: "warning", 2: "error"}
+_MAX_LOGS = 50
+_MAX_LOG_BYTES = 4_096
+_MAX_STDOUT = 16_384
+_MAX_RESULT = 1 << 20
+_MAX_IOVECS = 1_024
+
+
+class GuestMemory(Protocol):
+    """The linear memory of the plugin that called."""
+
+    def read(self, pointer: int, length: int) -> bytes:
+        """A copy of a range that `contains` has confirmed."""
+
+    def write(self, pointer: int, content: bytes) -> None:
+        """Write to a range that `contains` has confirmed."""
+
+    def contains(self, pointer: int, length: int) -> bool:
+        """Whether the range lies in the memory."""
+
+
+@dataclass(slots=True)
+class CallContext:
+    """One message offered to the plugins of a chain, and the slots they answer in.
+
+    The slots belong to the message, not to the plugin: what one plugin left there before it
+    passed the message on is found by the next, as in the agent.
+    """
+
+    base: abi.BaseContext
+    payload: bytes
+    request: abi.HttpRequest | None = None
+    response: abi.HttpResponse | None = None
+    infos: tuple[Info, ...] = ()
+    string: bytes = b""
+
+
+@dataclass(slots=True)
+class Journal:
+    """What happened inside one call of one plugin."""
+
+    logs: list[str] = field(default_factory=list)
+    """Sanitised `level: text` lines."""
+    faults: list[str] = field(default_factory=list)
+    """Host calls that were answered with a failure, and why."""
+    rejected: str = ""
+    """Why a result was refused; empty if none was."""
+    stdout: bytearray = field(default_factory=bytearray)
+    """What the plugin wrote to fd 1 and 2; the agent discards it."""
+    sent_result: bool = False
+
+    def lines(self) -> list[str]:
+        """Logs, then failed host calls, then captured output."""
+        shown = [*self.logs, *(f"fault: {fault}" for fault in self.faults)]
+        output = bytes(self.stdout).splitlines()[:_MAX_LOGS]
+        return [*shown, *(f"stdout: {clean(line, 500)}" for line in output)]
+
+    def log(self, level: int, text: bytes) -> None:
+        """Add one line of `wasm_log`."""
+        if len(self.logs) < _MAX_LOGS:
+            self.logs.append(f"{_LOG_LEVELS.get(level, f'level {level}')}: {clean(text, 1_000)}")
+
+    def fault(self, text: str) -> None:
+        """Note a host call that failed."""
+        if len(self.faults) < _MAX_LOGS:
+            self.faults.append(text)
+
+
+class HostFunctions:
+    """The functions of one plugin instance; they act on the context of the running call.
+
+    Every method takes unsigned 32-bit numbers and returns what the plugin gets.
+    """
+
+    def __init__(self) -> None:
+        self.context: CallContext | None = None
+        self.journal = Journal()
+        self.broken: Exception | None = None
+        """An error of the host itself, to be raised once the plugin has returned."""
+
+    def table(self) -> dict[str, Callable[[GuestMemory, int, int], int]]:
+        """The two-argument `deepflow` functions by name."""
+        return {
+            "vm_read_ctx_base": self.vm_read_ctx_base,
+            "vm_read_payload": self.vm_read_payload,
+            "vm_read_http_req_info": self.vm_read_http_req_info,
+            "vm_read_http_resp_info": self.vm_read_http_resp_info,
+            "vm_read_custom_message_info": self.vm_read_custom_message_info,
+            "host_read_l7_protocol_info": self.host_read_l7_protocol_info,
+            "host_read_str_result": self.host_read_str_result,
+        }
+
+    def wasm_log(self, memory: GuestMemory, pointer: int, length: int, level: int) -> None:
+        """Take one log line."""
+        if not memory.contains(pointer, length):
+            self.journal.fault(f"wasm_log: {_outside(pointer, length)}")
+        else:
+            self.journal.log(level, memory.read(pointer, min(length, _MAX_LOG_BYTES)))
+
+    def vm_read_ctx_base(self, memory: GuestMemory, pointer: int, capacity: int) -> int:
+        """Write the base context."""
+        name = "vm_read_ctx_base"
+        context = self._context(name)
+        if context is None:
+            return 0
+        return self._give(name, memory, pointer, capacity, context.base.encode())
+
+    def vm_read_payload(self, memory: GuestMemory, pointer: int, capacity: int) -> int:
+        """Write the payload; -1 when the buffer is shorter, 0 when it leaves the memory."""
+        context = self._context("vm_read_payload")
+        if context is None:
+            return 0
+        if memory.contains(pointer, capacity) and capacity < len(context.payload):
+            self.journal.fault(
+                f"vm_read_payload: buffer of {capacity} bytes for {len(context.payload)}"
+            )
+            return -1
+        return self._give("vm_read_payload", memory, pointer, capacity, context.payload)
+
+    def vm_read_http_req_info(self, memory: GuestMemory, pointer: int, capacity: int) -> int:
+        """Write the HTTP request; 0 in any other hook."""
+        name = "vm_read_http_req_info"
+        context = self._context(name)
+        if context is None:
+            return 0
+        if context.request is None:
+            return self._refuse(name, "not in an HTTP request hook")
+        return self._give(name, memory, pointer, capacity, context.request.encode())
+
+    def vm_read_http_resp_info(self, memory: GuestMemory, pointer: int, capacity: int) -> int:
+        """Write the HTTP response; 0 in any other hook."""
+        name = "vm_read_http_resp_info"
+        context = self._context(name)
+        if context is None:
+            return 0
+        if context.response is None:
+            return self._refuse(name, "not in an HTTP response hook")
+        encoded = context.response.encode(capacity)
+        if not encoded:
+            return self._refuse(name, f"buffer of {capacity} bytes, 3 are needed")
+        return self._give(name, memory, pointer, capacity, encoded)
+
+    def vm_read_custom_message_info(self, memory: GuestMemory, pointer: int, capacity: int) -> int:
+        """There is no custom message in the hooks this host calls."""
+        return self._refuse("vm_read_custom_message_info", "not in a custom message hook")
+
+    def host_read_l7_protocol_info(self, memory: GuestMemory, pointer: int, length: int) -> int:
+        """Take the info list; 1 replaces what the slot held, 0 leaves it."""
+        name = "host_read_l7_protocol_info"
+        context, encoded = self._take(name, memory, pointer, length)
+        if context is None or encoded is None:
+            return 0
+        try:
+            context.infos = decode_infos(encoded, context.base.direction)
+        except abi.DecodeError as error:
+            self.journal.rejected = error.message
+            return 0
+        self.journal.sent_result = True
+        return 1
+
+    def host_read_str_result(self, memory: GuestMemory, pointer: int, length: int) -> int:
+        """Take the protocol name of `check_payload`."""
+        name = "host_read_str_result"
+        context, encoded = self._take(name, memory, pointer, length)
+        if context is None or encoded is None:
+            return 0
+        try:
+            context.string = abi.decode_string(encoded)
+        except abi.DecodeError as error:
+            self.journal.rejected = error.message
+            return 0
+        return 1
+
+    def fd_write(
+        self, memory: GuestMemory, descriptor: int, vectors: int, count: int, written_at: int
+    ) -> int:
+        """WASI fd_write for stdout and stderr, which are captured; anything else is closed."""
+        if descriptor not in (1, 2):
+            return ERRNO_BADF
+        if count > _MAX_IOVECS:
+            return ERRNO_INVAL
+        if not (memory.contains(vectors, count * 8) and memory.contains(written_at, 4)):
+            return ERRNO_FAULT
+        total = 0
+        for pointer, length in struct.iter_unpack("<II", memory.read(vectors, count * 8)):
+            if not memory.contains(pointer, length):
+                return ERRNO_FAULT
+            room = _MAX_STDOUT - len(self.journal.stdout)
+            self.journal.stdout += memory.read(pointer, min(length, room))
+            total += length
+        memory.write(written_at, (total & 0xFFFF_FFFF).to_bytes(4, "little"))
+        return ERRNO_SUCCESS
+
+    def _context(self, name: str) -> CallContext | None:
+        if self.context is None:
+            self.journal.fault(f"{name}: called where there is no message")
+        return self.context
+
+    def _refuse(self, name: str, why: str) -> int:
+        self.journal.fault(f"{name}: {why}")
+        return 0
+
+    def _give(
+        self, name: str, memory: GuestMemory, pointer: int, capacity: int, encoded: bytes
+    ) -> int:
+        if not memory.contains(pointer, capacity):
+            return self._refuse(name, _outside(pointer, capacity))
+        if capacity < len(encoded):
+            return self._refuse(name, f"buffer of {capacity} bytes for {len(encoded)}")
+        memory.write(pointer, encoded)
+        return len(encoded)
+
+    def _take(
+        self, name: str, memory: GuestMemory, pointer: int, length: int
+    ) -> tuple[CallContext | None, bytes | None]:
+        context = self._context(name)
+        if length > _MAX_RESULT:
+            self.journal.rejected = f"{name}: {length} bytes, more than {_MAX_RESULT}"
+            return context, None
+        if not memory.contains(pointer, length):
+            self.journal.rejected = f"{name}: {_outside(pointer, length)}"
+            return context, None
+        return context, memory.read(pointer, length)
+
+
+def _outside(pointer: int, length: int) -> str:
+    return f"{length} bytes at {pointer:#x} leave the memory"

@@ -1,0 +1,1 @@
+"""Traffic: from frames to messages."""

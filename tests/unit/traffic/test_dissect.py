@@ -1,0 +1,256 @@
+"""From segments to messages: inference, pairing, and a reason for every drop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.traffic.dissect import Dissector
+from engine.traffic.messages import Message
+from engine.traffic.packets import RST, TCP, UDP, Segment
+from engine.traffic.parsers import DropReason
+from tests.unit.traffic.talk import Talk
+
+GET = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+
+
+def dissect(
+    segments: Iterable[Segment], dissector: Dissector | None = None
+) -> tuple[list[Message], list[DropReason]]:
+    """All messages of the segments, unanswered ones last, and the drops."""
+    dissector = dissector or Dissector(None)
+    messages, drops = [], []
+    for segment in segments:
+        made, reason = dissector.take(segment)
+        messages += made
+        if reason is not None:
+            drops.append(reason)
+    return messages + dissector.finish(), drops
+
+
+def brief(messages: list[Message]) -> list[tuple[str, str]]:
+    """Request and status of each message."""
+    return [
+        (f"{message.method} {message.resource}".strip(), message.status) for message in messages
+    ]
+
+
+def test_a_request_and_its_response_are_one_message_with_its_latency() -> None:
+    talk = Talk()
+    messages, drops = dissect([*talk.open(), talk.asks(GET), talk.answers(OK), *talk.close()])
+    (message,) = messages
+    assert brief(messages) == [("GET /a", "200")]
+    assert (message.latency_ms, message.protocol, message.parsed_by) == (1.0, "HTTP", "built-in")
+    assert message.headers["host"] == "h"
+    assert drops == []
+
+
+def test_keep_alive_and_pipelining() -> None:
+    talk = Talk()
+    second = GET.replace(b"/a", b"/b")
+    messages, drops = dissect(
+        [
+            *talk.open(),
+            talk.asks(GET),
+            talk.answers(OK),
+            talk.asks(GET + second),
+            talk.answers(OK.replace(b"200", b"201") + OK.replace(b"200", b"202")),
+        ]
+    )
+    assert brief(messages) == [("GET /a", "200"), ("GET /a", "201"), ("GET /b", "202")]
+    assert drops == []
+
+
+def test_heads_split_over_segments() -> None:
+    talk = Talk()
+    start = talk.open()
+    segments = [talk.asks(GET[n : n + 1]) for n in range(len(GET))]
+    segments += [talk.answers(OK[:9]), talk.answers(OK[9:])]
+    messages, drops = dissect([*start, *segments])
+    assert brief(messages) == [("GET /a", "200")]
+    assert drops == []
+
+
+def test_a_hostile_path_is_shown_sanitised() -> None:
+    talk = Talk()
+    hostile = "/\x1b]0;owned\x07/\u202etxt.exe".encode() + b"\xff"
+    messages, _ = dissect([*talk.open(), talk.asks(GET.replace(b"/a", hostile)), talk.answers(OK)])
+    assert brief(messages) == [("GET /␛]0;owned␇/\\u202etxt.exe\\xff", "200")]
+
+
+def test_an_interim_answer_is_not_the_answer() -> None:
+    talk = Talk()
+    messages, _ = dissect(
+        [talk.asks(GET), talk.answers(b"HTTP/1.1 100 Continue\r\n\r\n"), talk.answers(OK)]
+    )
+    assert brief(messages) == [("GET /a", "200")]
+
+
+def test_the_answer_to_head_has_no_body() -> None:
+    talk = Talk()
+    head = GET.replace(b"GET", b"HEAD")
+    messages, drops = dissect(
+        [talk.asks(head), talk.answers(OK[:-2]), talk.asks(GET), talk.answers(OK)]
+    )
+    assert brief(messages) == [("HEAD /a", "200"), ("GET /a", "200")]
+    assert drops == []
+
+
+def test_requests_without_answer_are_shown_when_the_flow_ends() -> None:
+    talk = Talk()
+    segments = [*talk.open(), talk.asks(GET)]
+    messages, _ = dissect([*segments, talk.segment(1, flags=RST)])
+    assert brief(messages) == [("GET /a", "")]
+    assert messages[0].latency_ms is None
+    assert brief(dissect(segments)[0]) == [("GET /a", "")]
+
+
+def test_an_answer_whose_request_was_not_captured_is_shown() -> None:
+    messages, _ = dissect([Talk().answers(OK)])
+    assert brief(messages) == [("", "200")]
+    assert messages[0].server[1] == 80
+
+
+def test_after_an_upgrade_nothing_is_taken_for_http() -> None:
+    talk = Talk()
+    asking = GET.replace(b"Host", b"Connection: upgrade\r\nUpgrade: websocket\r\nHost")
+    switching = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n\r\n"
+    handshake = [talk.asks(asking), talk.answers(switching)]
+    frames = [talk.asks(b"\x81\x05hello"), talk.answers(b"\x81\x05hello")]
+    messages, drops = dissect([*handshake, *frames])
+    assert brief(messages) == [("GET /a", "101")]
+    assert drops == []
+
+
+def test_a_tunnel_is_not_taken_for_http() -> None:
+    talk = Talk()
+    connect = b"CONNECT host:443 HTTP/1.1\r\n\r\n"
+    established = b"HTTP/1.1 200 Connection established\r\n\r\n"
+    handshake = [talk.asks(connect), talk.answers(established)]
+    frames = [talk.asks(b"\x16\x03\x01\x02"), talk.answers(b"\x16\x03\x03")]
+    messages, drops = dissect([*handshake, *frames])
+    assert brief(messages) == [("CONNECT host:443", "200")]
+    assert drops == []
+
+
+def test_a_protocol_nobody_knows_is_shown_once() -> None:
+    talk = Talk()
+    start = talk.open()
+    segments = [talk.asks(b"\x16\x03\x01"), talk.answers(b"\x16\x03\x03"), talk.asks(b"\x17")]
+    messages, drops = dissect([*start, *segments])
+    (message,) = messages
+    assert (message.protocol, message.parsed_by) == ("unknown", "nobody")
+    assert message.headers == {"first_bytes": "␖␃␁"}
+    assert drops == []
+
+
+def test_a_flow_that_stays_unknown_is_left_alone() -> None:
+    talk = Talk()
+    noise = [talk.asks(b"\x17\x03\x03") for _ in range(16)]
+    messages, drops = dissect([*noise, talk.asks(GET), talk.answers(OK)])
+    assert [message.protocol for message in messages] == ["unknown"]
+    assert drops == []
+
+
+def test_http2_and_datagrams_are_unknown() -> None:
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    for talk, payload in ((Talk(), preface), (Talk(l4=UDP), GET)):
+        messages, drops = dissect([talk.asks(payload)])
+        assert [message.protocol for message in messages] == ["unknown"]
+        assert drops == []
+
+
+def test_http_is_found_in_the_middle_of_a_connection() -> None:
+    talk = Talk()
+    messages, _ = dissect([talk.answers(b"\x00rest of a body"), talk.asks(GET), talk.answers(OK)])
+    assert brief(messages[1:]) == [("GET /a", "200")]
+    assert messages[1].server[1] == 80
+
+
+def test_payload_sent_again_is_dropped_as_such() -> None:
+    talk = Talk()
+    start, asked = talk.open(), talk.asks(GET)
+    messages, drops = dissect([*start, asked, asked, talk.answers(OK)])
+    assert len(messages) == 1
+    assert drops == ["retransmission"]
+
+
+def test_after_a_gap_the_next_message_is_found() -> None:
+    talk = Talk()
+    post = b"POST /p HTTP/1.1\r\nContent-Length: 30\r\n\r\n"
+    start = talk.open()
+    asked, _, rest = talk.asks(post), talk.asks(b"a" * 10), talk.asks(b"b" * 20)
+    messages, drops = dissect(
+        [*start, asked, rest, talk.answers(OK), talk.asks(GET), talk.answers(OK)]
+    )
+    assert brief(messages) == [("POST /p", "200"), ("GET /a", "200")]
+    assert drops == ["gap"]
+
+
+def test_a_segment_the_capture_cut_is_read_as_far_as_it_goes() -> None:
+    talk = Talk()
+    messages, drops = dissect(
+        [
+            *talk.open(),
+            talk.asks(GET),
+            talk.answers(OK[:-2], missing=2),
+            talk.asks(GET),
+            talk.answers(OK),
+            talk.asks(b"", missing=40),
+            talk.asks(GET),
+        ]
+    )
+    assert brief(messages) == [("GET /a", "200"), ("GET /a", "200"), ("GET /a", "")]
+    assert drops == ["truncated"]
+
+
+def test_what_breaks_http_is_malformed_and_does_not_end_the_flow() -> None:
+    talk = Talk()
+    messages, drops = dissect(
+        [talk.asks(GET), talk.answers(OK), talk.asks(b"\0\1\2"), talk.asks(GET), talk.answers(OK)]
+    )
+    assert brief(messages) == [("GET /a", "200"), ("GET /a", "200")]
+    assert drops == ["malformed"]
+
+
+def test_a_head_without_end_is_dropped() -> None:
+    talk = Talk()
+    filler = b"X: " + b"a" * 30_000 + b"\r\n"
+    start = talk.open()
+    segments = [talk.asks(GET[:-2]), *(talk.asks(filler) for _ in range(3))]
+    messages, drops = dissect([*start, *segments])
+    assert messages == []
+    assert drops == ["buffer_full"]
+
+
+def test_flows_that_have_to_go_give_their_requests_up() -> None:
+    talks = [Talk(port) for port in (1, 2, 3)]
+    messages, _ = dissect([talk.asks(GET) for talk in talks], Dissector(None, flow_capacity=2))
+    assert len(messages) == 3
+
+
+pieces = st.sampled_from([GET, OK, GET + GET, b"\0\1", OK[:20], b"", b"POST"]) | st.binary(
+    max_size=30
+)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 3), st.booleans(), pieces, st.sampled_from([0, 0, 0, 7])),
+        max_size=20,
+    ),
+    st.sampled_from([TCP, UDP]),
+)
+def test_any_conversation_is_dissected(sent: list[tuple[int, bool, bytes, int]], l4: int) -> None:
+    talks = {port: Talk(port, l4) for port in (1, 2, 3)}
+    segments = [
+        talks[port].asks(payload, missing) if asks else talks[port].answers(payload, missing)
+        for port, asks, payload, missing in sent
+    ]
+    messages, drops = dissect(segments)
+    assert len(drops) <= len(segments)
+    assert all(message.record("").as_json() for message in messages)

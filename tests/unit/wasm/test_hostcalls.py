@@ -1,0 +1,196 @@
+"""The functions a plugin calls: what they write, what they answer, what they refuse."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from engine.wasm.abi import BaseContext, HttpRequest, HttpResponse
+from engine.wasm.hostcalls import (
+    ERRNO_BADF,
+    ERRNO_FAULT,
+    ERRNO_INVAL,
+    ERRNO_SUCCESS,
+    CallContext,
+    HostFunctions,
+)
+
+BASE = BaseContext(b"\x7f\0\0\1", b"\x7f\0\0\1", 40_000, 80, 1)
+U32 = 0xFFFF_FFFF
+
+
+class Memory:
+    """256 bytes of guest memory."""
+
+    def __init__(self) -> None:
+        self.content = bytearray(256)
+
+    def contains(self, pointer: int, length: int) -> bool:
+        """Whether the range is inside."""
+        return pointer + length <= len(self.content)
+
+    def read(self, pointer: int, length: int) -> bytes:
+        """A copy of a range."""
+        assert self.contains(pointer, length)
+        return bytes(self.content[pointer : pointer + length])
+
+    def write(self, pointer: int, content: bytes) -> None:
+        """Change a range."""
+        assert self.contains(pointer, len(content))
+        self.content[pointer : pointer + len(content)] = content
+
+
+@pytest.fixture
+def memory() -> Memory:
+    """Fresh guest memory."""
+    return Memory()
+
+
+@pytest.fixture
+def functions() -> HostFunctions:
+    """Host functions in the middle of an HTTP request hook."""
+    host = HostFunctions()
+    host.context = CallContext(BASE, b"payload", request=HttpRequest(b"/a"))
+    return host
+
+
+def test_the_base_context_is_written(functions: HostFunctions, memory: Memory) -> None:
+    size = functions.vm_read_ctx_base(memory, 10, 100)
+    assert memory.read(10, size) == BASE.encode()
+
+
+def test_a_buffer_too_small_for_a_context_gets_nothing(
+    functions: HostFunctions, memory: Memory
+) -> None:
+    assert functions.vm_read_ctx_base(memory, 0, 35) == 0
+    assert functions.vm_read_http_req_info(memory, 0, 5) == 0
+    assert memory.content == bytearray(256)
+    assert len(functions.journal.faults) == 2
+
+
+def test_the_payload_is_written_and_may_be_empty(functions: HostFunctions, memory: Memory) -> None:
+    assert functions.vm_read_payload(memory, 0, 7) == 7
+    assert memory.read(0, 7) == b"payload"
+    functions.context = CallContext(BASE, b"")
+    assert functions.vm_read_payload(memory, 0, 0) == 0
+    assert functions.journal.faults == []
+
+
+def test_a_payload_buffer_that_is_too_short_is_told_apart_from_one_outside(
+    functions: HostFunctions, memory: Memory
+) -> None:
+    assert functions.vm_read_payload(memory, 0, 6) == -1
+    assert functions.vm_read_payload(memory, 250, 7) == 0
+    assert "leave the memory" in functions.journal.faults[1]
+
+
+@pytest.mark.parametrize(("pointer", "length"), [(U32, 1), (U32, U32), (0, U32), (256, 1)])
+def test_ranges_that_leave_the_memory_are_refused_without_wrapping(
+    functions: HostFunctions, memory: Memory, pointer: int, length: int
+) -> None:
+    for call in functions.table().values():
+        assert call(memory, pointer, length) == 0
+    functions.wasm_log(memory, pointer, length, 0)
+    assert functions.journal.logs == []
+    assert functions.journal.faults
+
+
+def test_http_request_is_only_given_in_its_hook(functions: HostFunctions, memory: Memory) -> None:
+    size = functions.vm_read_http_req_info(memory, 0, 100)
+    assert memory.read(0, size) == HttpRequest(b"/a").encode()
+    assert functions.vm_read_http_resp_info(memory, 0, 100) == 0
+    assert functions.vm_read_custom_message_info(memory, 0, 100) == 0
+
+
+def test_http_response_depends_on_the_room_there_is(
+    functions: HostFunctions, memory: Memory
+) -> None:
+    functions.context = CallContext(BASE, b"", response=HttpResponse(500, b"/e"))
+    assert functions.vm_read_http_resp_info(memory, 0, 2) == 0
+    assert functions.vm_read_http_resp_info(memory, 0, 3) == 3
+    assert functions.vm_read_http_resp_info(memory, 0, 100) == 7
+    assert memory.read(0, 7) == b"\x01\xf4\x03\x00\x02/e"
+    assert functions.vm_read_http_req_info(memory, 0, 100) == 0
+
+
+def test_without_a_message_only_logging_works(memory: Memory) -> None:
+    functions = HostFunctions()
+    for name, call in functions.table().items():
+        assert call(memory, 0, 10) == 0, name
+    assert all("no message" in fault or "custom" in fault for fault in functions.journal.faults)
+    functions.wasm_log(memory, 0, 1, 0)
+    assert functions.journal.logs == ["info: ␀"]
+
+
+def test_an_accepted_result_replaces_the_one_before(
+    functions: HostFunctions, memory: Memory
+) -> None:
+    assert functions.context is not None
+    memory.write(0, bytes.fromhex("00055042a80101"))
+    memory.write(100, bytes.fromhex("00025042"))
+    assert functions.host_read_l7_protocol_info(memory, 0, 7) == 1
+    assert functions.context.infos[0].is_end is True
+    assert functions.host_read_l7_protocol_info(memory, 100, 4) == 1
+    assert functions.context.infos[0].is_end is None
+
+
+def test_a_refused_result_leaves_the_one_before_and_says_why(
+    functions: HostFunctions, memory: Memory
+) -> None:
+    assert functions.context is not None
+    memory.write(0, bytes.fromhex("00025042"))
+    assert functions.host_read_l7_protocol_info(memory, 0, 4) == 1
+    assert functions.host_read_l7_protocol_info(memory, 0, 3) == 0
+    assert len(functions.context.infos) == 1
+    assert functions.journal.rejected == "result list: byte 2: record of 2 bytes, only 1 are left"
+
+
+def test_the_string_result_is_kept(functions: HostFunctions, memory: Memory) -> None:
+    assert functions.context is not None
+    memory.write(0, b"\x00\x04KRPC")
+    assert functions.host_read_str_result(memory, 0, 6) == 1
+    assert functions.context.string == b"KRPC"
+    assert functions.host_read_str_result(memory, 0, 5) == 0
+    assert functions.journal.rejected
+
+
+def test_log_lines_are_sanitised_and_have_their_level(
+    functions: HostFunctions, memory: Memory
+) -> None:
+    memory.write(0, b"\x1b[31mred\xff")
+    for level in (0, 1, 2, 9):
+        functions.wasm_log(memory, 0, 9, level)
+    assert functions.journal.logs == [
+        "info: ␛[31mred\\xff",
+        "warning: ␛[31mred\\xff",
+        "error: ␛[31mred\\xff",
+        "level 9: ␛[31mred\\xff",
+    ]
+
+
+def test_a_plugin_that_logs_without_end_fills_nothing(
+    functions: HostFunctions, memory: Memory
+) -> None:
+    for _ in range(10_000):
+        functions.wasm_log(memory, 0, 200, 0)
+        functions.vm_read_ctx_base(memory, 0, 1)
+    assert len(functions.journal.lines()) <= 100
+
+
+def test_stdout_is_captured(functions: HostFunctions, memory: Memory) -> None:
+    memory.write(0, b"one\ntwo\n")
+    memory.write(100, struct.pack("<IIII", 0, 4, 4, 4))
+    assert functions.fd_write(memory, 1, 100, 2, 200) == ERRNO_SUCCESS
+    assert memory.read(200, 4) == struct.pack("<I", 8)
+    assert functions.journal.lines() == ["stdout: one", "stdout: two"]
+
+
+def test_writing_elsewhere_or_from_outside_fails(functions: HostFunctions, memory: Memory) -> None:
+    assert functions.fd_write(memory, 3, 0, 1, 200) == ERRNO_BADF
+    assert functions.fd_write(memory, 1, 250, 1, 200) == ERRNO_FAULT
+    assert functions.fd_write(memory, 1, 0, 1, 255) == ERRNO_FAULT
+    assert functions.fd_write(memory, 1, 0, U32, 200) == ERRNO_INVAL
+    memory.write(0, struct.pack("<II", 200, U32))
+    assert functions.fd_write(memory, 1, 0, 1, 100) == ERRNO_FAULT
+    assert functions.journal.stdout == b""
