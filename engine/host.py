@@ -10,6 +10,8 @@ from engine.core.clock import Clock
 from engine.core.sanitise import clean
 from engine.core.snapshot import HostFacts
 
+_CAP_SYS_ADMIN, _CAP_PERFMON, _CAP_BPF = 21, 38, 39
+
 
 def host_facts() -> HostFacts:
     """Hostname, kernel and the rights this process has."""
@@ -18,12 +20,28 @@ def host_facts() -> HostFacts:
 
 
 def _rights() -> str:
+    """The effective user, with what its capabilities take away or add."""
+    capabilities = effective_capabilities()
     if os.geteuid() == 0:
-        return "root"
+        return "root" if capabilities >> _CAP_SYS_ADMIN & 1 else "root without capabilities"
+    bpf = capabilities >> _CAP_BPF & capabilities >> _CAP_PERFMON & 1
+    return f"{_user_name()} + BPF" if bpf else _user_name()
+
+
+def _user_name() -> str:
     try:
         return clean(pwd.getpwuid(os.geteuid()).pw_name, 32)
     except KeyError:
         return f"uid {os.geteuid()}"
+
+
+def effective_capabilities() -> int:
+    """The capability bits of this process (CapEff of /proc/self/status)."""
+    with open("/proc/self/status", "rb") as status:
+        for line in status:
+            if line.startswith(b"CapEff:"):
+                return int(line.split()[1], 16)
+    return 0
 
 
 class OwnCost:
