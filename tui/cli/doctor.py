@@ -20,9 +20,10 @@ def command(as_json: bool) -> int:
         for need in needs:
             output.object({"kind": "need", **need.as_json()})
     else:
+        width = max(len(need.name) for need in needs)
         for need in needs:
             mark = "found  " if need.found else "MISSING"
-            write_lines([f"{mark}  {need.name:<28}  {need.detail}"])
+            write_lines([f"{mark}  {need.name:<{width}}  {need.detail}"])
             if not need.found:
                 write_lines([f"         costs you: {need.costs}", f"         fix: {need.fix}"])
     return 0 if all(need.found for need in needs) else 3

@@ -1,0 +1,150 @@
+"""An engine that does what a test tells it: real rings and records, a scripted picture."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from engine.core.counters import Counters
+from engine.core.errors import BoxscopeError, UsageError
+from engine.core.fields import JsonValue
+from engine.core.kinds import KINDS
+from engine.core.records import Batch, Record, RecordRing, new_record
+from engine.core.snapshot import HostFacts, Snapshot
+from engine.core.source import SourceState, SourceStatus
+from engine.engine import Engine
+
+NOW_NS = 1_790_000_000_000_000_000
+SOURCES = ("agent", "discovery", "probe", "traffic", "wasm", "modules")
+
+
+def record(
+    kind: str, pid: int | None = None, comm: str | None = None, **values: JsonValue
+) -> Record:
+    """A record of a kind with the fields named, the others unknown."""
+    return new_record(KINDS[kind], values, ts_ns=NOW_NS, pid=pid, comm=comm)
+
+
+class FakeEngine(Engine):
+    """Steered by tests; `calls` tells which commands it was given."""
+
+    def __init__(self, capacity: int = 10_000) -> None:
+        self.calls: list[tuple[str, ...]] = []
+        self.refusal: BoxscopeError | None = None
+        self.started = threading.Event()
+        self.stopped = threading.Event()
+        self._lock = threading.Lock()
+        self._rings = {kind: RecordRing(capacity) for kind in KINDS}
+        self._cells: dict[tuple[str, str], Record] = {}
+        self._snapshot = Snapshot(
+            wall_ns=NOW_NS,
+            elapsed_s=0.0,
+            host=HostFacts("testbox", "6.18.0", "root"),
+            sources={
+                name: SourceStatus(name, "running", counters=Counters(10, 9, {"ring_full": 1}, 0.4))
+                for name in SOURCES
+            },
+            tables={},
+            own_cpu=0.01,
+            own_rss=50_000_000,
+        )
+
+    # Steering.
+
+    def emit(self, *records: Record) -> None:
+        """Let records arrive."""
+        by_kind: dict[str, list[Record]] = {}
+        for one in records:
+            by_kind.setdefault(one.kind, []).append(one)
+        for kind, several in by_kind.items():
+            self._rings[kind].extend(several)
+
+    def emit_events(self, count: int, *, comm: str = "cat") -> None:
+        """Let kernel events arrive, named by their number."""
+        last = self.last_seq("kernel_event")
+        self.emit(
+            *(
+                record(
+                    "kernel_event",
+                    pid=7,
+                    comm=comm,
+                    name="openat",
+                    direction="exit",
+                    category="file",
+                    attributes={"name": f"/tmp/{last + number}"},
+                )
+                for number in range(1, count + 1)
+            )
+        )
+
+    def set_table(self, kind: str, rows: Iterable[Record]) -> None:
+        """Replace a table."""
+        with self._lock:
+            tables = {**self._snapshot.tables, kind: tuple(rows)}
+            self._snapshot = replace(self._snapshot, tables=tables)
+
+    def set_source(self, name: str, state: SourceState, reason: str = "", fix: str = "") -> None:
+        """Change the state of a source."""
+        with self._lock:
+            sources: Mapping[str, SourceStatus] = {
+                **self._snapshot.sources,
+                name: SourceStatus(name, state, reason, fix),
+            }
+            self._snapshot = replace(self._snapshot, sources=sources)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let the engine's clock go on."""
+        with self._lock:
+            self._snapshot = replace(
+                self._snapshot,
+                wall_ns=self._snapshot.wall_ns + int(seconds * 1e9),
+                elapsed_s=self._snapshot.elapsed_s + seconds,
+            )
+
+    def set_cells(self, *cells: tuple[str, str, bool]) -> None:
+        """Lay out the subscription matrix: event, category, on."""
+        for event, category, on in cells:
+            self._cells[event, category] = record(
+                "subscription", event=event, category=category, on=on, rate=0.0, total=0
+            )
+        self.set_table("subscription", self._cells.values())
+
+    # The engine's face.
+
+    def start(self) -> None:
+        """Note it."""
+        self.started.set()
+
+    def stop(self) -> None:
+        """Note it."""
+        self.stopped.set()
+
+    def snapshot(self) -> Snapshot:
+        """The scripted picture."""
+        with self._lock:
+            return self._snapshot
+
+    def since(self, kind: str, seq: int, limit: int = 1_000) -> Batch:
+        """Records of a kind."""
+        return self._rings[kind].since(seq, limit)
+
+    def last_seq(self, kind: str) -> int:
+        """Number of the newest record of a kind."""
+        return self._rings[kind].last_seq
+
+    def subscribe(self, event: str, category: str = "") -> None:
+        """Switch a cell on, unless told to refuse."""
+        self._switch("subscribe", event, category, True)
+
+    def unsubscribe(self, event: str, category: str = "") -> None:
+        """Switch a cell off, unless told to refuse."""
+        self._switch("unsubscribe", event, category, False)
+
+    def _switch(self, call: str, event: str, category: str, on: bool) -> None:
+        self.calls.append((call, event, category))
+        if self.refusal is not None:
+            raise self.refusal
+        if (event, category) not in self._cells:
+            raise UsageError(f"no event is named {event}:{category}")
+        self.set_cells((event, category, on))

@@ -1,0 +1,96 @@
+"""Tables of states: the selection follows its row, sorting is stable."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from textual.pilot import Pilot
+
+from engine.core.records import Record
+from tests.ui.driving import text_of, until
+from tests.ui.fake_engine import FakeEngine, record
+from tui.console.app import ConsoleApp
+from tui.console.panes.ports import PortRow
+from tui.console.widgets.table import TableView
+
+
+def owner(pid: int, *ports: int, comm: str = "server") -> Record:
+    sockets = [{"port": port, "proto": "tcp", "address": "127.0.0.1"} for port in ports]
+    return record("process", pid=pid, comm=comm, ports=sockets, start=1)
+
+
+@asynccontextmanager
+async def on_ports(
+    *owners: Record,
+) -> AsyncIterator[tuple[FakeEngine, ConsoleApp, TableView[PortRow], Pilot[None]]]:
+    """The console with pane 2 zoomed."""
+    engine = FakeEngine()
+    engine.set_table("process", owners)
+    app = ConsoleApp(engine)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.press("2")
+        table = app.main.panes[1].parts[0]
+        assert isinstance(table, TableView)
+        await until(pilot, lambda: table.row_count > 0)
+        yield engine, app, table, pilot
+
+
+async def test_a_process_has_a_row_for_each_of_its_ports() -> None:
+    async with on_ports(owner(5, 443, 80), owner(6, 81)) as (_engine, _app, table, _pilot):
+        assert [(row.port, row.record.pid) for row in table.rows] == [(80, 5), (81, 6), (443, 5)]
+
+
+async def test_the_selection_follows_its_row_when_others_come_before_it() -> None:
+    async with on_ports(owner(5, 80), owner(6, 443)) as (engine, app, table, pilot):
+        await pilot.press("down", "down")
+        engine.set_table("process", [owner(4, 22), owner(5, 80), owner(6, 443)])
+        app.look_at_tables()
+        row = table.cursor_row
+        assert row is not None
+        assert row.port == 443
+        marked = [line for line in text_of(table).splitlines() if line.startswith("›")]
+        assert len(marked) == 1
+        assert "443" in marked[0]
+
+
+async def test_a_selected_row_that_goes_takes_the_selection_with_it() -> None:
+    async with on_ports(owner(5, 80), owner(6, 443)) as (engine, app, table, pilot):
+        await pilot.press("down")
+        engine.set_table("process", [owner(6, 443)])
+        app.look_at_tables()
+        engine.pass_time(60)
+        app.look_at_tables()
+        assert table.cursor_row is None
+
+
+async def test_sorting_keeps_the_order_of_equal_rows_and_ends_where_it_began() -> None:
+    owners = (owner(5, 80, comm="b"), owner(6, 81, comm="a"), owner(7, 82, comm="b"))
+    async with on_ports(*owners) as (_engine, _app, table, pilot):
+        orders: dict[str, list[int]] = {}
+        for _ in range(20):
+            await pilot.press("s")
+            orders[table.sort_name()] = [row.port for row in table.rows]
+        assert orders["comm"] == [81, 80, 82]
+        assert orders[""] == [80, 81, 82]
+
+
+async def test_a_click_on_a_heading_sorts_by_it_and_a_second_one_goes_back() -> None:
+    owners = (owner(9, 80), owner(6, 81))
+    async with on_ports(*owners) as (_engine, _app, table, pilot):
+        heading = text_of(table).splitlines()[0].index("pid")
+        await pilot.click(table, offset=(heading, 0))
+        assert [row.port for row in table.rows] == [81, 80]
+        assert "pid▲" in text_of(table)
+        await pilot.click(table, offset=(heading, 0))
+        assert [row.port for row in table.rows] == [80, 81]
+
+
+async def test_paused_the_table_holds_still_and_then_catches_up() -> None:
+    async with on_ports(owner(5, 80)) as (engine, app, table, pilot):
+        await pilot.press("space")
+        engine.set_table("process", [owner(5, 80), owner(6, 443)])
+        app.look_at_tables()
+        assert table.row_count == 1
+        await pilot.press("space")
+        await until(pilot, lambda: table.row_count == 2)

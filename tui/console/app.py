@@ -1,0 +1,215 @@
+"""The console application: keys, timers and commands; everything else is delegated."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import ClassVar
+
+from rich.console import RenderableType
+from textual.app import App, SystemCommand
+from textual.binding import BindingType
+from textual.screen import Screen
+
+from engine.core.errors import BoxscopeError
+from engine.core.records import Record
+from engine.core.sanitise import clean
+from engine.engine import Engine
+from tui.console.engine_life import EngineLife
+from tui.console.keys import KEYS, LIST_KEYS, MATRIX_KEYS
+from tui.console.screens.detail import DetailScreen
+from tui.console.screens.help import HelpScreen
+from tui.console.screens.main import MainScreen
+from tui.console.widgets.lines import LineView
+from tui.console.widgets.matrix import CellKey, MatrixView
+from tui.console.widgets.table import TableView
+
+TABLES_EVERY_S = 1.0
+STREAMS_EVERY_S = 0.2
+AFTER_COMMAND_S = (0.01, 0.02, 0.035, 0.055, 0.08)
+"""When to look at the streams after a command, so that its effect is seen at once."""
+CONFIRM_AFTER_S = 0.1
+"""When to look at the tables then; drawing them first would hold up the streams."""
+_RELATED = 20
+_SYSTEM_COMMANDS = ("Theme", "Screenshot")
+
+
+class ConsoleApp(App[None]):
+    """Four live panes over an engine, which starts after the first paint and stops on exit."""
+
+    TITLE = "boxscope"
+    CSS_PATH = ["screens/main.tcss", "panes/panes.tcss", "widgets/widgets.tcss"]  # noqa: RUF012
+    BINDINGS: ClassVar[list[BindingType]] = [*KEYS]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (150, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (15, "-tall")]  # noqa: RUF012
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self.animation_level = "none"
+        self.engine = engine
+        self.main = MainScreen()
+        self._life = EngineLife(engine)
+        self._commands = asyncio.Lock()
+
+    def get_default_screen(self) -> Screen[None]:
+        """The four panes."""
+        return self.main
+
+    # Life.
+
+    def on_mount(self) -> None:
+        """Show what there is, then start the engine without holding up the first paint."""
+        self.look_at_tables()
+        self.set_interval(TABLES_EVERY_S, self.look_at_tables)
+        self.set_interval(STREAMS_EVERY_S, self.look_at_streams)
+        self.call_after_refresh(self._start_engine)
+
+    def _start_engine(self) -> None:
+        self.run_worker(self._life.start, thread=True, group="engine", name="start the engine")
+
+    def exit(
+        self, result: None = None, return_code: int = 0, message: RenderableType | None = None
+    ) -> None:
+        """Leave; the engine stops while the terminal is being restored."""
+        self._life.stop_soon()
+        super().exit(result, return_code, message)
+
+    async def on_unmount(self) -> None:
+        """Wait for the engine to have stopped."""
+        await asyncio.to_thread(self.stop_engine)
+
+    def stop_engine(self) -> None:
+        """Stop the engine if it is not stopped yet; waits until it is."""
+        self._life.stop()
+
+    # Looking.
+
+    def look_at_tables(self) -> None:
+        """Take a snapshot and show it."""
+        self.main.show(self.engine.snapshot())
+
+    def look_at_streams(self) -> None:
+        """Let the streams take in what is new."""
+        self.main.pull(self.engine)
+
+    # Commands.
+
+    def on_matrix_view_toggled(self, message: MatrixView.Toggled) -> None:
+        """Pass a turned switch on to the engine."""
+        self.run_worker(self._switch(message), group="commands", name="switch a subscription")
+
+    async def _switch(self, message: MatrixView.Toggled) -> None:
+        cell = message.cell
+        command = self.engine.subscribe if message.wanted else self.engine.unsubscribe
+        async with self._commands:
+            try:
+                await asyncio.to_thread(command, cell.event, cell.category)
+            except BoxscopeError as error:
+                self.complain(error)
+        for delay in AFTER_COMMAND_S:
+            self.set_timer(delay, self.look_at_streams)
+        self.set_timer(CONFIRM_AFTER_S, partial(self._confirm, cell.key))
+
+    def _confirm(self, key: CellKey) -> None:
+        """Show the engine's own picture of a cell again."""
+        self.main.events.settle(key)
+        self.look_at_tables()
+
+    def complain(self, error: BoxscopeError) -> None:
+        """Tell that a command failed, and what to do."""
+        text = clean(error.message) + (f"\n{clean(error.fix)}" if error.fix else "")
+        self.notify(text, title="refused", severity="error", markup=False)
+
+    def on_line_view_row_chosen(self, message: LineView.RowChosen) -> None:
+        """Open the detail of a row."""
+        record = message.row if isinstance(message.row, Record) else None
+        record = record or getattr(message.row, "record", None)
+        if isinstance(record, Record):
+            self.push_screen(DetailScreen(record, "Last results", self._results_of(record)))
+
+    def _results_of(self, record: Record) -> list[Record]:
+        """The last results of a Wasm plugin, newest first; nothing for other records."""
+        if record.kind != "wasm_plugin":
+            return []
+        last = self.engine.last_seq("wasm_result")
+        results = self.engine.since("wasm_result", max(0, last - 50 * _RELATED)).records
+        name = record.get("plugin")
+        return [result for result in reversed(results) if result.get("plugin") == name][:_RELATED]
+
+    # Keys.
+
+    def action_zoom(self, number: int) -> None:
+        """Show one pane alone."""
+        self.main.zoom(number)
+
+    def action_overview(self) -> None:
+        """Show all panes."""
+        self.main.overview()
+
+    def action_next_pane(self, step: int) -> None:
+        """Go to another pane."""
+        self.main.go(self.main.active.number + step)
+
+    def action_other_part(self) -> None:
+        """Go to the other half of the pane."""
+        self.main.active.focus_part(1)
+
+    def action_switch_cell(self) -> None:
+        """Turn the switch under the matrix cursor."""
+        self.main.events.matrix.action_switch()
+
+    def action_pause(self) -> None:
+        """Hold the active pane still, or let it go on."""
+        pane = self.main.active
+        pane.set_paused(not pane.paused)
+        self.refresh_bindings()
+
+    def action_follow(self) -> None:
+        """Go to the newest records of the active pane."""
+        self.main.active.follow()
+        self.look_at_streams()
+        self.refresh_bindings()
+
+    def action_sort(self) -> None:
+        """Sort the focused table by the next column."""
+        if isinstance(self.focused, TableView):
+            self.focused.action_sort()
+
+    def action_help(self) -> None:
+        """Open the help."""
+        self.push_screen(
+            HelpScreen([("Keys", KEYS), ("In lists", LIST_KEYS), ("In the matrix", MATRIX_KEYS)])
+        )
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What applies now; the footer and the palette show nothing else."""
+        match action:
+            case "switch_cell":
+                return self.main.active is self.main.events
+            case "follow":
+                return any(True for _stream in self.main.active.streams) and (
+                    not self.main.active.moving
+                )
+            case "sort":
+                return isinstance(self.focused, TableView)
+            case "other_part":
+                return len(self.main.active.parts) > 1
+            case "overview":
+                return self.main.zoomed and not self.main.small
+        return True
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Everything the keys do, and Textual's own theme and screenshot."""
+        for command in super().get_system_commands(screen):
+            if command.title in _SYSTEM_COMMANDS:
+                yield command
+        yield from self._key_commands(screen)
+
+    def _key_commands(self, screen: Screen[object]) -> Iterator[SystemCommand]:
+        seen: set[str] = set()
+        for node, binding, enabled, tooltip in screen.active_bindings.values():
+            if binding.id and enabled and binding.action not in seen:
+                seen.add(binding.action)
+                run = partial(self.run_action, binding.action, node)
+                yield SystemCommand(binding.description, tooltip, run)

@@ -1,0 +1,121 @@
+"""The keys of the console: every binding with its id, so that a keymap can change it.
+
+The actions are methods of the application; which of them apply now is decided there too.
+"""
+
+from __future__ import annotations
+
+from textual.binding import Binding
+
+_ZOOM = Binding.Group("Zoom", compact=True)
+
+KEYS: tuple[Binding, ...] = (
+    Binding(
+        "t",
+        "switch_cell",
+        "Toggle",
+        id="toggle",
+        tooltip="Switch the subscription under the cursor",
+    ),
+    Binding(
+        "f", "follow", "Follow", id="follow", tooltip="Go to the newest records and stay there"
+    ),
+    Binding(
+        "space",
+        "pause",
+        "Pause",
+        key_display="spc",
+        id="pause",
+        tooltip="Hold this pane still, or let it go on",
+    ),
+    Binding("question_mark,f1", "help", "Help", id="help", tooltip="Keys, columns and symbols"),
+    Binding("q", "quit", "Quit", id="quit", tooltip="Stop everything and leave"),
+    Binding("tab", "next_pane(1)", "Pane", id="pane.next", tooltip="Go to the next pane"),
+    Binding(
+        "shift+tab",
+        "next_pane(-1)",
+        "Previous pane",
+        id="pane.previous",
+        tooltip="Go to the previous pane",
+        show=False,
+    ),
+    Binding("s", "sort", "Sort", id="sort", tooltip="Sort this table by the next column"),
+    Binding("o", "other_part", "Part", id="pane.part", tooltip="Go to the other half of this pane"),
+    Binding(
+        "escape,0", "overview", "All panes", id="pane.all", tooltip="Go back to all four panes"
+    ),
+    *(
+        Binding(
+            str(number),
+            f"zoom({number})",
+            f"Zoom {name}",
+            id=f"pane.{number}",
+            tooltip=f"Show pane {number} alone",
+            group=_ZOOM,
+        )
+        for number, name in enumerate(("Plugins", "Ports", "Events", "Traffic"), 1)
+    ),
+    Binding(
+        "ctrl+c",
+        "quit",
+        "Quit",
+        id="quit.interrupt",
+        tooltip="Stop everything and leave",
+        show=False,
+    ),
+)
+"""The bindings of the application, in the order of the footer."""
+
+LIST_KEYS: tuple[Binding, ...] = (
+    Binding(
+        "enter", "choose", "Detail", id="row.detail", tooltip="Everything known about this row"
+    ),
+    Binding("up,k", "cursor(-1)", "Up", show=False, id="row.up", tooltip="The row above"),
+    Binding("down,j", "cursor(1)", "Down", show=False, id="row.down", tooltip="The row below"),
+    Binding("pageup", "page(-1)", "Page up", show=False, id="row.page_up", tooltip="A page up"),
+    Binding(
+        "pagedown",
+        "page(1)",
+        "Page down",
+        show=False,
+        id="row.page_down",
+        tooltip="A page down",
+    ),
+    Binding("home,g", "first", "First", show=False, id="row.first", tooltip="The first row"),
+    Binding("end,G", "last", "Last", show=False, id="row.last", tooltip="The last row"),
+    Binding(
+        "left", "sideways(-1)", "Left", show=False, id="row.left", tooltip="Scroll to the left"
+    ),
+    Binding(
+        "right",
+        "sideways(1)",
+        "Right",
+        show=False,
+        id="row.right",
+        tooltip="Scroll to the right, where long text goes on",
+    ),
+)
+"""The bindings of every list."""
+
+MATRIX_KEYS: tuple[Binding, ...] = (
+    Binding("enter", "switch", "Toggle", show=False, id="cell.switch", tooltip="Switch this cell"),
+    Binding("up,k", "move(-1, 0)", "Up", show=False, id="cell.up", tooltip="The event above"),
+    Binding("down,j", "move(1, 0)", "Down", show=False, id="cell.down", tooltip="Next event"),
+    Binding(
+        "left,h",
+        "move(0, -1)",
+        "Left",
+        show=False,
+        id="cell.left",
+        tooltip="The category to the left",
+    ),
+    Binding(
+        "right,l",
+        "move(0, 1)",
+        "Right",
+        show=False,
+        id="cell.right",
+        tooltip="The category to the right",
+    ),
+)
+"""The bindings of the subscription matrix."""

@@ -1,0 +1,106 @@
+"""Help made of what is declared: the bindings, the columns, the symbols."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from engine.core.kinds import KINDS
+
+_KEY_WIDTH = 18
+_NAME_WIDTH = 16
+_SHOWN_KINDS = (
+    "plugin_state",
+    "plugin_record",
+    "process",
+    "subscription",
+    "kernel_event",
+    "l7_message",
+    "wasm_plugin",
+    "wasm_result",
+)
+_SYMBOLS = (
+    ("seen/kept/dropped lag", "a source in the honesty line; seen = kept + dropped"),
+    ("✗F  !D  …S  !", "source failed, degraded, starting; ! after the numbers: something was lost"),
+    ("● 12.3  ○  ×", "switch on with events per second, off, not available on this kernel"),
+    ("● ◌ ○ ✗", "plugin running, loading, exited, failed"),
+    ("+  -", "row just appeared, row just went"),
+    (">  <", "enter and exit of a system call"),
+    ("··· 12 not shown ···", "records that came faster than the screen takes them, or unseen"),
+    ("+12 new (f)", "records that came since the stream stands still"),
+)
+
+
+def keys_content(title: str, bindings: Iterable[Binding]) -> Content:
+    """Bindings, one a line: keys, name, what it does."""
+    lines = [Content.styled(title, "bold underline")]
+    for binding in bindings:
+        keys = " ".join(_readable(key) for key in binding.key.split(","))
+        lines.append(
+            Content.assemble(
+                (keys.ljust(_KEY_WIDTH), "bold"), binding.tooltip or binding.description
+            )
+        )
+    return Content("\n").join([*lines, Content("")])
+
+
+def _readable(key: str) -> str:
+    return {"question_mark": "?", "pageup": "page-up", "pagedown": "page-down"}.get(key, key)
+
+
+def fields_content() -> Content:
+    """The fields of every kind of record the panes show."""
+    lines: list[Content] = []
+    for name in _SHOWN_KINDS:
+        kind = KINDS[name]
+        lines.append(Content.assemble((kind.name, "bold underline"), f"  {kind.help}"))
+        for field in kind.fields:
+            unit = f" [{field.unit}]" if field.unit else ""
+            lines.append(
+                Content.assemble((f"  {field.name.ljust(_NAME_WIDTH)}", "bold"), field.help, unit)
+            )
+        lines.append(Content(""))
+    return Content("\n").join(lines)
+
+
+def symbols_content() -> Content:
+    """What the symbols mean."""
+    lines = [Content.styled("Symbols", "bold underline")]
+    lines += [Content.assemble((text.ljust(24), "bold"), meaning) for text, meaning in _SYMBOLS]
+    return Content("\n").join([*lines, Content("")])
+
+
+class HelpScreen(ModalScreen[None]):
+    """Everything there is to know without leaving the console."""
+
+    CSS_PATH = "help.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "escape,q,question_mark,f1",
+            "dismiss",
+            "Close",
+            id="help.close",
+            tooltip="Back to the panes",
+        ),
+    ]
+
+    def __init__(self, sections: Sequence[tuple[str, Sequence[Binding]]]) -> None:
+        super().__init__()
+        self._sections = sections
+
+    def compose(self) -> ComposeResult:
+        """A frame that scrolls."""
+        with VerticalScroll(id="help") as frame:
+            frame.border_title = "boxscope help"
+            frame.border_subtitle = "escape closes"
+            for title, bindings in self._sections:
+                yield Static(keys_content(title, bindings))
+            yield Static(symbols_content())
+            yield Static(fields_content())

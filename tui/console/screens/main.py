@@ -1,0 +1,152 @@
+"""The main screen: header, honesty line, and the four panes as a grid or one at a time."""
+
+from __future__ import annotations
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Container
+from textual.screen import Screen
+from textual.widgets import Footer
+
+from engine.core.snapshot import Snapshot
+from tui.console.panes.base import Pane
+from tui.console.panes.events import EventsPane
+from tui.console.panes.plugins import PluginsPane
+from tui.console.panes.ports import PortsPane
+from tui.console.panes.traffic import TrafficPane
+from tui.console.widgets.header import HeaderLine
+from tui.console.widgets.honesty import HonestyLine
+from tui.console.widgets.stream import RecordReader
+from tui.console.widgets.tabs import Tab, TabStrip
+
+GRID_WIDTH = 100
+"""Columns below which one pane is shown at a time."""
+GRID_HEIGHT = 20
+"""Lines below which one pane is shown at a time."""
+
+
+class MainScreen(Screen[None], inherit_bindings=False):
+    """The four panes; knows which one is active and whether it is zoomed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.header = HeaderLine()
+        self.honesty = HonestyLine()
+        self.tabs = TabStrip()
+        self.footer = Footer(compact=True)
+        self.events = EventsPane()
+        self.panes: tuple[Pane, ...] = (PluginsPane(), PortsPane(), self.events, TrafficPane())
+        self.zoomed = False
+        self._active = 0
+        self._snapshot: Snapshot | None = None
+
+    def compose(self) -> ComposeResult:
+        """Top to bottom."""
+        yield self.header
+        yield self.honesty
+        yield self.tabs
+        with Container(id="panes"):
+            yield from self.panes
+        yield self.footer
+
+    @property
+    def active(self) -> Pane:
+        """The pane the keys act on."""
+        return self.panes[self._active]
+
+    @property
+    def single(self) -> bool:
+        """Whether one pane is shown at a time."""
+        return self.zoomed or self.small
+
+    @property
+    def small(self) -> bool:
+        """Whether the screen has no room for four panes."""
+        return self.size.width < GRID_WIDTH or self.size.height < GRID_HEIGHT
+
+    def on_mount(self) -> None:
+        """Begin with the first pane."""
+        self.rearrange()
+        self.active.focus_part()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Change between grid and single pane as the room allows."""
+        self.rearrange()
+
+    def rearrange(self) -> None:
+        """Show what is to be shown and mark what is active."""
+        self.set_class(self.single, "-single")
+        self.footer.show_command_palette = self.size.width >= GRID_WIDTH
+        for pane in self.panes:
+            active = pane is self.active
+            pane.set_class(active, "-active")
+            pane.display = active or not self.single
+            pane.update_title()
+        self._show_tabs()
+        self.refresh_bindings()
+
+    def _show_tabs(self) -> None:
+        states = (
+            {name: status.state for name, status in self._snapshot.sources.items()}
+            if self._snapshot
+            else {}
+        )
+        self.tabs.show(
+            [
+                Tab(
+                    pane.number,
+                    pane.heading,
+                    pane is self.active,
+                    any(states.get(name) in ("failed", "degraded") for name in pane.sources),
+                )
+                for pane in self.panes
+            ]
+        )
+
+    # Going about.
+
+    def go(self, number: int) -> None:
+        """Make a pane the active one."""
+        self._active = (number - 1) % len(self.panes)
+        self.rearrange()
+        self.active.focus_part()
+
+    def zoom(self, number: int) -> None:
+        """Show a pane alone."""
+        self.zoomed = True
+        self.go(number)
+
+    def overview(self) -> None:
+        """Back to all four panes."""
+        self.zoomed = False
+        self.go(self.active.number)
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """The pane that got the focus, by key or mouse, is the active one."""
+        for position, pane in enumerate(self.panes):
+            if event.widget in pane.parts:
+                pane.make_current(event.widget)
+                if position != self._active:
+                    self._active = position
+                    self.rearrange()
+                self.refresh_bindings()
+
+    def on_tab_strip_chosen(self, message: TabStrip.Chosen) -> None:
+        """A tab was clicked."""
+        self.go(message.number)
+
+    # Showing.
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Hand a snapshot to everything that shows states."""
+        self._snapshot = snapshot
+        self.header.show(snapshot)
+        self.honesty.show(snapshot)
+        self._show_tabs()
+        for pane in self.panes:
+            pane.show(snapshot)
+
+    def pull(self, reader: RecordReader) -> None:
+        """Let the streams in view take in what is new."""
+        for pane in self.panes:
+            pane.pull(reader)

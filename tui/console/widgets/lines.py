@@ -1,0 +1,328 @@
+"""The base of every list in the console: rows drawn one line at a time, only those in view.
+
+Textual's DataTable repaints every visible cell whenever one changes; this widget draws a
+line when the screen asks for it and remembers the strip. Rows are known by key, so the
+cursor stays on its row wherever that row moves.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Hashable, Mapping, Sequence
+from typing import ClassVar, Generic, NamedTuple
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import BindingType
+from textual.cache import LRUCache
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from tui.console.keys import LIST_KEYS
+from tui.console.widgets.columns import (
+    Column,
+    Layout,
+    Remark,
+    RowT,
+    Tone,
+    fit,
+    row_strip,
+    title_text,
+)
+
+GUTTER = 1
+"""Cells left of the first column; the cursor's mark stands there."""
+
+_SIDEWAYS = 8
+_TONES: tuple[Tone, ...] = ("dim", "strong", "good", "bad", "warn")
+
+
+class Palette(NamedTuple):
+    """The styles rows are drawn with."""
+
+    base: Style
+    cursor: Style
+    tones: Mapping[Tone, Style]
+
+
+class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False):
+    """Rows in columns under a line of headings, with a cursor that follows its row."""
+
+    ALLOW_SELECT = False
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "line--title",
+        "line--cursor",
+        "line--badge",
+        *(f"line--{tone}" for tone in _TONES),
+    }
+    BINDINGS: ClassVar[list[BindingType]] = [*LIST_KEYS]
+
+    class RowChosen(Message):
+        """Somebody wants to see everything about a row."""
+
+        def __init__(self, row: object) -> None:
+            super().__init__()
+            self.row = row
+
+    class CursorMoved(Message):
+        """The cursor stands on another row."""
+
+        def __init__(self, row: object) -> None:
+            super().__init__()
+            self.row = row
+
+    def __init__(
+        self,
+        columns: Sequence[Column[RowT]],
+        *,
+        empty: str = "",
+        widget_id: str | None = None,
+    ) -> None:
+        super().__init__(id=widget_id)
+        self.columns = tuple(columns)
+        self._empty = empty
+        self.cursor_key: Hashable | None = None
+        self._layout_now: Layout[RowT] = ()
+        self._strips: LRUCache[tuple[Hashable, bool], Strip] = LRUCache(1024)
+        self._palette: Palette | None = None
+        self._left = 0
+        self._widest = 0
+
+    # What a subclass tells about its rows.
+
+    @property
+    @abstractmethod
+    def row_count(self) -> int:
+        """How many rows there are."""
+
+    @abstractmethod
+    def row_at(self, index: int) -> RowT:
+        """The row at a position, 0 on top."""
+
+    @abstractmethod
+    def row_key(self, row: RowT) -> Hashable:
+        """What identifies a row."""
+
+    @abstractmethod
+    def index_of(self, key: Hashable) -> int | None:
+        """Where the row of that key is now; None when it is gone."""
+
+    def sort_name(self) -> str:
+        """Name of the column the rows are sorted by; empty for their own order."""
+        return ""
+
+    def remark(self, row: RowT) -> Remark | None:
+        """What stands in a row instead of the cells right of a column; None for the cells."""
+        return None
+
+    def badge(self) -> str:
+        """A short notice at the right end of the headings; empty for none."""
+        return ""
+
+    # Geometry.
+
+    @property
+    def title_rows(self) -> int:
+        """1 when there is room for the headings."""
+        return 1 if self.size.height > 1 else 0
+
+    @property
+    def page_rows(self) -> int:
+        """Rows in view at once."""
+        return max(1, self.size.height - self.title_rows)
+
+    @property
+    def top_row(self) -> int:
+        """Position of the first row in view."""
+        return self.scroll_offset.y
+
+    def on_resize(self) -> None:
+        """Choose the columns anew for the new width."""
+        self.lay_out()
+
+    def say_when_empty(self, text: str) -> None:
+        """Choose what is shown instead of rows while there are none."""
+        if text != self._empty:
+            self._empty = text
+            self.refresh()
+
+    def lay_out(self) -> None:
+        """Choose the columns that fit and forget every strip drawn for another width."""
+        self._layout_now = fit(self.columns, max(1, self.size.width - GUTTER))
+        self._left = self._widest = 0
+        self.rows_changed()
+
+    def rows_changed(self) -> None:
+        """Forget the strips, take over the number of rows, draw."""
+        self._strips.clear()
+        self.fit_virtual_size()
+        self.refresh()
+
+    def fit_virtual_size(self) -> None:
+        """Tell the scroll bar how much there is."""
+        self.virtual_size = Size(self.size.width, self.row_count + self.title_rows)
+
+    def notify_style_update(self) -> None:
+        """Strips hold styles, so a new theme, or the focus, needs new strips."""
+        super().notify_style_update()
+        self._strips.clear()
+        self._palette = None
+
+    # Drawing.
+
+    def render_line(self, y: int) -> Strip:
+        """One line of the widget."""
+        width, base = self.size.width, self.palette.base
+        if y < self.title_rows:
+            return self._title_strip(width)
+        index = self.top_row + y - self.title_rows
+        if index >= self.row_count:
+            if index == 0 and self._empty:
+                text = " " * GUTTER + self._empty
+                style = base + self.palette.tones["dim"]
+                return Strip([Segment(text, style)]).crop_extend(0, width, base)
+            return Strip.blank(width, base)
+        row = self.row_at(index)
+        selected = self.row_key(row) == self.cursor_key
+        strip = self._row_strip(row, selected)
+        style = self.palette.cursor if selected else base
+        return strip.crop_extend(self._left, self._left + width, style)
+
+    def _row_strip(self, row: RowT, selected: bool) -> Strip:
+        key = (self.row_key(row), selected)
+        strip = self._strips.get(key)
+        if strip is None:
+            strip = self.draw_row(row, selected)
+            self._strips[key] = strip
+            self._widest = max(self._widest, strip.cell_length)
+        return strip
+
+    def draw_row(self, row: RowT, selected: bool) -> Strip:
+        """One row as a strip of any width."""
+        return row_strip(
+            row,
+            self._layout_now,
+            mark="›" if selected else " ",
+            base=self.palette.cursor if selected else self.palette.base,
+            tones=self.palette.tones,
+            remark=self.remark(row),
+        )
+
+    @property
+    def palette(self) -> Palette:
+        """The styles of the rows; resolving them walks up the tree, so they are kept."""
+        if self._palette is None:
+            self._palette = Palette(
+                self.rich_style,
+                self.get_component_rich_style("line--cursor"),
+                {
+                    tone: self.get_component_rich_style(f"line--{tone}", partial=True)
+                    for tone in _TONES
+                },
+            )
+        return self._palette
+
+    def _title_strip(self, width: int) -> Strip:
+        style = self.get_component_rich_style("line--title")
+        titles = " " * GUTTER + title_text(self._layout_now, self.sort_name())
+        strip = Strip([Segment(titles, style)])
+        strip = strip.crop_extend(self._left, self._left + width, style)
+        badge = self.badge()[:width]
+        if not badge:
+            return strip
+        end = Strip([Segment(badge, self.get_component_rich_style("line--badge"))])
+        return Strip.join([strip.crop(0, width - end.cell_length), end])
+
+    # The cursor.
+
+    @property
+    def cursor_index(self) -> int | None:
+        """Where the cursor's row is now; None without a cursor or when its row is gone."""
+        return None if self.cursor_key is None else self.index_of(self.cursor_key)
+
+    @property
+    def cursor_row(self) -> RowT | None:
+        """The row under the cursor."""
+        index = self.cursor_index
+        return None if index is None else self.row_at(index)
+
+    def move_to(self, index: int) -> None:
+        """Put the cursor on the row at a position and bring that row into view."""
+        if not self.row_count:
+            return
+        index = min(max(index, 0), self.row_count - 1)
+        row = self.row_at(index)
+        key = self.row_key(row)
+        if key != self.cursor_key:
+            self.cursor_key = key
+            self.post_message(self.CursorMoved(row))
+        if index < self.top_row:
+            self.scroll_to(y=index, animate=False, force=True)
+        elif index >= self.top_row + self.page_rows:
+            self.scroll_to(y=index - self.page_rows + 1, animate=False, force=True)
+        self.refresh()
+
+    def action_cursor(self, step: int) -> None:
+        """Move the cursor; without one, begin at the edge of what is in view."""
+        index = self.cursor_index
+        if index is None:
+            last = min(self.top_row + self.page_rows, self.row_count) - 1
+            self.move_to(last if step < 0 else self.top_row)
+        else:
+            self.move_to(index + step)
+
+    def action_page(self, pages: int) -> None:
+        """Move the cursor by pages."""
+        index = self.cursor_index
+        start = self.top_row if index is None else index
+        self.move_to(start + pages * self.page_rows)
+
+    def action_first(self) -> None:
+        """Go to the first row."""
+        self.move_to(0)
+
+    def action_last(self) -> None:
+        """Go to the last row."""
+        self.move_to(self.row_count - 1)
+
+    def action_sideways(self, direction: int) -> None:
+        """Scroll sideways to where long text goes on."""
+        furthest = max(0, self._widest - self.size.width)
+        self._left = min(max(self._left + direction * _SIDEWAYS, 0), furthest)
+        self.refresh()
+
+    def action_choose(self) -> None:
+        """Ask for the detail of the row under the cursor, else of the last one in view."""
+        if not self.row_count:
+            return
+        if self.cursor_index is None:
+            self.action_cursor(-1)
+        row = self.cursor_row
+        if row is not None:
+            self.post_message(self.RowChosen(row))
+
+    def on_click(self, event: events.Click) -> None:
+        """A click puts the cursor on a row, a second one opens its detail."""
+        if event.y < self.title_rows:
+            self.title_clicked(event.x + self._left)
+            return
+        index = self.top_row + event.y - self.title_rows
+        if index < self.row_count:
+            self.move_to(index)
+            if event.chain > 1:
+                self.action_choose()
+
+    def title_clicked(self, x: int) -> None:
+        """The headings were clicked at a cell."""
+
+    def column_at(self, x: int) -> Column[RowT] | None:
+        """The column that covers a cell of the row."""
+        start = GUTTER
+        for column, width in self._layout_now:
+            if start <= x < start + width:
+                return column
+            start += width + 1
+        return None

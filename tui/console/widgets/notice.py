@@ -1,0 +1,52 @@
+"""The notice of a pane whose source cannot run: what is missing, and what to type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from textual.content import Content
+from textual.widget import Widget
+
+from engine.core.sanitise import clean
+from engine.core.source import SourceStatus
+from tui.console.widgets.honesty import STATE_MARKS
+
+
+def notice_lines(statuses: Iterable[SourceStatus]) -> list[tuple[str, str]]:
+    """Lines with their styles: a reason for each source that has one, and its fix."""
+    lines: list[tuple[str, str]] = []
+    for status in statuses:
+        if not status.reason and status.state not in ("failed", "degraded"):
+            continue
+        style = {"failed": "bold $text-error", "degraded": "$text-warning"}.get(status.state, "dim")
+        text = f"{STATE_MARKS[status.state]}{clean(status.name)} {status.state}"
+        lines.append((f"{text}: {clean(status.reason)}" if status.reason else text, style))
+        if status.fix:
+            lines.append((f"   fix: {clean(status.fix)}", ""))
+    return lines
+
+
+class Notice(Widget):
+    """Out of sight while all sources of the pane run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: list[tuple[str, str]] = []
+        self.display = False
+
+    @property
+    def text(self) -> str:
+        """What the notice says."""
+        return "\n".join(text for text, _style in self._lines)
+
+    def show(self, statuses: Iterable[SourceStatus]) -> None:
+        """Take over the states of the pane's sources."""
+        lines = notice_lines(statuses)
+        if lines != self._lines:
+            self._lines = lines
+            self.display = bool(lines)
+            self.refresh(layout=True)
+
+    def render(self) -> Content:
+        """The lines, wrapped."""
+        return Content("\n").join(Content.styled(text, style) for text, style in self._lines)

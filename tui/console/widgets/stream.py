@@ -1,0 +1,231 @@
+"""A stream of records: the newest at the bottom, pulled on a timer.
+
+While it follows, every pull goes to the end. Moving up, pausing or opening a record stops
+that: what is in view stays, the badge counts what came since, and following again takes
+that in. Records that arrived faster than a pull takes them leave a line saying how many.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from rich.segment import Segment
+from textual import events
+from textual.strip import Strip
+
+from engine.core.records import Batch, Record
+from tui.console.format import count
+from tui.console.widgets.columns import Column, lift
+from tui.console.widgets.lines import GUTTER, LineView
+
+KEPT = 5_000
+"""Rows a stream keeps to scroll back to."""
+PULLED = 2_000
+"""Records taken in one pull at most; 10,000 a second at five pulls a second."""
+
+
+class RecordReader(Protocol):
+    """What a stream pulls from; the engine is one."""
+
+    def since(self, kind: str, seq: int, limit: int = ...) -> Batch:
+        """Records of a kind numbered above `seq`, oldest first."""
+
+    def last_seq(self, kind: str) -> int:
+        """Number of the newest record of a kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Records that are not in the stream because they came too fast or nobody looked."""
+
+    seq: int
+    """Number of the last of them."""
+    number: int
+
+
+StreamRow: TypeAlias = Record | Skipped
+
+
+def _record_of(row: StreamRow) -> Record | None:
+    return row if isinstance(row, Record) else None
+
+
+class StreamView(LineView[StreamRow]):
+    """The records of one kind as they come."""
+
+    def __init__(
+        self,
+        kind: str,
+        columns: Sequence[Column[Record]],
+        *,
+        empty: str = "",
+        widget_id: str | None = None,
+    ) -> None:
+        super().__init__(
+            [lift(column, _record_of) for column in columns], empty=empty, widget_id=widget_id
+        )
+        self.kind = kind
+        self.following = True
+        self.paused = False
+        self.pending = 0
+        """Records that came since the view stands still."""
+        self._only: Callable[[Record], bool] | None = None
+        self._rows: deque[StreamRow] = deque(maxlen=KEPT)
+        self._taken_seq = 0
+        self._counted_seq = 0
+
+    # Rows, known by their sequence number.
+
+    @property
+    def row_count(self) -> int:
+        """How many rows there are."""
+        return len(self._rows)
+
+    def row_at(self, index: int) -> StreamRow:
+        """The row at a position."""
+        return self._rows[index]
+
+    def row_key(self, row: StreamRow) -> Hashable:
+        """The sequence number."""
+        return row.seq
+
+    def index_of(self, key: Hashable) -> int | None:
+        """Where the record of that number is now."""
+        if not isinstance(key, int):
+            return None
+        index = bisect_left(self._rows, key, key=lambda row: row.seq)
+        return index if index < len(self._rows) and self._rows[index].seq == key else None
+
+    @property
+    def moving(self) -> bool:
+        """Whether new records are taken in."""
+        return self.following and not self.paused
+
+    def show_only(self, predicate: Callable[[Record], bool] | None) -> None:
+        """Begin anew with the records the predicate lets through."""
+        self._only = predicate
+        self._rows.clear()
+        self._taken_seq = 0
+        self.cursor_key = None
+        self.following = True
+        self._stood_still()
+        self.rows_changed()
+
+    # Pulling.
+
+    def pull(self, reader: RecordReader) -> None:
+        """Take in what is new, or count it while the view stands still."""
+        last = reader.last_seq(self.kind)
+        if self.moving:
+            if last > self._taken_seq:
+                self._take(reader, last)
+            return
+        before = self.pending
+        if last > self._counted_seq:
+            self._count(reader, last)
+        if self.pending != before:
+            self.refresh_lines(self.top_row)
+
+    def _take(self, reader: RecordReader, last: int) -> None:
+        begin = max(self._taken_seq, last - PULLED)
+        batch = reader.since(self.kind, begin, PULLED)
+        skipped = begin - self._taken_seq + batch.missed
+        if skipped and self._taken_seq:
+            self._rows.append(Skipped(begin + batch.missed, skipped))
+        only = self._only
+        self._rows.extend(record for record in batch.records if only is None or only(record))
+        self._taken_seq = batch.last_seq
+        self._stood_still()
+        self.fit_virtual_size()
+        self._to_end()
+        self.refresh()
+
+    def _count(self, reader: RecordReader, last: int) -> None:
+        if self._only is None:
+            self.pending = last - self._taken_seq
+        else:
+            begin = max(self._counted_seq, last - PULLED)
+            batch = reader.since(self.kind, begin, PULLED)
+            self.pending += sum(map(self._only, batch.records))
+        self._counted_seq = last
+
+    def _stood_still(self) -> None:
+        self.pending = 0
+        self._counted_seq = self._taken_seq
+
+    # Following and pausing.
+
+    def set_paused(self, paused: bool) -> None:
+        """Stop or go on taking records in."""
+        self.paused = paused
+        self.refresh()
+
+    def follow(self) -> None:
+        """Go to the end and stay there; the cursor is taken off."""
+        self.following = True
+        self.paused = False
+        self.cursor_key = None
+        self._to_end()
+        self.refresh()
+
+    def _to_end(self) -> None:
+        """Scroll to the end even before the layout has found that a scroll bar is needed."""
+        self.scroll_end(animate=False, immediate=True, x_axis=False, force=True)
+
+    def stand_still(self) -> None:
+        """Stop following; what is in view stays."""
+        if self.following:
+            self.following = False
+            self.refresh()
+
+    def move_to(self, index: int) -> None:
+        """Putting the cursor on a record stops following."""
+        self.stand_still()
+        super().move_to(index)
+
+    def action_last(self) -> None:
+        """Go to the end and follow."""
+        self.follow()
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Scrolling back stops following."""
+        self.stand_still()
+
+    def on_scroll_to(self) -> None:
+        """So does dragging the scroll bar."""
+        self.stand_still()
+
+    def on_scroll_up(self) -> None:
+        """And a click above its handle."""
+        self.stand_still()
+
+    def title_clicked(self, x: int) -> None:
+        """A click on the headings, where the badge is, follows again."""
+        self.follow()
+
+    # Drawing.
+
+    def badge(self) -> str:
+        """What the reader needs to know about the end of the stream."""
+        if self.moving:
+            return ""
+        state = " PAUSED" if self.paused else ""
+        return f"{state} +{count(self.pending)} new (f) "
+
+    def draw_row(self, row: StreamRow, selected: bool) -> Strip:
+        """A record, or the line that says how many are missing."""
+        if isinstance(row, Record):
+            return super().draw_row(row, selected)
+        text = f"{' ' * GUTTER}··· {count(row.number)} not shown ···"
+        style = self.palette.base + self.palette.tones["warn"]
+        return Strip([Segment(text, style)])
+
+    def lay_out(self) -> None:
+        """Choose the columns anew; a stream that follows stays at its end."""
+        super().lay_out()
+        if self.following:
+            self._to_end()

@@ -1,0 +1,90 @@
+"""A table of states: rows replaced as a whole on each snapshot, known by key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+
+from tui.console.widgets.columns import Column, Remark, RowT
+from tui.console.widgets.lines import LineView
+
+
+class TableView(LineView[RowT]):
+    """Keyed rows; sorting is stable and the cursor stays on its row."""
+
+    def __init__(
+        self,
+        columns: Sequence[Column[RowT]],
+        key: Callable[[RowT], Hashable],
+        *,
+        empty: str = "",
+        remark: Callable[[RowT], Remark | None] | None = None,
+        widget_id: str | None = None,
+    ) -> None:
+        super().__init__(columns, empty=empty, widget_id=widget_id)
+        self._key = key
+        self._remark = remark
+        self._given: tuple[RowT, ...] = ()
+        self._rows: tuple[RowT, ...] = ()
+        self._positions: dict[Hashable, int] = {}
+        self._sorted_by: Column[RowT] | None = None
+
+    @property
+    def rows(self) -> tuple[RowT, ...]:
+        """The rows as they stand."""
+        return self._rows
+
+    @property
+    def row_count(self) -> int:
+        """How many rows there are."""
+        return len(self._rows)
+
+    def row_at(self, index: int) -> RowT:
+        """The row at a position."""
+        return self._rows[index]
+
+    def row_key(self, row: RowT) -> Hashable:
+        """What identifies a row."""
+        return self._key(row)
+
+    def index_of(self, key: Hashable) -> int | None:
+        """Where the row of that key is now."""
+        return self._positions.get(key)
+
+    def remark(self, row: RowT) -> Remark | None:
+        """The sentence that takes the place of a row's cells, if the table was given one."""
+        return self._remark(row) if self._remark else None
+
+    def sort_name(self) -> str:
+        """Name of the column the rows are sorted by."""
+        return self._sorted_by.name if self._sorted_by else ""
+
+    def set_rows(self, rows: Sequence[RowT], *, redraw: bool = False) -> None:
+        """Take over a new picture; draws only if something differs or `redraw` is set."""
+        given = tuple(rows)
+        if given == self._given and not redraw:
+            return
+        self._given = given
+        self._arrange()
+
+    def action_sort(self) -> None:
+        """Sort by the next column in view; after the last one, back to the own order."""
+        sortable = [column for column, _width in self._layout_now if column.sort_key]
+        if self._sorted_by in sortable:
+            following = sortable[sortable.index(self._sorted_by) + 1 :]
+        else:
+            following = sortable
+        self._sorted_by = following[0] if following else None
+        self._arrange()
+
+    def title_clicked(self, x: int) -> None:
+        """A click on a heading sorts by its column, a second one goes back."""
+        column = self.column_at(x)
+        if column is not None and column.sort_key:
+            self._sorted_by = None if column is self._sorted_by else column
+            self._arrange()
+
+    def _arrange(self) -> None:
+        sort_key = self._sorted_by.sort_key if self._sorted_by else None
+        self._rows = tuple(sorted(self._given, key=sort_key)) if sort_key else self._given
+        self._positions = {self._key(row): index for index, row in enumerate(self._rows)}
+        self.rows_changed()
