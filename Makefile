@@ -6,7 +6,7 @@ BIN := .venv/bin
 .PHONY: run test check setup pictures clean
 
 run: setup
-	@if [ -t 0 ] && [ -t 1 ]; then exec $(BIN)/boxscope demo; \
+	@if [ -t 0 ] && [ -t 1 ] && [ -t 2 ]; then exec $(BIN)/boxscope demo; \
 	else exec $(BIN)/boxscope demo --headless --for 10; fi
 
 test: setup check

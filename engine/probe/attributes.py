@@ -99,11 +99,12 @@ def signed(value: int, bits: int = 32) -> int:
 
 
 def opened(args: tuple[int, ...], fd_type: int, flags: int, payload: bytes) -> Attributes:
-    """openat: `dirfd` (AT_FDCWD is -100), `name`, `flags`, and `mode` where one is used."""
+    """openat: `name`, `flags`, `dirfd` (AT_FDCWD is -100), and `mode` where one is used."""
     bits = args[2] & 0xFFFFFFFF
-    made: Attributes = {"dirfd": signed(args[0])}
+    made: Attributes = {}
     _put_text(made, "name", flags, payload)
     made["flags"] = open_flags(bits)
+    made["dirfd"] = signed(args[0])
     if bits & os.O_CREAT or bits & _O_TMPFILE == _O_TMPFILE:
         made["mode"] = f"{args[3] & 0o7777:#o}"
     return made

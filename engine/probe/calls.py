@@ -112,7 +112,7 @@ class Call:
 
 _FILE, _NET, _PROCESS = Category.FILE, Category.NET, Category.PROCESS
 _RETURNS_FD = CallFlag.RETURNS_FD
-_OPEN = ("dirfd", "name", "flags", "mode")
+_OPEN = ("name", "flags", "dirfd", "mode")
 _ADDRESS = ("family", "address")
 _PEER = ("family", "peer", "local")
 

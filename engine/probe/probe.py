@@ -26,6 +26,9 @@ from engine.probe.subscriptions import SubscriptionTable
 
 RING_BYTES = 8 << 20
 _TICK_S = 0.025
+_EAGER_TICK_S = 0.005
+_EAGER_NS = 300_000_000
+"""How long after a change of the subscriptions the ring is looked at more often: somebody waits."""
 _MEASURE_NS = 1_000_000_000
 _CLOCK_NS = 60_000_000_000
 
@@ -77,6 +80,7 @@ class KernelProbe(Source):
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._wake = -1
+        self._eager_until_ns = 0
         self._publish()
 
     def start(self) -> None:
@@ -233,6 +237,7 @@ class KernelProbe(Source):
             self._session.apply(wanted)
         self._wanted = wanted
         self._publish()
+        self._eager_until_ns = self.clock.monotonic_ns() + _EAGER_NS
         self._poke()
 
     def _why_not(self, cell: Cell) -> str:
@@ -255,12 +260,13 @@ class KernelProbe(Source):
         The ring is watched edge-triggered: the kernel side wakes readers only now and then, and
         a level-triggered watch would return at once whenever there is a single event.
         """
-        measured = clocked = self.clock.monotonic_ns()
+        now = measured = clocked = self.clock.monotonic_ns()
         with select.epoll() as epoll:
             epoll.register(self._wake, select.EPOLLIN)
             epoll.register(session.ring_descriptor, select.EPOLLIN | select.EPOLLET)
             while not self._stopping.is_set():
-                ready = epoll.poll(_TICK_S if session.attached else None)
+                tick = _EAGER_TICK_S if now < self._eager_until_ns else _TICK_S
+                ready = epoll.poll(tick if session.attached else None)
                 if any(descriptor == self._wake for descriptor, _ in ready):
                     os.eventfd_read(self._wake)
                 now = self.clock.monotonic_ns()

@@ -28,9 +28,9 @@ def require_terminal() -> None:
     """Refuse to draw where nobody can see it.
 
     Raises:
-        UsageError: stdin or stdout is not a terminal, or it cannot move the cursor.
+        UsageError: stdin, stdout or stderr (the screen is drawn there) is not a terminal.
     """
-    if sys.stdin.isatty() and sys.stdout.isatty():
+    if sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty():
         return
     raise UsageError(
         "the console needs a terminal",

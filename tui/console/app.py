@@ -18,6 +18,8 @@ from engine.core.sanitise import clean
 from engine.engine import Engine
 from tui.console.engine_life import EngineLife
 from tui.console.keys import KEYS, LIST_KEYS, MATRIX_KEYS
+from tui.console.panes.plugins import PluginRow
+from tui.console.panes.ports import PortRow
 from tui.console.screens.detail import DetailScreen
 from tui.console.screens.help import HelpScreen
 from tui.console.screens.main import MainScreen
@@ -66,7 +68,11 @@ class ConsoleApp(App[None]):
         self.call_after_refresh(self._start_engine)
 
     def _start_engine(self) -> None:
-        self.run_worker(self._life.start, thread=True, group="engine", name="start the engine")
+        self.run_worker(self._start_and_look(), group="engine", name="start the engine")
+
+    async def _start_and_look(self) -> None:
+        await asyncio.to_thread(self._life.start)
+        self.look_at_tables()
 
     def exit(
         self, result: None = None, return_code: int = 0, message: RenderableType | None = None
@@ -123,10 +129,11 @@ class ConsoleApp(App[None]):
 
     def on_line_view_row_chosen(self, message: LineView.RowChosen) -> None:
         """Open the detail of a row."""
-        record = message.row if isinstance(message.row, Record) else None
-        record = record or getattr(message.row, "record", None)
-        if isinstance(record, Record):
-            self.push_screen(DetailScreen(record, "Last results", self._results_of(record)))
+        match message.row:
+            case PluginRow(record=record) | PortRow(record=record):
+                self.push_screen(DetailScreen(record))
+            case Record() as record:
+                self.push_screen(DetailScreen(record, "Last results", self._results_of(record)))
 
     def _results_of(self, record: Record) -> list[Record]:
         """The last results of a Wasm plugin, newest first; nothing for other records."""
@@ -188,9 +195,7 @@ class ConsoleApp(App[None]):
             case "switch_cell":
                 return self.main.active is self.main.events
             case "follow":
-                return any(True for _stream in self.main.active.streams) and (
-                    not self.main.active.moving
-                )
+                return bool(self.main.active.streams) and not self.main.active.moving
             case "sort":
                 return isinstance(self.focused, TableView)
             case "other_part":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -57,9 +57,9 @@ class Pane(Vertical):
         return self.display and bool(self.size)
 
     @property
-    def streams(self) -> Iterator[StreamView]:
+    def streams(self) -> tuple[StreamView, ...]:
         """The streams of the pane."""
-        return (part for part in self.parts if isinstance(part, StreamView))
+        return tuple(part for part in self.parts if isinstance(part, StreamView))
 
     @property
     def moving(self) -> bool:

@@ -171,6 +171,7 @@ class StreamView(LineView[StreamRow]):
         self.cursor_key = None
         self._to_end()
         self.refresh()
+        self.refresh_bindings()
 
     def _to_end(self) -> None:
         """Scroll to the end even before the layout has found that a scroll bar is needed."""
@@ -181,6 +182,7 @@ class StreamView(LineView[StreamRow]):
         if self.following:
             self.following = False
             self.refresh()
+            self.refresh_bindings()
 
     def move_to(self, index: int) -> None:
         """Putting the cursor on a record stops following."""
