@@ -52,11 +52,11 @@ def look(snap_compare: SnapCompare, size: tuple[int, int], *keys: str, shown: st
 
 
 def test_four_panes_at_160x45(snap_compare: SnapCompare) -> None:
-    assert look(snap_compare, (160, 45), "tab", "tab", shown="name=/")
+    assert look(snap_compare, (160, 45), "tab", "tab", shown="tcp_set")
 
 
 def test_one_pane_at_80x24(snap_compare: SnapCompare) -> None:
-    assert look(snap_compare, (80, 24), "3", shown="name=/")
+    assert look(snap_compare, (80, 24), "3", shown="tcp_set")
 
 
 def test_the_matrix_stands_beside_the_stream_when_zoomed(snap_compare: SnapCompare) -> None:

@@ -34,7 +34,7 @@ async def test_all_four_panes_show_rows_of_the_recording() -> None:
         await until(pilot, lambda: "● running" in text_of(plugins.parts[0]), "a running plugin")
         await until(pilot, lambda: "tcp" in text_of(ports.parts[0]), "a port")
         assert "openat" in text_of(events.parts[0])
-        assert "name=/" in text_of(events.parts[1])
+        assert "tcp_set" in text_of(events.parts[1])
         await until(pilot, lambda: "GET /" in text_of(traffic.parts[0]), "a message")
         await until(pilot, lambda: "loaded" in text_of(traffic.parts[1]), "a Wasm plugin")
 
