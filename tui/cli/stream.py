@@ -14,6 +14,7 @@ from engine.engine import Engine
 from engine.recording.lines import header_line, stats_record
 from tui.cli.diagnostics import INTERRUPTED, Interruption, leave_quietly, report, say
 from tui.cli.output import ColumnOutput, Output
+from tui.collector import rare_collections
 
 _PULL_S = 0.05
 _LIMIT = 5_000
@@ -70,7 +71,7 @@ class StreamRunner:
 
     def run(self) -> int:
         """Run to the end; returns the exit code."""
-        with self._interruption:
+        with self._interruption, rare_collections():
             try:
                 self._run_until_done()
             except BrokenPipeError:
