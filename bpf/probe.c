@@ -3,7 +3,7 @@
  *
  * Given as definitions: O_* (offsets of the running kernel's members) and HAVE_* (which of them
  * it has), CAT_*, FD_*, CAPTURE_*, CALL_*, EV_* and SLOT_* (numbers shared with the engine),
- * NO_FD, CALLS, PAIRS, PIDS, CALLS_IN_FLIGHT, RING_PAGES (sizes), EVENT_SIZE, WAKE_EVERY.
+ * NO_FD, CALLS, COUNTED_ROWS, PAIRS, PIDS, CALLS_IN_FLIGHT, RING_PAGES (sizes), EVENT_SIZE, WAKE_EVERY.
  *
  * Order in every program: matrix first, then the own process and the pid scope, then the work.
  */
@@ -106,12 +106,18 @@ struct stats {
 	u64 unresolved;		/* calls whose file descriptor could not be judged */
 };
 
+/* Of one row: what the ring took, by category. */
+struct delivered {
+	u64 by_category[CATEGORY_MASK + 1];
+};
+
 BPF_F_TABLE("array", u32, struct pair, matrix, PAIRS, BPF_F_MMAPABLE);
 BPF_ARRAY(calls, struct call, CALLS);
 BPF_ARRAY(config, struct config, 1);
 BPF_HASH(pids, u32, u8, PIDS);
 BPF_F_TABLE("lru_hash", u64, struct start, in_flight, CALLS_IN_FLIGHT, 0);
 BPF_PERCPU_ARRAY(stats, struct stats, SLOTS);
+BPF_PERCPU_ARRAY(delivered, struct delivered, COUNTED_ROWS);
 BPF_PERCPU_ARRAY(scratches, struct scratch, SLOTS);
 BPF_RINGBUF_OUTPUT(ring, RING_PAGES);
 
@@ -356,8 +362,10 @@ static __always_inline void publish(struct scratch *s, u32 slot)
 {
 	struct stats *counted = stats.lookup(&slot);
 	u64 size = s->event.payload, wake;
+	u32 row = s->event.row;
+	struct delivered *taken = delivered.lookup(&row);
 
-	if (!counted)
+	if (!counted || !taken)
 		return;
 	counted->produced++;
 	if (s->event.flags & EV_MISSING)
@@ -370,6 +378,8 @@ static __always_inline void publish(struct scratch *s, u32 slot)
 		size = PATH_MAX;
 	if (ring.ringbuf_output(s, sizeof(s->event) + size, wake))
 		counted->dropped++;
+	else
+		taken->by_category[s->event.category & CATEGORY_MASK]++;
 }
 
 static __always_inline void capture_path(struct scratch *s, u64 from)

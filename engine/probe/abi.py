@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from enum import IntEnum, IntFlag
 
 from engine.probe.calls import CallFlag, Capture, Category, FdType
-from engine.probe.catalogue import PROCEXIT, ROWS, TCP_SET_STATE
+from engine.probe.catalogue import COLUMNS, EVENTS, PROCEXIT, ROWS, TCP_SET_STATE
 
 EVENT = struct.Struct("<QQqQQQQIIIIiIHHBBH16s")
 """struct event: ts, latency, result, args[4], tgid, tid, uid, gid, fd, payload length, row, cpu,
@@ -29,10 +29,14 @@ CONFIG = struct.Struct("<II")
 STATS = struct.Struct("<QQQQ")
 """struct stats: produced, dropped, faults, unresolved."""
 
+DELIVERED = struct.Struct(f"<{COLUMNS}Q")
+"""struct delivered: events handed to the ring, by category; one for each row."""
+
 NO_FD = -100_000
 """Kindling's number for an event without a file descriptor."""
 
 CALLS = 512
+COUNTED_ROWS = max(event.type_id for event in EVENTS) + 1
 PIDS = 16384
 CALLS_IN_FLIGHT = 16384
 WAKE_EVERY = 8192
@@ -70,6 +74,7 @@ def definitions(layout: Mapping[str, int], ring_bytes: int) -> dict[str, int]:
     shared: dict[str, int] = {
         "NO_FD": NO_FD,
         "CALLS": CALLS,
+        "COUNTED_ROWS": COUNTED_ROWS,
         "PAIRS": ROWS // 2,
         "PIDS": PIDS,
         "CALLS_IN_FLIGHT": CALLS_IN_FLIGHT,

@@ -7,12 +7,14 @@ import struct
 from typing import NamedTuple
 
 from engine.core.errors import ProbeError
-from engine.core.records import Record
+from engine.core.fields import JsonValue
+from engine.core.kinds import KERNEL_EVENT
+from engine.core.records import Record, new_record
 from engine.core.sanitise import clean
 from engine.probe.abi import EVENT, NO_FD, EventFlag
 from engine.probe.attributes import DECODERS, Decoder
 from engine.probe.calls import Category
-from engine.probe.catalogue import COLUMNS, EVENTS, ROWS, Direction
+from engine.probe.catalogue import EVENTS, Direction
 
 _COMM_CACHE = 8192
 _LAST_ERRNO = 4095
@@ -27,6 +29,7 @@ _ERRNO_NAMES = {
 _LABELS = {category.value: category.label for category in Category}
 _HAS_LATENCY = int(EventFlag.LATENCY)
 _NO_OWNER = int(EventFlag.NO_OWNER)
+_SHOWN_BYTES = 64
 
 
 class _Row(NamedTuple):
@@ -45,34 +48,29 @@ _ROWS = {
 
 
 class Converter:
-    """Makes records of raw events and counts them by matrix cell."""
+    """Makes records of raw events; any thread may."""
 
     def __init__(self) -> None:
-        self.wall_offset_ns = 0
-        """Added to the kernel's monotonic stamps to get wall time."""
-        self.newest_ns = 0
-        """Monotonic stamp of the newest event converted."""
-        self.counts = [0] * (ROWS * COLUMNS)
-        """Events converted, by row and category as in the matrix."""
         self._comms: dict[bytes, str] = {}
 
-    def convert(self, data: memoryview, offset: int, length: int) -> Record:
+    def convert(self, data: memoryview, offset: int, length: int, wall_offset_ns: int) -> Record:
         """One raw event as a record without a number.
 
         Args:
-            data: The ring's data.
-            offset: Where the event starts in it.
+            data: Where it lies.
+            offset: Where it starts there.
             length: Its length in bytes.
+            wall_offset_ns: Added to its monotonic stamp to get wall time.
 
         Raises:
             ProbeError: if it is not what the programs write.
         """
         try:
-            return self._convert(data, offset, length)
+            return self._convert(data, offset, length, wall_offset_ns)
         except (struct.error, KeyError, ValueError, IndexError) as wrong:
             raise ProbeError(f"not an event: {length} bytes ({wrong!r})") from wrong
 
-    def _convert(self, data: memoryview, offset: int, length: int) -> Record:
+    def _convert(self, data: memoryview, offset: int, length: int, wall_offset_ns: int) -> Record:
         (
             ts, latency, result, arg0, arg1, arg2, arg3, tgid, tid, uid, gid, fd, payload_length,
             row, cpu, category, fd_type, flags, raw_comm,
@@ -90,9 +88,6 @@ class Converter:
         if comm is None:
             comm = self._clean_comm(raw_comm)
         label = _LABELS[category]
-        self.counts[row * COLUMNS + category] += 1
-        self.newest_ns = ts
-        ts += self.wall_offset_ns
         if direction != "exit":
             result = error = None
         else:
@@ -107,13 +102,31 @@ class Converter:
             cpu, tid, label, emitted, direction, result, error, latency, fd, attributes, uid, gid,
             name,
         )  # fmt: skip
-        return Record("kernel_event", 0, ts, tgid, comm, values)
+        return Record("kernel_event", 0, ts + wall_offset_ns, tgid, comm, values)
 
     def _clean_comm(self, raw: bytes) -> str:
         if len(self._comms) >= _COMM_CACHE:
             self._comms.clear()
         comm = self._comms[raw] = clean(raw.partition(b"\0")[0])
         return comm
+
+
+def undecodable(raw: memoryview, wall_offset_ns: int) -> Record:
+    """What is shown in place of an event that the programs never write, so that none vanishes.
+
+    Args:
+        raw: All of its bytes.
+        wall_offset_ns: As for `Converter.convert`.
+    """
+    stamp = int.from_bytes(raw[:8], "little")
+    attributes: JsonValue = {"length": len(raw), "bytes": raw[:_SHOWN_BYTES].hex()}
+    named: dict[str, JsonValue] = {
+        "name": "undecodable",
+        "event": "undecodable",
+        "direction": "-",
+        "attributes": attributes,
+    }
+    return new_record(KERNEL_EVENT, named, ts_ns=stamp + wall_offset_ns)
 
 
 def _errno_name(result: int) -> str | None:

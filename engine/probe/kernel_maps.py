@@ -9,8 +9,9 @@ from typing import NamedTuple
 from engine.core.errors import ProbeError, UsageError
 from engine.core.sanitise import clean
 from engine.probe import bpfsys
-from engine.probe.abi import CALL, CONFIG, PIDS, STATS, Slot
+from engine.probe.abi import CALL, CONFIG, DELIVERED, PIDS, STATS, Slot
 from engine.probe.calls import CALLS, CallFlag
+from engine.probe.catalogue import COLUMNS, EVENTS, ROWS
 
 _INITIAL_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO of include/linux/proc_ns.h
 
@@ -126,11 +127,13 @@ class CounterReader:
 
     Args:
         stats: Descriptor of the stats map.
+        delivered: Descriptor of the delivered map.
         programs: Descriptors of the attached programs.
     """
 
-    def __init__(self, stats: int, programs: Mapping[str, int]) -> None:
+    def __init__(self, stats: int, delivered: int, programs: Mapping[str, int]) -> None:
         self._stats = stats
+        self._delivered = delivered
         self._programs: Iterable[int] = tuple(programs.values())
         self._cpus = bpfsys.possible_cpus()
 
@@ -153,6 +156,27 @@ class CounterReader:
             ) from refused
         produced, dropped, faults, unresolved = map(sum, zip(*per_cpu, strict=True))
         return KernelCounters(produced, dropped, faults, unresolved, skipped)
+
+    def delivered(self) -> list[int]:
+        """Events handed to the ring since the start, by row and column of the matrix.
+
+        Raises:
+            ProbeError: if the kernel refuses.
+        """
+        totals = [0] * (ROWS * COLUMNS)
+        for event in EVENTS:
+            row = event.type_id
+            try:
+                per_cpu = bpfsys.per_cpu_lookup(
+                    self._delivered, _key(row), DELIVERED.size, self._cpus
+                )
+            except OSError as refused:
+                raise ProbeError(
+                    f"cannot read the events delivered: {clean(str(refused))}"
+                ) from refused
+            summed = map(sum, zip(*map(DELIVERED.unpack, per_cpu), strict=True))
+            totals[row * COLUMNS : (row + 1) * COLUMNS] = summed
+        return totals
 
 
 def _key(number: int) -> bytes:

@@ -20,7 +20,7 @@ from engine.probe import compile_child
 SOURCE = Path(bpf.__file__).with_name("probe.c")
 HEADERS = SOURCE.parent
 
-MAPS = ("ring", "matrix", "calls", "config", "pids", "stats")
+MAPS = ("ring", "matrix", "calls", "config", "pids", "stats", "delivered")
 PROGRAMS = ("on_sys_enter", "on_sys_exit", "on_process_exit", "on_tcp_state", "own_tgid")
 
 _DEADLINE_S = 30.0

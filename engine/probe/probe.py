@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import select
@@ -10,18 +11,19 @@ from collections.abc import Mapping, Set
 
 from engine.core.clock import Clock, monotonic_to_wall_offset_ns
 from engine.core.errors import BoxscopeError, ProbeError
-from engine.core.records import Record, RecordRing
+from engine.core.records import Record
 from engine.core.sanitise import clean
 from engine.core.source import Logbook, Source
 from engine.probe import preflight
 from engine.probe.abi import definitions
 from engine.probe.btf import Btf
 from engine.probe.catalogue import Cell, resolve, unavailable
-from engine.probe.convert import Converter
 from engine.probe.kernel_maps import KernelCounters, check_pids
 from engine.probe.layout import FEATURES, Layout, read_layout
 from engine.probe.loader import Loader
+from engine.probe.ring import Taken
 from engine.probe.session import KernelSession
+from engine.probe.store import CHUNK_BYTES, EventStore
 from engine.probe.subscriptions import SubscriptionTable
 
 RING_BYTES = 8 << 20
@@ -31,6 +33,9 @@ _EAGER_NS = 300_000_000
 """How long after a change of the subscriptions the ring is looked at more often: somebody waits."""
 _MEASURE_NS = 1_000_000_000
 _CLOCK_NS = 60_000_000_000
+READER_NICE = -10
+"""The reader runs in short bursts; where it has to queue behind others on a loaded box, the ring
+fills up meanwhile."""
 
 
 class KernelProbe(Source):
@@ -62,11 +67,11 @@ class KernelProbe(Source):
         super().__init__(clock, logbook)
         if ring_bytes % mmap.PAGESIZE or ring_bytes & (ring_bytes - 1):
             raise ValueError(f"a ring is a power of two of pages, not {ring_bytes} bytes")
-        self._events = RecordRing(capacity)
+        self._events = EventStore(capacity)
         self.rings["kernel_event"] = self._events
         self._ring_bytes = ring_bytes
-        self._converter = Converter()
-        self._table = SubscriptionTable(clock, self._converter.counts)
+        self._wall_offset_ns = 0
+        self._table = SubscriptionTable(clock)
         self._control = threading.RLock()  # subscriptions, scope, session and table
         self._reading = threading.Lock()  # the ring's only reader at a time
         self._wanted: frozenset[Cell] = frozenset()
@@ -217,7 +222,7 @@ class KernelProbe(Source):
     def _go_live(self, session: KernelSession, layout: Layout) -> None:
         """Put in force what was asked for while compiling: the scope before anything else."""
         self._missing = layout.missing
-        self._converter.wall_offset_ns = monotonic_to_wall_offset_ns(self.clock)
+        self._wall_offset_ns = monotonic_to_wall_offset_ns(self.clock)
         wanted = frozenset(cell for cell in self._wanted if not self._why_not(cell))
         session.set_pids(self._scope)
         session.apply(wanted)
@@ -260,6 +265,8 @@ class KernelProbe(Source):
         The ring is watched edge-triggered: the kernel side wakes readers only now and then, and
         a level-triggered watch would return at once whenever there is a single event.
         """
+        with contextlib.suppress(OSError):  # needs CAP_SYS_NICE; without it, a larger ring helps
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), READER_NICE)
         now = measured = clocked = self.clock.monotonic_ns()
         with select.epoll() as epoll:
             epoll.register(self._wake, select.EPOLLIN)
@@ -272,13 +279,12 @@ class KernelProbe(Source):
                 now = self.clock.monotonic_ns()
                 if now - clocked >= _CLOCK_NS:
                     clocked = now
-                    self._converter.wall_offset_ns = monotonic_to_wall_offset_ns(self.clock)
+                    self._wall_offset_ns = monotonic_to_wall_offset_ns(self.clock)
                 self.drain()
                 if now - measured >= _MEASURE_NS or not session.attached:
                     measured = now
                     with self._control:
-                        self._table.measure()
-                        self._publish()
+                        self._measure(session)
 
     def _tear_down(self, session: KernelSession) -> None:
         """Detach, read the rest, free."""
@@ -286,6 +292,7 @@ class KernelProbe(Source):
             try:
                 session.detach()
                 self.drain()
+                self._measure(session)
             finally:
                 with self._reading:
                     self._session = None
@@ -300,27 +307,23 @@ class KernelProbe(Source):
         ring = session.ring
         end = ring.written
         while ring.released < end:
-            spans = ring.pending()
-            records: list[Record] = []
-            undecodable = 0
-            for offset, length in spans:
-                try:
-                    records.append(self._converter.convert(ring.data, offset, length))
-                except ProbeError as error:
-                    undecodable += 1
-                    self.log("error", error.message)
-            before = ring.released
-            ring.release()
-            if ring.released == before:
+            taken = ring.take(CHUNK_BYTES)
+            if not taken.data:
                 break  # the next record is still being written
-            lag_ns = self.clock.monotonic_ns() - self._converter.newest_ns
-            self.tally.add(
-                seen=len(spans),
-                kept=self._events.extend(records),
-                dropped={"undecodable": undecodable},
-                lag_ms=max(lag_ns, 0) / 1e6 if records else None,
-            )
+            self._events.append(taken, self._wall_offset_ns)
+            lag_ms = self._age_ms(taken) if taken.records else None
+            self.tally.add(seen=taken.records, kept=taken.records, lag_ms=lag_ms)
         self._count_losses(session.counters.read())
+
+    def _age_ms(self, taken: Taken) -> float:
+        """How long ago the newest event happened; its stamp is what it begins with."""
+        stamp = int.from_bytes(taken.data[taken.newest : taken.newest + 8], "little")
+        return max(self.clock.monotonic_ns() - stamp, 0) / 1e6
+
+    def _measure(self, session: KernelSession) -> None:
+        """Publish the totals and rates of now."""
+        self._table.measure(session.counters.delivered())
+        self._publish()
 
     def _count_losses(self, counted: KernelCounters) -> None:
         lost = {

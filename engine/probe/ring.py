@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import mmap
 import os
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 _BUSY = 1 << 31
 _DISCARDED = 1 << 30
@@ -20,7 +20,35 @@ _PAGE = os.sysconf("SC_PAGESIZE")
 
 
 Span: TypeAlias = tuple[int, int]
-"""Where one record lies in `RingReader.data`: offset and length."""
+"""Where the bytes of one record lie: offset and length."""
+
+
+class Taken(NamedTuple):
+    """Records in a row, as the ring had them: each behind its header, discarded ones included."""
+
+    data: bytes
+    records: int
+    """How many there are, without the discarded ones."""
+    newest: int
+    """Offset of the last one's bytes; 0 if there is none."""
+
+
+def spans(words: memoryview, count: int) -> list[Span]:
+    """Where the first `count` records lie.
+
+    Args:
+        words: What `RingReader.take` gave, cast to "I"; several may follow each other.
+        count: Not more than there are.
+    """
+    found: list[Span] = []
+    word = 0
+    while len(found) < count:
+        header = words[word]
+        length = header & _LENGTH
+        if header <= _LENGTH:
+            found.append(((word << 2) + _HEADER, length))
+        word += (length + 15 >> 3) << 1
+    return found
 
 
 class RingReader:
@@ -47,10 +75,8 @@ class RingReader:
         self._read_to = memoryview(self._consumer).cast("Q")
         self._whole = memoryview(self._producer)
         self._written_to = self._whole[:_PAGE].cast("Q")
-        self.data = self._whole[_PAGE:]
-        """The record bytes; valid from `pending` until `release`."""
-        self._headers = self.data.cast("I")
-        self._next = self._read_to[0]
+        self._data = self._whole[_PAGE:]
+        self._headers = self._data.cast("I")
 
     @property
     def written(self) -> int:
@@ -62,30 +88,37 @@ class RingReader:
         """How many bytes were given back since the start."""
         return self._read_to[0]
 
-    def pending(self, limit: int = 4096) -> list[Span]:
-        """The oldest records not released yet, up to the first one still being written."""
-        headers, mask = self._headers, self._size - 1
-        position, end = self._read_to[0], self._written_to[0]
-        spans: list[Span] = []
-        while position < end and len(spans) < limit:
-            offset = position & mask
-            header = headers[offset >> 2]
-            if header & _BUSY:
-                break
-            length = header & _LENGTH
-            if not header & _DISCARDED:
-                spans.append((offset + _HEADER, length))
-            position += (length + _HEADER + 7) & ~7
-        self._next = position
-        return spans
+    def take(self, limit: int) -> Taken:
+        """Copy the oldest records, up to the first one still being written, and free their room.
 
-    def release(self) -> None:
-        """Give the room of the last `pending` back to the kernel."""
-        self._read_to[0] = self._next
+        Only the headers are looked at, which is all there is to pay for a record nobody reads.
+
+        Args:
+            limit: Bytes after which no further record begins, a multiple of 8.
+        """
+        headers, position = self._headers, self._read_to[0]
+        offset = position & self._size - 1
+        begin = word = offset >> 2
+        end = begin + (min(self._written_to[0] - position, limit) >> 2)
+        records = newest = 0
+        while word < end:
+            header = headers[word]
+            if header <= _LENGTH:
+                newest = word
+                records += 1
+            elif header & _BUSY:
+                break
+            else:
+                header &= _LENGTH
+            word += (header + 15 >> 3) << 1
+        size = word - begin << 2
+        data = bytes(self._data[offset : offset + size])
+        self._read_to[0] = position + size
+        return Taken(data, records, (newest - begin << 2) + _HEADER if records else 0)
 
     def close(self) -> None:
         """Unmap. May be called twice."""
-        for view in (self._headers, self.data, self._written_to, self._whole, self._read_to):
+        for view in (self._headers, self._data, self._written_to, self._whole, self._read_to):
             view.release()
         self._producer.close()
         self._consumer.close()

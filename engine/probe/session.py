@@ -42,7 +42,7 @@ class KernelSession:
                 self._filters = Filters(maps["config"], maps["pids"], own)
             except OSError as refused:
                 raise ProbeError(f"cannot set the probe up: {clean(str(refused))}") from refused
-            self.counters = CounterReader(maps["stats"], loaded.programs)
+            self.counters = CounterReader(maps["stats"], maps["delivered"], loaded.programs)
             self._attachments = Attachments(loaded.programs)
             closing.callback(self._attachments.require, ())
             self._closing = closing.pop_all()

@@ -15,26 +15,28 @@ class SubscriptionTable:
 
     Args:
         clock: Where the time comes from.
-        counts: Events delivered by row and column of the matrix; counted on by the converter.
     """
 
-    def __init__(self, clock: Clock, counts: Sequence[int]) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._counts = counts
         self._measured_ns = clock.monotonic_ns()
-        self._measured = [self._total(cell) for cell in CELLS]
+        self._totals = [0] * len(CELLS)
         self._rates = [0.0] * len(CELLS)
         self.rows: tuple[Record, ...] = ()
 
-    def measure(self) -> None:
-        """Work out the rates since the last measurement; `rebuild` shows them."""
+    def measure(self, delivered: Sequence[int]) -> None:
+        """Take totals, and the rates since the last measurement; `rebuild` shows them.
+
+        Args:
+            delivered: Events delivered since the start, by row and column of the matrix.
+        """
         now = self._clock.monotonic_ns()
         elapsed = max(now - self._measured_ns, 1) / 1e9
-        totals = [self._total(cell) for cell in CELLS]
+        totals = [delivered[cell.event.type_id * COLUMNS + cell.category] for cell in CELLS]
         self._rates = [
-            (total - before) / elapsed for total, before in zip(totals, self._measured, strict=True)
+            (total - before) / elapsed for total, before in zip(totals, self._totals, strict=True)
         ]
-        self._measured, self._measured_ns = totals, now
+        self._totals, self._measured_ns = totals, now
 
     def rebuild(self, on: Set[Cell], why_not: Callable[[Cell], str]) -> None:
         """Publish new rows.
@@ -52,13 +54,10 @@ class SubscriptionTable:
                     "category": cell.category.label,
                     "on": cell in on,
                     "rate": round(rate, 1) if cell in on else 0.0,
-                    "total": self._total(cell),
+                    "total": total,
                     "unavailable": why_not(cell),
                 },
                 ts_ns=now,
             )
-            for cell, rate in zip(CELLS, self._rates, strict=True)
+            for cell, rate, total in zip(CELLS, self._rates, self._totals, strict=True)
         )
-
-    def _total(self, cell: Cell) -> int:
-        return self._counts[cell.event.type_id * COLUMNS + cell.category]

@@ -18,6 +18,7 @@ from engine.probe.abi import definitions
 from engine.probe.btf import Btf
 from engine.probe.layout import read_layout
 from engine.probe.loader import Loader
+from engine.probe.probe import KernelProbe
 from tests.kernel.actor import Actor
 from tests.kernel.conftest import READY_S, new_probe
 from tests.kernel.kernel_facts import attached_tracepoints, loaded_programs, still_loaded
@@ -179,6 +180,15 @@ def test_a_kernel_without_some_members_still_loads() -> None:
     loaded.close()
 
 
+def totals(probe: KernelProbe) -> dict[tuple[object, object], object]:
+    """Events delivered by each cell that delivered any."""
+    return {
+        (row.get("event"), row.get("category")): row.get("total")
+        for row in probe.tables()["subscription"]
+        if row.get("total")
+    }
+
+
 class TestLosses:
     WRITES = 50_000
 
@@ -199,6 +209,7 @@ class TestLosses:
         assert counters.dropped == {"ring_full": kernel.dropped}
         assert kernel.dropped > 0
         assert counters.kept == probe.rings["kernel_event"].last_seq > 0
+        assert totals(probe) == {("syscall_exit-write", "file"): counters.kept}
 
     def test_a_ring_that_is_large_enough_loses_nothing(self, actor: Actor) -> None:
         probe = new_probe()
@@ -212,3 +223,4 @@ class TestLosses:
             probe.stop()
         assert probe.counters().kept == probe.counters().seen == self.WRITES
         assert probe.counters().dropped == {}
+        assert totals(probe) == {("syscall_exit-write", "file"): self.WRITES}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from engine.core.errors import UsageError
+from engine.probe.probe import READER_NICE
 from tests.kernel.actor import Actor
 from tests.kernel.conftest import READY_S, Watch, new_probe
 from tests.kernel.kernel_facts import attached_tracepoints
@@ -169,6 +171,14 @@ class TestFilters:
     def test_a_pid_that_cannot_be_one_is_refused(self, watch: Watch) -> None:
         with pytest.raises(UsageError, match="not a process id"):
             watch.probe.set_pids(frozenset({-1}))
+
+
+def test_only_the_reader_goes_before_others(watch: Watch) -> None:
+    (reader,) = (one for one in threading.enumerate() if one.name == watch.probe.name)
+    assert reader.native_id is not None
+    number = reader.native_id
+    wait_until(lambda: os.getpriority(os.PRIO_PROCESS, number) == READER_NICE)
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) > READER_NICE
 
 
 def test_stamps_are_wall_time(watch: Watch, actor: Actor, tmp_path: Path) -> None:

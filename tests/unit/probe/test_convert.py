@@ -8,41 +8,20 @@ import pytest
 from engine.core.errors import ProbeError
 from engine.core.fields import JsonValue
 from engine.core.kinds import KERNEL_EVENT
-from engine.probe.abi import EVENT, NO_FD, TUPLE, EventFlag
+from engine.probe.abi import EVENT, TUPLE, EventFlag
 from engine.probe.calls import Category
-from engine.probe.catalogue import COLUMNS, EVENTS, resolve
-from engine.probe.convert import Converter
+from engine.probe.catalogue import EVENTS, resolve
+from engine.probe.convert import Converter, undecodable
+from tests.unit.probe.raw_events import raw_event
 
 GOLDEN = json.loads(Path(__file__).with_name("data").joinpath("events.json").read_text())
 """Raw events as a kernel wrote them, and the records they are."""
 
 
 def converted(raw: bytes, *, wall_offset_ns: int = 0) -> dict[str, JsonValue]:
-    converter = Converter()
-    converter.wall_offset_ns = wall_offset_ns
     before, after = b"before", b"after"
     data = memoryview(before + raw + after)
-    return converter.convert(data, len(before), len(raw)).as_json()
-
-
-def raw_event(
-    event: str,
-    *,
-    category: Category = Category.FILE,
-    result: int = 0,
-    args: tuple[int, int, int, int] = (0, 0, 0, 0),
-    flags: int = 0,
-    latency: int = 0,
-    comm: bytes = b"comm",
-    payload: bytes = b"",
-    row: int | None = None,
-) -> bytes:
-    number = resolve(event)[0].event.type_id if row is None else row
-    header = EVENT.pack(
-        1_000, latency, result, *args, 7, 8, 1, 2, NO_FD, len(payload),
-        number, 3, category, 0, flags, comm,
-    )  # fmt: skip
-    return header + payload
+    return Converter().convert(data, len(before), len(raw), wall_offset_ns).as_json()
 
 
 @pytest.mark.parametrize("golden", GOLDEN, ids=lambda golden: golden["record"]["event"])
@@ -78,11 +57,9 @@ def test_every_field_of_the_kind_is_filled_in_order() -> None:
 
 
 def test_the_stamp_is_wall_time() -> None:
-    converter = Converter()
-    converter.wall_offset_ns = 1_700_000_000_000_000_000
     raw = raw_event("syscall_exit-read")
-    assert converter.convert(memoryview(raw), 0, len(raw)).ts_ns == 1_700_000_000_000_001_000
-    assert converter.newest_ns == 1_000
+    record = Converter().convert(memoryview(raw), 0, len(raw), 1_700_000_000_000_000_000)
+    assert record.ts_ns == 1_700_000_000_000_001_000
 
 
 def test_without_its_enter_a_call_has_no_latency() -> None:
@@ -151,17 +128,6 @@ def test_an_event_without_an_owner_names_no_process_but_the_thread_that_was_ther
     }
 
 
-def test_events_are_counted_by_their_cell() -> None:
-    converter = Converter()
-    for category in (Category.NET, Category.NET, Category.FILE):
-        raw = raw_event("syscall_exit-read", category=category)
-        converter.convert(memoryview(raw), 0, len(raw))
-    row = resolve("syscall_exit-read")[0].event.type_id * COLUMNS
-    assert converter.counts[row + Category.NET] == 2
-    assert converter.counts[row + Category.FILE] == 1
-    assert sum(converter.counts) == 3
-
-
 WHOLE = raw_event("kprobe-tcp_set_state", category=Category.NET, payload=bytes(TUPLE.size))
 
 
@@ -178,4 +144,13 @@ WHOLE = raw_event("kprobe-tcp_set_state", category=Category.NET, payload=bytes(T
 )
 def test_what_the_programs_never_write_is_refused(raw: bytes) -> None:
     with pytest.raises(ProbeError, match="not an event"):
-        Converter().convert(memoryview(raw + bytes(300)), 0, len(raw))
+        Converter().convert(memoryview(raw + bytes(300)), 0, len(raw), 0)
+
+
+def test_what_is_refused_can_still_be_shown() -> None:
+    raw = raw_event("syscall_exit-read", row=999, ts=2_000)
+    record = undecodable(memoryview(raw), 1_000)
+    assert record.ts_ns == 3_000
+    assert (record.get("name"), record.get("direction")) == ("undecodable", "-")
+    assert record.get("attributes") == {"length": len(raw), "bytes": raw[:64].hex()}
+    assert undecodable(memoryview(b""), 0).get("attributes") == {"length": 0, "bytes": ""}

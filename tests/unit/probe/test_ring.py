@@ -1,60 +1,13 @@
 from __future__ import annotations
 
-import mmap
-import os
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.probe.ring import RingReader
-
-PAGE = mmap.PAGESIZE
-SIZE = PAGE
-BUSY, DISCARDED = 1 << 31, 1 << 30
-
-
-class KernelSide:
-    """Writes records as the kernel does, into a memory file laid out as the ring is mapped."""
-
-    def __init__(self) -> None:
-        self.descriptor = os.memfd_create("ring")
-        os.ftruncate(self.descriptor, 2 * PAGE + 2 * SIZE)
-        self._memory = mmap.mmap(self.descriptor, 2 * PAGE + 2 * SIZE)
-        self._written = 0
-
-    @property
-    def consumed(self) -> int:
-        return int.from_bytes(self._memory[:8], "little")
-
-    @property
-    def room(self) -> int:
-        return SIZE - (self._written - self.consumed)
-
-    def write(self, payload: bytes, flags: int = 0) -> int:
-        """Append a record; returns where its header is."""
-        at = self._written
-        header = (len(payload) | flags).to_bytes(4, "little") + bytes(4)
-        self._store(at, header + payload)
-        self._written += len(header) + (len(payload) + 7 & ~7)
-        self._memory[PAGE : PAGE + 8] = self._written.to_bytes(8, "little")
-        return at
-
-    def commit(self, at: int, length: int, flags: int = 0) -> None:
-        """Finish a busy record."""
-        self._store(at, (length | flags).to_bytes(4, "little"))
-
-    def close(self) -> None:
-        self._memory.close()
-        os.close(self.descriptor)
-
-    def _store(self, at: int, content: bytes) -> None:
-        """The data pages are mapped twice in a row; a file has to hold them twice."""
-        for index, byte in enumerate(content):
-            offset = (at + index) % SIZE
-            for copy in (2 * PAGE, 2 * PAGE + SIZE):
-                self._memory[copy + offset] = byte
+from engine.probe.ring import RingReader, Taken, spans
+from tests.unit.probe.kernel_side import BUSY, DISCARDED, SIZE, KernelSide
 
 
 @pytest.fixture
@@ -71,12 +24,13 @@ def reader(kernel: KernelSide) -> Iterator[RingReader]:
     ring.close()
 
 
-def taken(reader: RingReader, limit: int = 4096) -> list[bytes]:
-    records = [
-        bytes(reader.data[offset : offset + length]) for offset, length in reader.pending(limit)
-    ]
-    reader.release()
-    return records
+def records_of(taken: Taken) -> list[bytes]:
+    found = spans(memoryview(taken.data).cast("I"), taken.records)
+    return [taken.data[offset : offset + length] for offset, length in found]
+
+
+def taken(reader: RingReader, limit: int = 2 * SIZE) -> list[bytes]:
+    return records_of(reader.take(limit))
 
 
 def test_records_of_any_size_come_in_order(kernel: KernelSide, reader: RingReader) -> None:
@@ -87,12 +41,25 @@ def test_records_of_any_size_come_in_order(kernel: KernelSide, reader: RingReade
     assert kernel.consumed == reader.released == reader.written == 16 + 24 + 8
 
 
-def test_room_is_given_back_only_on_release(kernel: KernelSide, reader: RingReader) -> None:
-    kernel.write(b"kept until released")
-    assert len(reader.pending()) == 1
-    assert kernel.consumed == 0
-    reader.release()
-    assert kernel.consumed == reader.written
+def test_what_was_taken_outlives_its_room_in_the_ring(
+    kernel: KernelSide, reader: RingReader
+) -> None:
+    kernel.write(b"x" * (SIZE // 2))
+    first = reader.take(SIZE)
+    assert kernel.room == SIZE
+    kernel.write(b"y" * (SIZE // 2))
+    assert records_of(first) == [b"x" * (SIZE // 2)]
+
+
+def test_the_newest_record_is_pointed_out(kernel: KernelSide, reader: RingReader) -> None:
+    assert reader.take(SIZE) == Taken(b"", 0, 0)
+    kernel.write(b"discarded", DISCARDED)
+    assert reader.take(SIZE).records == 0
+    for payload in (b"first", b"newest"):
+        kernel.write(payload)
+    kernel.write(b"discarded", DISCARDED)
+    data, records, newest = reader.take(SIZE)
+    assert (records, data[newest : newest + 6]) == (2, b"newest")
 
 
 def test_a_record_across_the_end_is_in_one_piece(kernel: KernelSide, reader: RingReader) -> None:
@@ -128,7 +95,7 @@ def test_a_discarded_record_is_passed_over(kernel: KernelSide, reader: RingReade
 def test_a_limit_leaves_the_rest_for_the_next_time(kernel: KernelSide, reader: RingReader) -> None:
     for number in range(5):
         kernel.write(bytes([number]))
-    assert taken(reader, 2) == [b"\0", b"\1"]
+    assert taken(reader, 2 * 16) == [b"\0", b"\1"]
     assert taken(reader) == [b"\2", b"\3", b"\4"]
 
 

@@ -32,10 +32,10 @@ def shown(table: SubscriptionTable, cell: Cell) -> tuple[object, ...]:
 
 def test_a_row_tells_switch_rate_total_and_why_not() -> None:
     clock, counts = SetClock(), [0] * (ROWS * COLUMNS)
-    table = SubscriptionTable(clock, counts)
+    table = SubscriptionTable(clock)
     counts[OPENAT.event.type_id * COLUMNS + OPENAT.category] = 50
     clock.now = 2 * SECOND
-    table.measure()
+    table.measure(counts)
     table.rebuild({OPENAT}, why_not)
     assert len(table.rows) == len(CELLS)
     assert shown(table, OPENAT) == (True, 25.0, 50, "")
@@ -44,20 +44,20 @@ def test_a_row_tells_switch_rate_total_and_why_not() -> None:
 
 def test_a_rate_is_that_of_the_last_measurement_only() -> None:
     clock, counts = SetClock(), [0] * (ROWS * COLUMNS)
-    table = SubscriptionTable(clock, counts)
+    table = SubscriptionTable(clock)
     counts[OPENAT.event.type_id * COLUMNS + OPENAT.category] = 50
     for seconds in (1, 2):
         clock.now = seconds * SECOND
-        table.measure()
+        table.measure(counts)
     table.rebuild({OPENAT}, why_not)
     assert shown(table, OPENAT) == (True, 0.0, 50, "")
 
 
 def test_what_is_switched_off_has_no_rate_but_keeps_its_total() -> None:
     clock, counts = SetClock(), [0] * (ROWS * COLUMNS)
-    table = SubscriptionTable(clock, counts)
+    table = SubscriptionTable(clock)
     counts[OPENAT.event.type_id * COLUMNS + OPENAT.category] = 50
     clock.now = SECOND
-    table.measure()
+    table.measure(counts)
     table.rebuild(frozenset(), why_not)
     assert shown(table, OPENAT) == (False, 0.0, 50, "")
