@@ -143,6 +143,9 @@ async def test_selecting_a_plugin_shows_its_records_only() -> None:
         await pilot.press("down", "down")
         await until(pilot, lambda: "of=first" not in text_of(records), "the first one's go")
         await until(pilot, lambda: "of=second" in text_of(records), "the second one's stay")
+        engine.set_table("plugin_state", [])
+        app.look_at_tables()
+        await until(pilot, lambda: "of=first" in text_of(records), "all of them, as it is gone")
 
 
 async def test_a_plugin_that_cannot_start_says_why_in_its_row() -> None:

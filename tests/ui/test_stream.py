@@ -179,6 +179,18 @@ async def test_panes_out_of_view_pull_nothing_and_catch_up_when_shown() -> None:
         await until(pilot, lambda: stream.row_count == 30)
 
 
+async def test_a_stream_that_comes_into_view_is_not_left_empty_until_the_next_tick(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tui.console.app.STREAMS_EVERY_S", 1_000.0)
+    engine = FakeEngine()
+    engine.emit_events(30)
+    app = ConsoleApp(engine)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("3")
+        await until(pilot, lambda: app.main.events.stream.row_count == 30)
+
+
 @pytest.mark.parametrize("key", ["enter", "escape", "q"])
 async def test_enter_opens_every_field_of_a_record_and_a_key_closes_it(key: str) -> None:
     engine = FakeEngine()
