@@ -2,7 +2,7 @@
 
 Reading is level-triggered, at most one read per plugin and turn. After a turn that brought
 something the thread naps, so that many plugins with a record now and then cost few wake-ups;
-but not while a plugin sends so much that its pipe would be full before the nap is over.
+only for so long that no pipe is more than half full afterwards, and not at all in a flood.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import select
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -22,11 +21,10 @@ from engine.core.clock import Clock
 
 TICK_S = 0.5
 NAP_S = 0.010
-NAP_PER_READ_S = 0.0003
-LONGEST_NAP_S = 0.030
-"""A nap is the longer the more pipes had something; then it spares more."""
-AWAKE_S = 0.050
-"""How long it does not nap after a pipe was half full or more."""
+NAP_PER_READ_S = 0.0005
+LONGEST_NAP_S = 0.050
+"""A nap may be the longer the more pipes had something; then it spares more."""
+SHORTEST_NAP_S = 0.001
 FLOOD_READS = 64
 """After so many reads of half a pipe full of small frames the compiled slab is worth loading."""
 AFTER_KILL_S = 1.0
@@ -71,6 +69,8 @@ class Ingest:
         self._listener = listener
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._asked = select.poll()
+        self._asked.register(self._wake, select.POLLIN)
         self._handlers: dict[int, Handler] = {}
         self._posted: deque[Callable[[], object]] = deque()
         self._runs: set[Run] = set()
@@ -80,6 +80,7 @@ class Ingest:
         self._pipe_bytes = 0
         self._read_bytes = 0
         """At most this much is read of a plugin in a turn, so that large pipes get no more."""
+        self._nap_s = NAP_S
         self._pressed = False
         """Whether a pipe was half full or more in this turn."""
         self._waited_since_ns = 0
@@ -158,7 +159,7 @@ class Ingest:
             self._listener.broken(error)
 
     def _loop(self) -> None:
-        next_tick_ns = looked_ns = awake_until_ns = self._clock.monotonic_ns()
+        next_tick_ns = looked_ns = self._clock.monotonic_ns()
         while not self._leave_at_ns or (self._runs and looked_ns < self._leave_at_ns):
             before_ns = self._clock.monotonic_ns()
             events = self._epoll.poll(self._timeout_s(before_ns, next_tick_ns))
@@ -176,10 +177,19 @@ class Ingest:
             if now_ns >= next_tick_ns:
                 next_tick_ns = now_ns + int(TICK_S * 1e9)
                 self._listener.tick(now_ns)
-            if self._pressed:
-                awake_until_ns = now_ns + int(AWAKE_S * 1e9)
-            elif reads and now_ns >= awake_until_ns:
-                time.sleep(min(max(NAP_S, reads * NAP_PER_READ_S), LONGEST_NAP_S))
+            if reads:
+                self._nap(reads)
+
+    def _nap(self, reads: int) -> None:
+        """Let records come together after a turn with so many reads."""
+        if self._pressed:
+            self._nap_s /= 2
+        else:
+            longest = min(max(NAP_S, reads * NAP_PER_READ_S), LONGEST_NAP_S)
+            self._nap_s = min(self._nap_s * 1.25 + SHORTEST_NAP_S / 4, longest)
+        if self._nap_s >= SHORTEST_NAP_S:
+            # Not a sleep: what is asked of the thread ends it.
+            self._asked.poll(self._nap_s * 1000)
 
     def _timeout_s(self, now_ns: int, next_tick_ns: int) -> float:
         deadlines = [run.kill_at_ns for run in self._runs if run.kill_at_ns and not run.killed]

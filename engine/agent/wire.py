@@ -197,7 +197,8 @@ class FrameReader:
         if self._large:
             return memoryview(self._large)[self._filled : self._filled + most]
         begin = len(self._carry)
-        slab.memory[:begin] = self._carry
+        if begin:
+            slab.memory[:begin] = self._carry
         wanted = SHORT_READ_BYTES if self._typical < TINY_FRAME else most
         return slab.memory[begin : begin + wanted]
 
@@ -215,6 +216,9 @@ class FrameReader:
             frames = without_empty(slab.memory[begin:have], count, empty)
         else:
             frames = Frames(bytes(slab.memory[begin:end]), count)
+        if end == have:
+            self._carry = b""
+            return frames
         return self._keep_rest(slab.memory[end:have], frames)
 
     def _keep_rest(self, rest: memoryview, frames: Frames) -> Frames:
