@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from itertools import islice, pairwise
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -150,14 +149,22 @@ def find_offsets(data: bytes | memoryview, count: int) -> list[int]:
 
 def without_empty(view: memoryview, count: int, empty: int) -> Frames:
     """The first `count` frames in `view` but the `empty` ones of length 0."""
-    spans = list(pairwise(find_offsets(view, count)))
-    data = b"".join([view[begin:end] for begin, end in spans if end - begin > PREFIX.size])
-    holes = (begin for begin, end in spans if end - begin == PREFIX.size)
-    faults = tuple(
-        Fault(ZERO_LENGTH, 0, bytes(view[begin : begin + FAULT_BYTES]))
-        for begin in islice(holes, FAULTS_SHOWN)
-    )
-    return Frames(data, count - empty, {ZERO_LENGTH: empty}, 0, faults)
+    unpack_from, prefix = PREFIX.unpack_from, PREFIX.size
+    position, begin = 0, 0
+    between: list[memoryview] = []
+    faults: list[Fault] = []
+    for _ in range(count):
+        (length,) = unpack_from(view, position)
+        if not length:
+            if begin < position:
+                between.append(view[begin:position])
+            begin = position + prefix
+            if len(faults) < FAULTS_SHOWN:
+                head = bytes(view[position : position + FAULT_BYTES])
+                faults.append(Fault(ZERO_LENGTH, 0, head))
+        position += length + prefix
+    between.append(view[begin:position])
+    return Frames(b"".join(between), count - empty, {ZERO_LENGTH: empty}, 0, tuple(faults))
 
 
 class Slab:

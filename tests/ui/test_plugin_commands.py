@@ -88,7 +88,11 @@ async def test_load_asks_for_path_name_and_detail_and_loads(executable: Path) ->
     async with console(engine, "l") as (app, pilot):
         dialog = await dialog_of(app, pilot)
         await type_text(pilot, str(executable))
-        await pilot.press("down", *"mine", "down", *"{}", "enter")
+        await pilot.press("down")
+        await type_text(pilot, "mine")
+        await pilot.press("down")
+        await type_text(pilot, "{}")
+        await pilot.press("enter")
         await closed(app, pilot)
         assert engine.calls == [("load_plugin", str(executable), "mine", "{}")]
         await until(pilot, lambda: "plugin mine is loaded" in told(app), "the report")
@@ -271,10 +275,12 @@ async def test_a_task_is_sent_and_its_token_shown() -> None:
     engine = FakeEngine()
     async with console(engine, "down", "T") as (app, pilot):
         await dialog_of(app, pilot)
-        await pilot.press(*"7011", "tab", *'{"rate": 5}', "enter")
+        await pilot.press("7", "0", "tab")
+        await type_text(pilot, '{"rate": 5}')
+        await pilot.press("enter")
         await closed(app, pilot)
-        assert engine.calls == [("send_task", "one", "7011", '{"rate": 5}')]
-        report = "task 7011 for one has the token token-1"
+        assert engine.calls == [("send_task", "one", "70", '{"rate": 5}')]
+        report = "task 70 for one has the token token-1"
         await until(pilot, lambda: report in told(app), "the token")
 
 
@@ -291,7 +297,7 @@ async def test_the_last_task_of_each_plugin_is_remembered() -> None:
     engine = FakeEngine()
     async with console(engine, "down", "T") as (app, pilot):
         await dialog_of(app, pilot)
-        await pilot.press("7", "tab", *"data", "enter")
+        await pilot.press("7", "tab", "x", "enter")
         await closed(app, pilot)
         await pilot.press("down", "T")
         other = await dialog_of(app, pilot)
@@ -300,7 +306,7 @@ async def test_the_last_task_of_each_plugin_is_remembered() -> None:
         await closed(app, pilot)
         await pilot.press("up", "T")
         again = await dialog_of(app, pilot)
-        assert [field.value for field in again.entries] == ["7", "data"]
+        assert [field.value for field in again.entries] == ["7", "x"]
 
 
 @pytest.mark.parametrize(

@@ -64,9 +64,9 @@ def stop_consequences(record: Record) -> str:
         return f"{name} does not run. It is taken off the list; its records stay."
     group = record.get("pgid") or record.pid
     return (
-        "Its pipes are closed, which asks it to exit. If it is still there after 10 s, SIGKILL "
-        f"ends it and everything else in its process group ({group if group else 'unknown'}). "
-        "Then it is taken off the list; its records stay."
+        "Its task pipe is closed, which asks it to exit; what it still sends is read. If it is "
+        "there after 10 s, SIGKILL ends it and everything else in its process group "
+        f"({group if group else 'unknown'}). Then it is taken off the list; its records stay."
     )
 
 

@@ -51,6 +51,8 @@ def test_with_the_agents_stop_its_goodbye_is_lost(echo: Path) -> None:
         faithful.unload("echo")
         wait_until(lambda: not row(faithful, "echo"))
         assert [one["data_type"] for one in records(faithful, "echo")] == [7000]
-        # It does not ignore SIGPIPE, as a program in C that was not told to.
+        # It dies of SIGPIPE, as a program in C that was not told to ignore it, unless it had
+        # written its goodbye between the closing of the one pipe and of the other.
         last = faithful.rings["plugin_state"].since(0).records[-1]
-        assert (last.get("exit_code"), last.get("error")) == (-13, "")
+        assert last.get("exit_code") in (-13, 0)
+        assert last.get("error") == ""

@@ -79,19 +79,6 @@ def test_a_death_by_signal_is_named(host: PluginHost, tmp_path: Path) -> None:
     assert "ended by SIGSEGV" in shown["error"]
 
 
-@pytest.mark.parametrize("attempt", range(20))
-def test_nothing_is_lost_of_a_plugin_that_writes_and_exits_at_once(
-    host: PluginHost, tmp_path: Path, attempt: int
-) -> None:
-    frames = [record_frame({"n": str(number), "pad": "x" * 180}) for number in range(290)]
-    stream = b"".join(frames)
-    assert 60_000 < len(stream) < 65_536
-    host.load(raw_plugin(tmp_path, "hasty", stream))
-    shown = wait_for_state(host, "hasty", "exited")
-    assert (shown["tx_count"], shown["dropped"]) == (len(frames), 0)
-    assert [one["fields"]["n"] for one in records(host)] == [str(n) for n in range(290)]
-
-
 def test_a_plugin_that_sends_more_than_a_pipe_holds_is_heard_out(
     host: PluginHost, tmp_path: Path
 ) -> None:
@@ -108,22 +95,6 @@ def test_a_record_of_5_mib_arrives_whole(host: PluginHost, tmp_path: Path) -> No
     first, second = records(host)
     assert first["fields"]["pad"].startswith("xxx")
     assert second["fields"] == {"n": "1"}
-
-
-def test_a_grandchild_that_keeps_the_pipe_does_not_keep_the_plugin(
-    host: PluginHost, tmp_path: Path
-) -> None:
-    (tmp_path / "record").write_bytes(record_frame({"n": "1"}))
-    host.load(
-        shell_plugin(
-            tmp_path, "parent", "sleep 1000 &", "echo $! >&2", f"cat '{tmp_path}/record' >&4"
-        )
-    )
-    shown = wait_for_state(host, "parent", "exited")
-    try:
-        assert (shown["tx_count"], shown["dropped"]) == (1, 0)
-    finally:
-        os.kill(int(shown["last_stderr"]), signal.SIGKILL)
 
 
 def test_losses_are_counted_by_reason_and_the_rest_is_kept(

@@ -26,7 +26,7 @@ from tui.console.widgets.table import TableView
 from tui.console.wording import state_text, state_tone
 
 _SPARK_WIDTH = 10
-_STATE_WIDTH = 14
+_STATE_WIDTH = 15
 """Holds `◔ stopping 10 s`."""
 
 
@@ -80,7 +80,7 @@ def plugin_columns() -> tuple[Column[PluginRow], ...]:
                 "tx_speed": 8,
                 "cpu": 5,
                 "rss": 7,
-                "last_task": 13,
+                "last_task": 12,
                 "last_stderr": 12,
             },
             priorities={"plugin_kind": 8, "pid": 6, "cpu": 5, "last_task": 4, "last_stderr": 5},

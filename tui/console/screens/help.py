@@ -32,6 +32,7 @@ _SYMBOLS = (
     ("✗F  !D  …S  !", "source failed, degraded, starting; ! after the numbers: something was lost"),
     ("● 12.3  ○  ×", "switch on with events per second, off, not available on this kernel"),
     ("● ◌ ◔ ○ ✗", "plugin running, loading, stopping (until it is killed), exited, failed"),
+    ("✗", "before a record's type: it has faults; enter tells which, and what an agent reads"),
     ("+  -", "row just appeared, row just went"),
     (">  <", "enter and exit of a system call"),
     ("··· 12 not shown ···", "records that came faster than the screen takes them, or unseen"),

@@ -203,7 +203,8 @@ class PluginScreen(PartsScreen):
         record = self.record
         name = clean(str(record.get("plugin")))
         if self._gone:
-            return Content.assemble((f" {name} ", "bold"), "is not on the list any more")
+            gone = "is not on the list any more; this is what was last known"
+            return Content.assemble((f" {name} ", "bold"), gone)
         tone = {"good": "$text-success", "warn": "$text-warning", "bad": "$text-error"}
         started, pid = record.get("started"), record.pid
         now_s = self._now_ns // 1_000_000_000

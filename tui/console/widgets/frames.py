@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from engine.core.kinds import PLUGIN_RECORD
 from engine.core.records import Record
-from tui.console.widgets.columns import record_columns
+from tui.console.widgets.columns import Column, record_columns
 from tui.console.widgets.stream import RecordReader, StreamView
 
 LARGEST = 64 * 1024
@@ -46,20 +46,30 @@ def _is_small(record: Record) -> bool:
 
 
 def record_stream(widget_id: str, *, with_plugin: bool) -> FrameStream:
-    """The records of plugins."""
-    names = ["ts", "plugin", "data_type", "fields", "faults"]
-    return FrameStream(
-        PLUGIN_RECORD.name,
-        record_columns(
+    """The records of plugins, those with faults marked."""
+    declared = {
+        column.name: column
+        for column in record_columns(
             PLUGIN_RECORD,
-            names if with_plugin else [name for name in names if name != "plugin"],
+            ["ts", "plugin", "data_type", "fields", "faults"],
             titles={"ts": "time", "data_type": "type"},
             widths={"plugin": 12, "fields": 16},
             priorities={"plugin": 2, "fields": 1, "faults": 6},
             tones={"ts": lambda record: "dim", "faults": lambda record: "warn"},
             flex="fields",
             ample=40,
-        ),
-        empty="no records yet",
-        widget_id=widget_id,
-    )
+        )
+    }
+    columns = [
+        declared["ts"],
+        *([declared["plugin"]] if with_plugin else []),
+        Column("fault", "", 1, _fault_mark, priority=1, tone=lambda record: "warn"),
+        declared["data_type"],
+        declared["fields"],
+        declared["faults"],
+    ]
+    return FrameStream(PLUGIN_RECORD.name, columns, empty="no records yet", widget_id=widget_id)
+
+
+def _fault_mark(record: Record) -> str:
+    return "✗" if record.get("faults") else ""

@@ -27,6 +27,10 @@ KEPT = 5_000
 """Rows a stream keeps to scroll back to."""
 PULLED = 2_000
 """Records taken in one pull at most; 10,000 a second at five pulls a second."""
+FLOOD = 2 * PULLED
+"""From so many new ones on nobody reads each of them."""
+SAMPLED = 200
+"""Records taken then, the newest: some pages, which cost a tenth of a full pull."""
 
 
 class RecordReader(Protocol):
@@ -147,7 +151,8 @@ class StreamView(LineView[StreamRow]):
             self.refresh_lines(self.top_row)
 
     def _take(self, reader: RecordReader, last: int) -> None:
-        begin = max(self._taken_seq, last - PULLED)
+        new = last - self._taken_seq
+        begin = last - (SAMPLED if new > FLOOD else min(new, PULLED))
         batch = reader.since(self.kind, begin, PULLED)
         skipped = begin - self._taken_seq + batch.missed
         if skipped and self._taken_seq:
