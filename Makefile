@@ -3,7 +3,7 @@
 
 BIN := .venv/bin
 
-.PHONY: run test check setup pictures clean
+.PHONY: run test check setup pictures bench clean
 
 run: setup
 	@if [ -t 0 ] && [ -t 1 ] && [ -t 2 ]; then exec $(BIN)/boxscope demo; \
@@ -23,6 +23,12 @@ setup:
 
 pictures: setup
 	$(BIN)/python scripts/pictures.py
+
+# Figures, not checks: each prints ratios of runs made side by side.
+bench: setup
+	$(BIN)/python -m tests.perf.bench_ingest
+	$(BIN)/python -m tests.perf.bench_probe
+	$(BIN)/python -m tests.perf.bench_console
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

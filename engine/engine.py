@@ -43,6 +43,10 @@ class Engine(ABC):
     def last_seq(self, kind: str) -> int:
         """Number of the newest record of a kind; 0 when there is none."""
 
+    def raw(self, kind: str, seq: int) -> bytes | None:
+        """The bytes a record was made of, as they came; None where they are not kept."""
+        return None
+
     def subscribe(self, event: str, category: str = "") -> None:
         """Subscribe a kernel event; an empty category means all of its categories.
 

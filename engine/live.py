@@ -137,6 +137,12 @@ class LiveEngine(Engine):
         """Number of the newest record of a kind."""
         return self._store(kind).last_seq
 
+    def raw(self, kind: str, seq: int) -> bytes | None:
+        """The frame of a plugin's record; other kinds keep none."""
+        if kind != "plugin_record" or self._agent is None:
+            return None
+        return self._agent.raw(seq)
+
     def subscribe(self, event: str, category: str = "") -> None:
         """Subscribe a kernel event."""
         _need(self._probe, "kernel events").subscribe(event, category)

@@ -2,41 +2,47 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-import secrets
 import shutil
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from engine.agent.config import AGENT_NAME, PluginConfig
+from engine.agent.faults import fault_record
+from engine.agent.heartbeat import INTERVAL_S
 from engine.agent.ingest import Ingest
-from engine.agent.metrics import ProcessMeter, Usage, last_line
-from engine.agent.plugin import Plugin, PluginState, Run, check_name, describe_exit
-from engine.agent.process import install, start_process
+from engine.agent.launch import Launcher
+from engine.agent.loading import Loader
+from engine.agent.plugin import Plugin, Run
+from engine.agent.roster import STOP_GRACE_S, Place, Roster
+from engine.agent.sdk import encode_record
 from engine.agent.spawn import require_spawn
+from engine.agent.stderr import read_stderr
 from engine.agent.store import Origin, PluginRecordStore
-from engine.agent.tasks import TaskQueue
-from engine.agent.wire import LOST_SYNC, MAX_FRAME, OVER_LONG, TRUNCATED, ZERO_LENGTH, Frames
+from engine.agent.sync import SyncStep
+from engine.agent.tasks import TaskStatus
+from engine.agent.transmission import AGENT_BUFFER_FULL, CAPACITY, Own, TransmissionBuffer
+from engine.agent.upkeep import Upkeep
+from engine.agent.wire import LOST_SYNC, MAX_FRAME, OVER_LONG, TRUNCATED, ZERO_LENGTH, Frames, frame
 from engine.core.clock import Clock
-from engine.core.errors import BoxscopeError, PluginError, RequirementError, UsageError
+from engine.core.errors import PluginError, RequirementError
 from engine.core.records import Record, RecordRing
 from engine.core.sanitise import clean
 from engine.core.source import Logbook, Source
 
-STOP_GRACE_S = 10.0
-"""How long a plugin that is unloaded may take to exit, as with the Elkeid agent."""
 SHUTDOWN_GRACE_S = 0.3
-"""The same when the engine stops."""
-STATE_RECORDS = 2_000
+"""How long plugins may take to exit when the engine stops."""
+FAULT_RECORDS = 2_000
 
 _LOSSES = {
     ZERO_LENGTH: "sends records of length 0; a real agent loses the stream there",
     OVER_LONG: f"sends records above {MAX_FRAME >> 20} MiB; they are skipped",
     TRUNCATED: "ended in the middle of a record",
     LOST_SYNC: "sent a length that cannot be one",
+    AGENT_BUFFER_FULL: "sends more records than an agent's buffer takes; the rest is dropped",
 }
 
 
@@ -44,7 +50,8 @@ class PluginHost(Source):
     """Runs Elkeid plugins as child processes.
 
     A plugin that cannot start is on the list too, with the reason. A plugin that exits stays
-    on it until it is unloaded or restarted; it is never restarted by itself.
+    on it until it is unloaded or started again; as with an agent that does not happen by itself
+    unless it was asked for.
     """
 
     name = "agent"
@@ -56,6 +63,9 @@ class PluginHost(Source):
         *,
         run_dir: Path | None = None,
         record_capacity: int = 50_000,
+        heartbeat_s: float = INTERVAL_S,
+        faithful: bool = False,
+        agent_buffer: int = CAPACITY,
     ) -> None:
         """Make a host; nothing runs before `start`.
 
@@ -65,23 +75,39 @@ class PluginHost(Source):
             run_dir: Where the plugins' working directories are made; a private temporary
                 directory, removed by `stop`, if left out.
             record_capacity: How many records are kept for readers.
+            heartbeat_s: Time between two heartbeats, the first comes after as long; 0 = none.
+            faithful: Lose what the agent loses: records that find no room in its transmission
+                buffer are dropped, and a plugin is stopped by closing both pipes at once and
+                has 10 s, also when the host itself stops.
+            agent_buffer: How many records that buffer takes; 8,192 in agents up to 1.8.
         """
         super().__init__(clock, logbook)
+        launcher = Launcher(clock, faithful_stop=faithful)
+        self._roster = Roster(clock, launcher, self.log)
+        self._loader = Loader(self._roster, self.log)
         self._records = PluginRecordStore(record_capacity)
-        self._states = RecordRing(STATE_RECORDS)
-        self.rings = {"plugin_record": self._records, "plugin_state": self._states}
+        self._faults = RecordRing(FAULT_RECORDS)
+        self.rings = {
+            "plugin_record": self._records,
+            "plugin_fault": self._faults,
+            "plugin_state": self._roster.states,
+        }
+        self._faithful = faithful
+        self._transmission = TransmissionBuffer(clock.monotonic_ns(), agent_buffer)
+        self._own = Own()
+        self._launcher = launcher
         self._wanted_run_dir = run_dir
         self._run_dir: Path | None = None
-        self._plugins: Mapping[str, Plugin] = {}
-        """Replaced, never changed, so that it can be read without the lock."""
-        self._lock = threading.RLock()
         self._ingest: Ingest | None = None
-        self._token_prefix = f"boxscope-{secrets.token_hex(4)}-"
-        self._token_numbers = itertools.count(1)
+        self._upkeep: Upkeep | None = None
+        self._heartbeat_s = heartbeat_s
+        self._shutdown_grace_s = STOP_GRACE_S if faithful else SHUTDOWN_GRACE_S
+        self._own_origin = Origin(AGENT_NAME, os.getpid(), "boxscope")
+        self._lock = threading.Lock()
         self._ticks = 0
 
     def start(self) -> None:
-        """Start the ingest thread; plugins can be loaded afterwards."""
+        """Start the threads; plugins can be loaded afterwards."""
         with self._lock:
             if self._ingest is not None:
                 return
@@ -97,7 +123,10 @@ class PluginHost(Source):
                 )
                 return
             self._ingest = Ingest(self.clock, self)
+            self._upkeep = Upkeep(self.clock, self, self._roster.agent_state, self._heartbeat_s)
             self._ingest.start()
+            self._upkeep.start()
+            self._roster.open(Place(self._run_dir / "plugin", self._ingest))
             self.set_status("running")
 
     def _make_run_dir(self) -> Path:
@@ -107,27 +136,47 @@ class PluginHost(Source):
         return self._wanted_run_dir.absolute()
 
     def stop(self) -> None:
-        """Stop every plugin and the thread; takes well-behaved plugins less than 0.3 s."""
+        """Stop every plugin and the threads; takes well-behaved plugins less than 0.3 s."""
         with self._lock:
             ingest, self._ingest = self._ingest, None
+            upkeep, self._upkeep = self._upkeep, None
             run_dir, self._run_dir = self._run_dir, None
+        self._roster.close(self._shutdown_grace_s)
+        if upkeep is not None:
+            upkeep.stop()
         if ingest is not None:
-            ingest.stop(SHUTDOWN_GRACE_S)
+            ingest.stop(self._shutdown_grace_s)
             self.set_status("off")
         if run_dir is not None and self._wanted_run_dir is None:
             shutil.rmtree(run_dir, ignore_errors=True)
 
     def tables(self) -> Mapping[str, tuple[Record, ...]]:
         """One `plugin_state` row per plugin, in the order of loading."""
-        now = self.clock.wall_ns()
-        return {"plugin_state": tuple(plugin.row(now) for plugin in self._plugins.values())}
+        return {"plugin_state": self._roster.rows()}
+
+    def raw(self, seq: int) -> bytes | None:
+        """The body of plugin record number `seq` as it came; None if it is no longer kept."""
+        return self._records.raw(seq)
+
+    @property
+    def agent_dropped(self) -> int:
+        """How many records an agent's transmission buffer would have lost so far."""
+        return self._transmission.dropped
 
     # Commands.
 
     def load(
-        self, executable: Path, *, name: str = "", detail: str = "", in_place: bool = True
+        self,
+        executable: Path,
+        *,
+        name: str = "",
+        detail: str = "",
+        in_place: bool = True,
+        inherit_env: bool = False,
+        restart: bool = False,
+        watch: bool = False,
     ) -> str:
-        """Start a plugin process; returns its name.
+        """Start a plugin process with no ceremony; returns its name.
 
         Args:
             executable: The plugin.
@@ -135,29 +184,57 @@ class PluginHost(Source):
             detail: If not empty, the plugin's environment is `DETAIL=<detail>` and nothing else.
             in_place: Whether the file runs where it lies; otherwise a copy of it runs from the
                 working directory, where an agent would have put it.
+            inherit_env: Add the detail to our environment instead.
+            restart: Start it again when it has exited, after 1, 2, 4 ... 60 s.
+            watch: Start it again when its file has changed.
 
         Raises:
             UsageError: the name or the detail cannot be one.
             PluginError: it runs already, or cannot be started.
             RequirementError: plugins cannot be started on this system.
         """
-        wanted = name or executable.stem
-        check_name(wanted)
-        if "\0" in detail or "\0" in str(executable):
-            raise UsageError(f"the path or the detail of plugin {wanted} holds a NUL character")
-        with self._lock:
-            known = self._plugins.get(wanted)
-            if known is not None and known.state in ("loading", "running"):
-                raise PluginError(
-                    f"plugin {wanted} is already running",
-                    fix="unload or restart it, or give the other one another name",
-                )
-            path = Path(os.path.abspath(executable.expanduser()))
-            directory = self._running_in() / "plugin" / wanted
-            plugin = Plugin(wanted, path, detail, in_place, directory)
-            self._plugins = {**self._plugins, wanted: plugin}
-            self._launch(plugin)
-        return wanted
+        return self._roster.load(
+            executable,
+            name,
+            detail,
+            in_place=in_place,
+            inherit_env=inherit_env,
+            restart=restart,
+            watch=watch,
+        )
+
+    def load_config(self, config: PluginConfig) -> bool:
+        """Load a plugin as an agent does: verified or downloaded, in place of another version.
+
+        Waits for the download, and for the plugin it takes the place of.
+
+        Returns:
+            False if the same version runs already; then nothing is done.
+
+        Raises:
+            UsageError: the configuration cannot be satisfied.
+            PluginError: its executable is not to be had, or cannot be started.
+        """
+        return self._loader.load_config(config)
+
+    def plan(self, configs: Sequence[PluginConfig]) -> tuple[SyncStep, ...]:
+        """What `sync` would do with a list, without doing it.
+
+        Raises:
+            PluginError: the host does not run.
+        """
+        return self._loader.plan(configs)
+
+    def sync(self, configs: Sequence[PluginConfig]) -> tuple[SyncStep, ...]:
+        """Make the plugins those of a list, as an agent does when its server pushes one.
+
+        Loads what is on the list, then removes what is not, each plugin's directory included.
+        Waits for downloads and for plugins to stop; a failure stops nothing else.
+
+        Raises:
+            PluginError: another list is being carried out, or the host does not run.
+        """
+        return self._loader.sync(configs)
 
     def unload(self, name: str, *, grace_s: float = STOP_GRACE_S) -> None:
         """Stop a plugin and take it off the list. Returns at once; the row goes with the process.
@@ -169,11 +246,7 @@ class PluginHost(Source):
         Raises:
             UsageError: no such plugin.
         """
-        with self._lock:
-            plugin = self._find(name)
-            plugin.after_exit = "remove"
-            if not self._ask_to_exit(plugin, grace_s):
-                self._remove(plugin)
+        self._roster.unload(name, grace_s)
 
     def restart(self, name: str, *, grace_s: float = STOP_GRACE_S) -> None:
         """Stop a plugin, if it runs, and start it again. Does not wait for it to stop.
@@ -182,138 +255,90 @@ class PluginHost(Source):
             UsageError: no such plugin.
             PluginError: it did not run, and cannot be started.
         """
-        with self._lock:
-            plugin = self._find(name)
-            plugin.after_exit = "restart"
-            if not self._ask_to_exit(plugin, grace_s):
-                self._launch(plugin)
+        self._roster.restart(name, grace_s)
 
-    def send_task(self, name: str, data_type: int, data: str) -> str:
+    def send_task(self, name: str, data_type: int, data: str, *, strict: bool = False) -> str:
         """Queue a task for a plugin; returns the token its reply will carry.
 
-        What becomes of it is in the row's `last_task`.
+        What becomes of it is in `tasks` and in the row's `last_task`.
+
+        Args:
+            name: The plugin, the task's `object_name`.
+            data_type: The task's type.
+            data: Its content.
+            strict: Reject it as an agent does: if an earlier one is not written yet, or the
+                plugin does not run.
 
         Raises:
             UsageError: no such plugin, or no such task.
             PluginError: the plugin does not run, or has not read its earlier tasks.
         """
-        with self._lock:
-            plugin, ingest = self._find(name), self._ingest
-            run = plugin.run
-            if ingest is None or run is None or plugin.state != "running":
-                raise PluginError(
-                    f"plugin {name} does not run: {plugin.error or plugin.state}",
-                    fix="restart it, then send the task again",
-                )
-            token = f"{self._token_prefix}{next(self._token_numbers)}"
-            run.tasks.put(token, data_type, data, self.clock.monotonic_ns())
-            ingest.post(partial(ingest.write_tasks, run))
+        plugin, ingest = self._roster.find(name), self._ingest
+        run = plugin.run
+        if ingest is None or run is None or (plugin.state != "running" and not strict):
+            raise PluginError(
+                f"plugin {name} does not run: {plugin.error or plugin.state}",
+                fix="restart it, then send the task again",
+            )
+        token = self._launcher.new_token()
+        run.tasks.put(token, data_type, data, strict=strict)
+        ingest.post(partial(ingest.write_tasks, run))
         return token
 
-    def _find(self, name: str) -> Plugin:
-        plugin = self._plugins.get(name)
-        if plugin is None:
-            loaded = ", ".join(self._plugins) or "none"
-            raise UsageError(f"no plugin named {clean(name, 80)!r}", fix=f"loaded are: {loaded}")
-        return plugin
+    def tasks(self, name: str) -> tuple[TaskStatus, ...]:
+        """What became of the tasks a plugin's present or latest process was given, oldest first.
 
-    def _running_in(self) -> Path:
-        if self._run_dir is None:
-            raise PluginError("the plugin host is not running", fix=self.status().fix)
-        return self._run_dir
+        Raises:
+            UsageError: no such plugin.
+        """
+        run = self._roster.find(name).run
+        return run.tasks.statuses() if run is not None else ()
 
-    def _launch(self, plugin: Plugin) -> None:
-        plugin.after_exit = "keep"
-        plugin.error = ""
-        plugin.run = None
-        self._change(plugin, "loading")
-        try:
-            run = self._start(plugin)
-        except BoxscopeError as error:
-            plugin.error = str(error)
-            self._change(plugin, "failed")
-            raise
-        plugin.run = run
-        self._change(plugin, "running")
-        if self._ingest is not None:
-            self._ingest.post(partial(self._ingest.adopt, run))
+    def stderr(self, name: str, count: int = 500) -> list[str]:
+        """The last lines a plugin wrote to stderr, earlier runs included, fit to be shown.
 
-    def _start(self, plugin: Plugin) -> Run:
-        self._running_in()
-        executable = plugin.executable
-        if not plugin.in_place:
-            executable = install(executable, plugin.directory / plugin.name)
-        process = start_process(
-            executable,
-            name=plugin.name,
-            directory=plugin.directory,
-            detail=plugin.detail,
-            pipe_bytes=self._pipe_bytes(),
-        )
-        return Run(
-            plugin,
-            process,
-            TaskQueue(plugin.name, self._token_prefix),
-            Origin(plugin.name, process.pid, clean(executable.name, 16)),
-            ProcessMeter(process.pid),
-        )
-
-    def _pipe_bytes(self) -> int:
-        """Capacity of a record pipe: large for few plugins, sparing with memory for many."""
-        count = len(self._plugins)
-        return (1024 if count <= 8 else 256 if count <= 64 else 64) * 1024
-
-    def _ask_to_exit(self, plugin: Plugin, grace_s: float) -> bool:
-        ingest, run = self._ingest, plugin.run
-        if ingest is None or run is None or run.ended:
-            return False
-        ingest.post(partial(ingest.end, run, grace_s))
-        return True
-
-    def _remove(self, plugin: Plugin) -> None:
-        self._plugins = {
-            name: known for name, known in self._plugins.items() if known is not plugin
-        }
-
-    def _change(self, plugin: Plugin, state: PluginState) -> None:
-        plugin.state = state
-        self._states.append(plugin.row(self.clock.wall_ns()))
+        Raises:
+            UsageError: no such plugin.
+        """
+        plugin = self._roster.find(name)
+        if plugin.run is None or plugin.run.gone.is_set():
+            return plugin.stderr.tail([], count)
+        path = plugin.directory / f"{plugin.name}.stderr"
+        return plugin.stderr.tail(read_stderr(path, count), count)
 
     # What the ingest thread tells.
 
     def received(self, run: Run, frames: Frames, lag_ms: float) -> None:
         """Keep and count what a plugin sent."""
+        now_ns = self.clock.monotonic_ns()
+        taken = self._transmission.put(run, frames.kept, now_ns)
+        if self._faithful and taken < frames.kept:
+            frames = frames.only_first(taken, AGENT_BUFFER_FULL)
         if frames.kept:
-            self._records.append(run.origin, self.clock.wall_ns(), frames.data, frames.offsets)
+            self._records.append(run.origin, self.clock.wall_ns(), frames.data, frames.kept)
         self.tally.add(seen=frames.sent, kept=frames.kept, dropped=frames.dropped, lag_ms=lag_ms)
+        if frames.dropped:
+            self._show_losses(run, frames, now_ns)
+        run.count(frames)
+        run.tasks.match_replies(frames)
+
+    def _show_losses(self, run: Run, frames: Frames, now_ns: int) -> None:
         for reason in frames.dropped.keys() - run.dropped.keys():
             self.log("warning", f"plugin {run.plugin.name} {_LOSSES[reason]}")
-        run.count(frames)
-        run.tasks.match_replies(frames.data, frames.offsets, self.clock.monotonic_ns())
+        shown = run.fault_limit.take(len(frames.faults), now_ns)
+        ts_ns = self.clock.wall_ns()
+        self._faults.extend(
+            fault_record(run.origin, fault, ts_ns) for fault in frames.faults[:shown]
+        )
 
     def ended(self, run: Run) -> None:
-        """Show that a process is gone, and do what was wanted after that."""
-        run.rate = (0.0, 0.0)
-        run.usage = Usage()
-        run.stderr_line = last_line(run.process.stderr_fd)
-        plugin = run.plugin
-        with self._lock:
-            plugin.error = describe_exit(run)
-            self._change(plugin, "failed" if run.lost_sync else "exited")
-            if plugin.error:
-                self.log("warning", plugin.error)
-            if plugin.after_exit == "remove":
-                self._remove(plugin)
-            elif plugin.after_exit == "restart" and self._ingest is not None:
-                try:
-                    self._launch(plugin)
-                except BoxscopeError as error:
-                    self.log("error", f"plugin {plugin.name} is not restarted: {error}")
+        """A process is gone."""
+        self._roster.ended(run)
 
     def tick(self, now_ns: int) -> None:
         """Bring rates up to date each half second, the rest of the table each second."""
         self._ticks += 1
-        for plugin in self._plugins.values():
+        for plugin in self._roster.plugins.values():
             run = plugin.run
             if run is None or run.ended:
                 continue
@@ -322,9 +347,41 @@ class PluginHost(Source):
                 run.sample_process(now_ns)
 
     def broken(self, error: Exception) -> None:
-        """The ingest thread has ended by itself."""
+        """A thread has ended by itself."""
         self.set_status(
             "failed",
             f"the plugin host broke down: {type(error).__name__}: {clean(str(error))}",
             "restart boxscope and report this line; everything else goes on",
         )
+
+    def slower(self, reason: str) -> None:
+        """The ingest thread goes on, but not as fast as it could."""
+        self.log("warning", reason)
+
+    # What the upkeep thread tells.
+
+    def known_plugins(self) -> Iterable[Plugin]:
+        """The plugins on the list."""
+        return tuple(self._roster.plugins.values())
+
+    def start_again(self, plugin: Plugin) -> None:
+        """The delay after its exit is over."""
+        self._roster.start_again(plugin)
+
+    def reload(self, plugin: Plugin) -> None:
+        """Its executable has changed."""
+        self._roster.reload(plugin)
+
+    def send_own(self, contents: Sequence[tuple[int, Mapping[str, str]]]) -> None:
+        """Take heartbeats in, like records of a plugin that is the agent itself."""
+        ingest = self._ingest
+        stamp = self.clock.wall_ns() // 1_000_000_000
+        frames = [frame(encode_record(data_type, stamp, fields)) for data_type, fields in contents]
+        if ingest is not None and frames:
+            ingest.post(partial(self._keep_own, frames))
+
+    def _keep_own(self, frames: list[bytes]) -> None:
+        count = len(frames)
+        self._transmission.put(self._own, count, self.clock.monotonic_ns(), tolerate=False)
+        self._records.append(self._own_origin, self.clock.wall_ns(), b"".join(frames), count)
+        self.tally.add(seen=count, kept=count)

@@ -1,8 +1,8 @@
 """One thread for all pipes of all plugins: reads records, writes tasks, notices deaths.
 
 Reading is level-triggered, at most one read per plugin and turn. After a turn that brought
-little the thread naps, so that many plugins with a record now and then cost few wake-ups;
-while a pipe has much to offer it never does.
+something the thread naps, so that many plugins with a record now and then cost few wake-ups;
+only for so long that no pipe is more than half full afterwards, and not at all in a flood.
 """
 
 from __future__ import annotations
@@ -10,18 +10,23 @@ from __future__ import annotations
 import os
 import select
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from engine.agent.launch import pipe_bytes
 from engine.agent.plugin import Run
-from engine.agent.wire import SLAB_BYTES, Frames
+from engine.agent.wire import MANY_FRAMES, READ_BYTES, Frames, Slab
 from engine.core.clock import Clock
 
 TICK_S = 0.5
 NAP_S = 0.010
-NAP_BELOW_BYTES = 64 * 1024
+NAP_PER_READ_S = 0.0005
+LONGEST_NAP_S = 0.050
+"""A nap may be the longer the more pipes had something; then it spares more."""
+SHORTEST_NAP_S = 0.001
+FLOOD_READS = 64
+"""After so many reads of half a pipe full of small frames the compiled slab is worth loading."""
 AFTER_KILL_S = 1.0
 """How long the end of killed processes is waited for when the thread is to end."""
 
@@ -44,19 +49,40 @@ class IngestListener(Protocol):
     def broken(self, error: Exception) -> None:
         """The thread ends because of an error it does not know."""
 
+    def slower(self, reason: str) -> None:
+        """It goes on, but not as fast as it could."""
+
 
 class Ingest:
     """The thread. `start`, `stop` and `post` may be called from any thread, the rest from it."""
 
-    def __init__(self, clock: Clock, listener: IngestListener) -> None:
+    def __init__(self, clock: Clock, listener: IngestListener, slab: Slab | None = None) -> None:
+        """Make the thread.
+
+        Args:
+            clock: Where the time is taken from.
+            listener: Whom it tells.
+            slab: What pipes are read into; if left out, a plain one, and from the first flood on
+                a compiled one.
+        """
         self._clock = clock
         self._listener = listener
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._asked = select.poll()
+        self._asked.register(self._wake, select.POLLIN)
         self._handlers: dict[int, Handler] = {}
         self._posted: deque[Callable[[], object]] = deque()
         self._runs: set[Run] = set()
-        self._slab = memoryview(bytearray(SLAB_BYTES))
+        self._slab = slab or Slab()
+        self._reads_to_flood = FLOOD_READS if slab is None else 0
+        self._compiler: threading.Thread | None = None
+        self._pipe_bytes = 0
+        self._read_bytes = 0
+        """At most this much is read of a plugin in a turn, so that large pipes get no more."""
+        self._nap_s = NAP_S
+        self._pressed = False
+        """Whether a pipe was half full or more in this turn."""
         self._waited_since_ns = 0
         self._leave_at_ns = 0
         self._thread = threading.Thread(target=self._run, name="agent-ingest", daemon=True)
@@ -70,6 +96,8 @@ class Ingest:
         """End every process and the thread; those that stay after `grace_s` are killed."""
         self.post(lambda: self._end_all(grace_s))
         self._thread.join()
+        if self._compiler is not None:
+            self._compiler.join()
         # If the thread broke down there may be processes it has not even adopted.
         self._do_posted()
         for run in tuple(self._runs):
@@ -87,6 +115,7 @@ class Ingest:
     def adopt(self, run: Run) -> None:
         """Look after a process from now on."""
         self._runs.add(run)
+        self._size_pipes()
         self._register(run.process.record_fd, lambda: self._read(run))
         self._register(run.process.pidfd, lambda: self._exited(run))
         run.sample_process(self._clock.monotonic_ns())
@@ -95,13 +124,15 @@ class Ingest:
     def end(self, run: Run, grace_s: float) -> None:
         """Ask a process to exit by closing its task pipe; kill its group after `grace_s`.
 
-        Its records are read on until it is gone.
+        Its records are read on until it is gone, unless it is to be stopped as the agent does it.
         """
         if run.ended:
             return
         kill_at_ns = self._clock.monotonic_ns() + int(grace_s * 1e9)
         run.kill_at_ns = min(run.kill_at_ns or kill_at_ns, kill_at_ns)
         self._close_tasks(run, "asked to stop")
+        if run.faithful_stop:
+            self._close_records(run)
 
     def write_tasks(self, run: Run) -> int:
         """Write queued tasks; what the pipe does not take waits until it can."""
@@ -137,17 +168,28 @@ class Ingest:
             blocked = now_ns - before_ns > 500_000
             self._waited_since_ns = now_ns if blocked else looked_ns
             looked_ns = now_ns
-            brought = 0
+            reads, self._pressed = 0, False
             for descriptor, _ in events:
                 # An earlier handler of this turn may have closed it.
                 handler = self._handlers.get(descriptor)
-                brought += handler() if handler else 0
+                reads += bool(handler and handler())
             self._kill_overdue(now_ns)
             if now_ns >= next_tick_ns:
                 next_tick_ns = now_ns + int(TICK_S * 1e9)
                 self._listener.tick(now_ns)
-            if 0 < brought < NAP_BELOW_BYTES:
-                time.sleep(NAP_S)
+            if reads:
+                self._nap(reads)
+
+    def _nap(self, reads: int) -> None:
+        """Let records come together after a turn with so many reads."""
+        if self._pressed:
+            self._nap_s /= 2
+        else:
+            longest = min(max(NAP_S, reads * NAP_PER_READ_S), LONGEST_NAP_S)
+            self._nap_s = min(self._nap_s * 1.25 + SHORTEST_NAP_S / 4, longest)
+        if self._nap_s >= SHORTEST_NAP_S:
+            # Not a sleep: what is asked of the thread ends it.
+            self._asked.poll(self._nap_s * 1000)
 
     def _timeout_s(self, now_ns: int, next_tick_ns: int) -> float:
         deadlines = [run.kill_at_ns for run in self._runs if run.kill_at_ns and not run.killed]
@@ -180,7 +222,7 @@ class Ingest:
         if pipe < 0:
             return 0
         try:
-            fresh = os.readv(pipe, [run.reader.room(self._slab)])
+            fresh = os.readv(pipe, [run.reader.room(self._slab, self._read_bytes)])
         except BlockingIOError:
             return 0
         if not fresh:
@@ -192,6 +234,10 @@ class Ingest:
             run.lost_sync = frames.lost_sync
             self._close_records(run)
             self._kill(run)
+        if fresh * 2 >= self._pipe_bytes:
+            self._pressed = True
+            if frames.kept >= MANY_FRAMES:
+                self._prepare_for_floods()
         return fresh
 
     def _pass_on(self, run: Run, frames: Frames) -> None:
@@ -207,6 +253,33 @@ class Ingest:
             self._pass_on(run, unfinished)
         self._unregister(run.process.record_fd)
         run.process.close_records()
+
+    def _size_pipes(self) -> None:
+        """Give the record pipes the capacity that is right for so many of them."""
+        wanted = pipe_bytes(len(self._runs))
+        if wanted != self._pipe_bytes:
+            self._pipe_bytes = wanted
+            self._read_bytes = min(wanted, READ_BYTES)
+            for run in self._runs:
+                run.process.resize_records(wanted)
+
+    def _prepare_for_floods(self) -> None:
+        self._reads_to_flood -= 1
+        if self._reads_to_flood == 0:
+            self._compiler = threading.Thread(
+                target=self._compile, name="agent-compile", daemon=True
+            )
+            self._compiler.start()
+
+    def _compile(self) -> None:
+        try:
+            from engine.agent.compiled import CompiledSlab
+
+            compiled = CompiledSlab()
+        except Exception as error:
+            self._listener.slower(f"plugins that send a flood are read slower: {error}")
+            return
+        self.post(lambda: setattr(self, "_slab", compiled))
 
     # The end of a process.
 
@@ -245,6 +318,7 @@ class Ingest:
 
     def _finish(self, run: Run) -> None:
         self._runs.discard(run)
+        self._size_pipes()
         self._unregister(run.process.pidfd)
         self._close_records(run)
         self._close_tasks(run, "it has exited")

@@ -1,4 +1,4 @@
-"""The messages of the Elkeid plugin protocol, and how a record's bytes are read.
+"""The messages of the Elkeid plugin protocol.
 
 Record { int32 data_type = 1; int64 timestamp = 2; Payload data = 3 }
 EncodedRecord: the same bytes with `data` left as it is
@@ -13,10 +13,9 @@ here because there is no code generator in the set-up.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple, Protocol, TypeVar, cast
+from typing import Protocol, TypeVar, cast
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from google.protobuf.message import DecodeError
 
 FieldProto = descriptor_pb2.FieldDescriptorProto
 
@@ -38,6 +37,7 @@ _SCHEMA: dict[str, tuple[tuple[str, FieldProto.Type.ValueType, str], ...]] = {
         ("timestamp", FieldProto.TYPE_INT64, ""),
         ("data", FieldProto.TYPE_BYTES, ""),
     ),
+    "Empty": (),
     "Task": (
         ("data_type", FieldProto.TYPE_INT32, ""),
         ("object_name", FieldProto.TYPE_STRING, ""),
@@ -144,51 +144,8 @@ def _class_of(name: str) -> object:
 
 RECORD = cast("MessageClass[Record]", _class_of("Record"))
 ENCODED_RECORD = cast("MessageClass[EncodedRecord]", _class_of("EncodedRecord"))
-PAYLOAD = cast("MessageClass[Payload]", _class_of("Payload"))
+EMPTY = cast("MessageClass[Message]", _class_of("Empty"))
 TASK = cast("MessageClass[Task]", _class_of("Task"))
-
-FAULT_DATA_TYPE_0 = "data_type is 0"
-FAULT_TIMESTAMP_0 = "timestamp is 0"
-FAULT_NO_PAYLOAD = "no payload"
-FAULT_PAYLOAD = "payload is not a protobuf map"
-FAULT_RECORD = "not a protobuf record"
-
-
-class DecodedRecord(NamedTuple):
-    """A record's content as the plugin sent it, not yet fit to be shown."""
-
-    data_type: int | None
-    """None if the bytes are no record at all."""
-    timestamp: int | None
-    fields: dict[bytes, bytes]
-    faults: tuple[str, ...]
-
-
-def decode_record(body: bytes) -> DecodedRecord:
-    """Read one record as tolerantly as its bytes allow; never raises.
-
-    Faults name what is wrong with it in the eyes of a real agent, which reads by position:
-    a zero or missing number shifts everything behind it, a missing payload breaks the stream.
-    """
-    faults: list[str] = []
-    fields: dict[bytes, bytes] = {}
-    record: Record | EncodedRecord
-    try:
-        record = whole = RECORD.FromString(body)
-        fields = {entry.key: entry.value for entry in whole.data.fields}
-    except DecodeError:
-        try:
-            record = ENCODED_RECORD.FromString(body)
-        except DecodeError:
-            return DecodedRecord(None, None, {}, (FAULT_RECORD,))
-        faults.append(FAULT_PAYLOAD)
-    if not record.data_type:
-        faults.append(FAULT_DATA_TYPE_0)
-    if not record.timestamp:
-        faults.append(FAULT_TIMESTAMP_0)
-    if not record.HasField("data"):
-        faults.append(FAULT_NO_PAYLOAD)
-    return DecodedRecord(record.data_type, record.timestamp, fields, tuple(faults))
 
 
 def encode_task(data_type: int, object_name: str, data: str, token: str) -> bytes:

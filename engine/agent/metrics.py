@@ -1,4 +1,4 @@
-"""What a plugin process uses, its last words on stderr, and rates from counters.
+"""What a plugin process uses, and rates from counters.
 
 The /proc files are opened once per process: a read then costs about 2 us, and answers ESRCH
 when the process is gone, so a reused pid is never mistaken for the plugin.
@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 from engine.core.identity import parse_stat
@@ -15,19 +18,47 @@ from engine.core.sanitise import clean
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-STDERR_TAIL_BYTES = 4096
-STDERR_LINE = 200
+MAX_DIRECTORY_ENTRIES = 20_000
+"""More files than these are not added up."""
+
+
+class Reading(NamedTuple):
+    """What one look at a process showed; its counters count from its start."""
+
+    at_ns: int
+    """Monotonic."""
+    comm: str
+    pgid: int | None
+    cpu_s: float
+    """User and system time."""
+    started: int
+    """Unix seconds."""
+    rss: int
+    """Bytes."""
+    fds: int | None
+    read_bytes: int | None
+    """From storage."""
+    write_bytes: int | None
+    """To storage."""
+
+
+class Speeds(NamedTuple):
+    """What a process used between two readings; None is unknown."""
+
+    cpu: float | None = None
+    """Share of one core."""
+    read_speed: float | None = None
+    """Bytes per second from storage."""
+    write_speed: float | None = None
+    """Bytes per second to storage."""
 
 
 class Usage(NamedTuple):
-    """What a process uses; None is unknown."""
+    """A reading, and the speeds since the one before it."""
 
-    comm: str | None = None
-    cpu: float | None = None
-    """Share of one core since the previous sample."""
-    rss: int | None = None
-    """Bytes."""
-    fds: int | None = None
+    reading: Reading | None = None
+    """None if the process is gone."""
+    speeds: Speeds = Speeds()
 
 
 class ProcessMeter:
@@ -36,22 +67,45 @@ class ProcessMeter:
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._stat = _open(f"/proc/{pid}/stat", os.O_RDONLY)
+        self._io = _open(f"/proc/{pid}/io", os.O_RDONLY)
         self._fds = _open(f"/proc/{pid}/fd", os.O_RDONLY | os.O_DIRECTORY)
-        self._previous: tuple[int, int] | None = None
+        self._previous: Reading | None = None
 
     def sample(self, now_ns: int) -> Usage:
         """Read the process; `now_ns` is monotonic."""
-        try:
-            line = os.pread(self._stat, 4096, 0)
-            read = parse_stat(self._pid, line)
-        except (OSError, ValueError):
+        reading = self.read(now_ns)
+        if reading is None:
             return Usage()
-        cpu = None
-        if self._previous is not None and now_ns > self._previous[0]:
-            ticks = read.cpu_ticks - self._previous[1]
-            cpu = ticks / TICKS_PER_SECOND / ((now_ns - self._previous[0]) / 1e9)
-        self._previous = (now_ns, read.cpu_ticks)
-        return Usage(clean(read.comm, 16), cpu, read.rss_pages * PAGE_BYTES, self._count_fds())
+        previous, self._previous = self._previous, reading
+        return Usage(reading, speeds_between(previous, reading) if previous else Speeds())
+
+    def read(self, now_ns: int) -> Reading | None:
+        """Look at the process once; None if it is gone."""
+        try:
+            stat = parse_stat(self._pid, os.pread(self._stat, 4096, 0))
+            pgid = os.getpgid(self._pid)
+        except (OSError, ValueError):
+            return None
+        io = self._read_io()
+        return Reading(
+            now_ns,
+            clean(stat.comm, 16),
+            pgid,
+            stat.cpu_ticks / TICKS_PER_SECOND,
+            boot_time() + stat.identity.start_ticks // TICKS_PER_SECOND,
+            stat.rss_pages * PAGE_BYTES,
+            self._count_fds(),
+            io.get(b"read_bytes"),
+            io.get(b"write_bytes"),
+        )
+
+    def _read_io(self) -> dict[bytes, int]:
+        try:
+            lines = os.pread(self._io, 4096, 0).splitlines()
+        except OSError:
+            return {}
+        pairs = (line.partition(b":") for line in lines)
+        return {name: int(number) for name, _, number in pairs}
 
     def _count_fds(self) -> int | None:
         try:
@@ -62,10 +116,35 @@ class ProcessMeter:
 
     def close(self) -> None:
         """Close the /proc files. May be called twice."""
-        for descriptor in (self._stat, self._fds):
+        for descriptor in (self._stat, self._io, self._fds):
             if descriptor >= 0:
                 os.close(descriptor)
-        self._stat = self._fds = -1
+        self._stat = self._io = self._fds = -1
+
+
+def speeds_between(before: Reading, after: Reading) -> Speeds:
+    """What the process used between two readings."""
+    elapsed_s = (after.at_ns - before.at_ns) / 1e9
+    if elapsed_s <= 0:
+        return Speeds()
+    return Speeds(
+        (after.cpu_s - before.cpu_s) / elapsed_s,
+        _speed(before.read_bytes, after.read_bytes, elapsed_s),
+        _speed(before.write_bytes, after.write_bytes, elapsed_s),
+    )
+
+
+def _speed(before: int | None, after: int | None, elapsed_s: float) -> float | None:
+    return None if before is None or after is None else (after - before) / elapsed_s
+
+
+@cache
+def boot_time() -> int:
+    """When this box was started, Unix seconds."""
+    for line in Path("/proc/stat").read_bytes().splitlines():
+        if line.startswith(b"btime "):
+            return int(line.split()[1])
+    return 0
 
 
 def _open(path: str, flags: int) -> int:
@@ -96,12 +175,27 @@ class RateMeter:
         return (count - count_then) / elapsed, (size - size_then) / elapsed
 
 
-def last_line(descriptor: int) -> str:
-    """The last line of a stderr file that is not blank, fit to be shown."""
-    try:
-        size = os.fstat(descriptor).st_size
-        tail = os.pread(descriptor, STDERR_TAIL_BYTES, max(0, size - STDERR_TAIL_BYTES))
-    except OSError:
-        return ""
-    lines = [line for line in tail.splitlines() if line.strip()]
-    return clean(lines[-1].strip(), STDERR_LINE) if lines else ""
+def directory_size(directory: Path, cancelled: Callable[[], bool] = lambda: False) -> int | None:
+    """Sum of the sizes of the files below a directory, links not followed, in bytes.
+
+    None if it holds too many files to be added up, or `cancelled` answered True.
+    """
+    total = entries = 0
+    pending = [os.fspath(directory)]
+    while pending:
+        try:
+            found = list(os.scandir(pending.pop()))
+        except OSError:
+            continue
+        entries += len(found)
+        if entries > MAX_DIRECTORY_ENTRIES or cancelled():
+            return None
+        for entry in found:
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(entry.path)
+                else:
+                    total += entry.stat(follow_symlinks=False).st_size
+            except OSError:
+                continue
+    return total

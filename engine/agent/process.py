@@ -12,7 +12,6 @@ import errno
 import fcntl
 import os
 import select
-import shutil
 import signal
 import stat
 import struct
@@ -52,6 +51,11 @@ class PluginProcess:
         if self.record_fd >= 0:
             os.close(self.record_fd)
             self.record_fd = -1
+
+    def resize_records(self, size: int) -> None:
+        """Give the record pipe another capacity, if the kernel allows it."""
+        if self.record_fd >= 0:
+            _enlarge(self.record_fd, size)
 
     def unread(self) -> int:
         """Bytes that wait in the record pipe."""
@@ -99,7 +103,13 @@ class PluginProcess:
 
 
 def start_process(
-    executable: Path, *, name: str, directory: Path, detail: str, pipe_bytes: int
+    executable: Path,
+    *,
+    name: str,
+    directory: Path,
+    detail: str,
+    pipe_bytes: int,
+    inherit_env: bool = False,
 ) -> PluginProcess:
     """Start one plugin.
 
@@ -109,6 +119,7 @@ def start_process(
         directory: Working directory; made if it is missing.
         detail: If not empty, the plugin's environment is `DETAIL=<detail>` and nothing else.
         pipe_bytes: Wanted capacity of the record pipe; the kernel may refuse it.
+        inherit_env: Add the detail to this process's environment instead.
 
     Raises:
         PluginError: the message names what is wrong with the executable.
@@ -125,30 +136,13 @@ def start_process(
             os.set_blocking(record_read, False)
             _enlarge(record_read, pipe_bytes)
             fds = {0: null, 1: null, 2: stderr, 3: task_read, 4: record_write}
-            pid = spawn(executable, directory, _environment(detail, directory), fds)
+            environment = _environment(detail, directory, inherit_env)
+            pid = spawn(executable, directory, environment, fds)
             pidfd = _open_pidfd(pid)
         except OSError as error:
             raise _explained(executable, error) from error
         ours.pop_all()
     return PluginProcess(pid, pidfd, task_write, record_read, stderr)
-
-
-def install(executable: Path, target: Path) -> Path:
-    """Copy a plugin's file to where an agent would have put it; returns `target`.
-
-    Raises:
-        PluginError: it cannot be copied.
-    """
-    try:
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        shutil.copyfile(executable, target)
-        target.chmod(0o700)
-    except OSError as error:
-        raise PluginError(
-            f"cannot copy {clean(str(executable))}: {error.strerror}",
-            fix="give the path of an executable file",
-        ) from error
-    return target
 
 
 def _held(owner: ExitStack, descriptor: int) -> int:
@@ -175,10 +169,11 @@ def _open_stderr(path: Path) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _environment(detail: str, directory: Path) -> dict[bytes, bytes]:
-    if detail:
-        return {b"DETAIL": os.fsencode(detail)}
-    return {**os.environb, b"PWD": os.fsencode(directory)}
+def _environment(detail: str, directory: Path, inherit: bool) -> dict[bytes, bytes]:
+    given = {b"DETAIL": os.fsencode(detail)} if detail else {}
+    if given and not inherit:
+        return given
+    return {**os.environb, b"PWD": os.fsencode(directory), **given}
 
 
 def _enlarge(pipe: int, size: int) -> None:

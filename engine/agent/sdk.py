@@ -22,6 +22,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import signal
 import struct
 import termios
 import threading
@@ -39,10 +40,11 @@ FLUSH_INTERVAL_S = 0.2
 BUFFER_BYTES = 512 * 1024
 LINGER_S = 1.0
 """How long `close` waits for the agent to have read what is in the pipe."""
+TERMINATE_S = 3.0
+"""How long a plugin that ignores SIGTERM goes on after it."""
 
 _LENGTH = struct.Struct("<I")
 _MASK_64 = (1 << 64) - 1
-_SMALL = tuple(bytes((number,)) for number in range(128))
 
 
 class Task(NamedTuple):
@@ -64,7 +66,22 @@ class Client:
     `flush`. `send_record` waits while the pipe is full: a slow agent slows the plugin down.
     """
 
-    def __init__(self, task_fd: int = TASK_FD, record_fd: int = RECORD_FD) -> None:
+    def __init__(
+        self,
+        task_fd: int = TASK_FD,
+        record_fd: int = RECORD_FD,
+        *,
+        ignore_terminate: bool = False,
+    ) -> None:
+        """Take over both pipes.
+
+        Args:
+            task_fd: Where tasks come from.
+            record_fd: Where records go.
+            ignore_terminate: Ignore SIGINT and SIGUSR1, and go on for 3 s after SIGTERM. When a
+                service manager stops the agent, it sends SIGTERM to the plugins too; the agent
+                still takes records, and closes the task pipe in the end. Main thread only.
+        """
         self._task_fd = task_fd
         self._record_fd = record_fd
         self._buffer = bytearray()
@@ -75,6 +92,10 @@ class Client:
         self._closed = threading.Event()
         self._flusher = threading.Thread(target=self._flush_regularly, daemon=True)
         self._flusher.start()
+        if ignore_terminate:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, self._leave_later)
 
     def send_record(
         self, data_type: int, fields: Mapping[str, str], timestamp: int | None = None
@@ -98,7 +119,7 @@ class Client:
             self._newest_head = (data_type, stamp, head)
         payload = encode_fields(fields)
         size = len(payload)
-        prefix = _SMALL[size] if size < 128 else _varint(size)
+        prefix = _SIZES[size] if size < _KNOWN_SIZES else _varint(size)
         body = b"".join((head, b"\x1a", prefix, payload))
         with self._write_lock:
             if self._gone:
@@ -168,6 +189,17 @@ class Client:
     ) -> None:
         self.close()
 
+    def _leave_later(self, *_: object) -> None:
+        timer = threading.Timer(TERMINATE_S, self._leave)
+        timer.daemon = True
+        timer.start()
+
+    def _leave(self) -> None:
+        try:
+            self.close()
+        finally:
+            os._exit(0)
+
     def _flush_regularly(self) -> None:
         while not self._closed.wait(FLUSH_INTERVAL_S):
             try:
@@ -234,9 +266,17 @@ def encode_fields(fields: Mapping[str, str]) -> bytes:
             key_size, value_size = len(key), len(value)
             if key_size + value_size < 124:
                 parts += (
-                    b"\x0a", _SMALL[key_size + value_size + 4],
-                    b"\x0a", _SMALL[key_size], key,
-                    b"\x12", _SMALL[value_size], value,
+                    b"\x0a", _SIZES[key_size + value_size + 4],
+                    b"\x0a", _SIZES[key_size], key,
+                    b"\x12", _SIZES[value_size], value,
+                )  # fmt: skip
+            elif key_size + value_size < _KNOWN_SIZES - 6:
+                key_prefix, value_prefix = _SIZES[key_size], _SIZES[value_size]
+                entry_size = 2 + len(key_prefix) + key_size + len(value_prefix) + value_size
+                parts += (
+                    b"\x0a", _SIZES[entry_size],
+                    b"\x0a", key_prefix, key,
+                    b"\x12", value_prefix, value,
                 )  # fmt: skip
             else:
                 entry = b"\x0a" + _varint(key_size) + key + b"\x12" + _varint(value_size) + value
@@ -244,6 +284,17 @@ def encode_fields(fields: Mapping[str, str]) -> bytes:
     except AttributeError:
         raise TypeError(f"a record's fields are text, not {name!r}: {text!r}") from None
     return b"".join(parts)
+
+
+def encode_record(data_type: int, timestamp: int, fields: Mapping[str, str]) -> bytes:
+    """A whole record, without its length prefix.
+
+    Raises:
+        ValueError: data type or timestamp is 0 or out of range.
+        TypeError: a key or value is not text.
+    """
+    payload = encode_fields(fields)
+    return b"".join((encode_head(data_type, timestamp), b"\x1a", _varint(len(payload)), payload))
 
 
 def decode_task(body: bytes) -> Task:
@@ -291,3 +342,8 @@ def _read_varint(body: bytes, position: int) -> tuple[int, int]:
         if byte < 0x80:
             return number, position + count + 1
     raise ValueError("not a protobuf message: a number is cut short")
+
+
+_KNOWN_SIZES = 2048
+_SIZES = tuple(map(_varint, range(_KNOWN_SIZES)))
+"""Varints of the lengths that records are mostly made of."""

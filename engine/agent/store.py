@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
+from itertools import pairwise
 from typing import NamedTuple
 
-from engine.agent.messages import decode_record
-from engine.agent.wire import PREFIX
+from engine.agent.decode import DecodedRecord, decode_record
+from engine.agent.wire import PREFIX, find_offsets
 from engine.core.kinds import PLUGIN_RECORD
 from engine.core.records import Batch, Record
 from engine.core.sanitise import clean
 
 DEFAULT_BYTES = 64 * 1024 * 1024
+FOLLOWING_BYTES = 36
+"""How far an agent that loses its place can read on: three numbers, their tags, a length."""
 
 
 class Origin(NamedTuple):
@@ -26,14 +29,17 @@ class Origin(NamedTuple):
 class _Chunk(NamedTuple):
     last: int
     """Number of its newest record."""
+    records: int
     origin: Origin
     ts_ns: int
     data: bytes
-    offsets: list[int]
 
     @property
     def first(self) -> int:
-        return self.last - len(self.offsets) + 2
+        return self.last - self.records + 1
+
+
+_GONE = _Chunk(0, 0, Origin("", 0, ""), 0, b"")
 
 
 class PluginRecordStore:
@@ -50,7 +56,7 @@ class PluginRecordStore:
         self._max_bytes = max_bytes
         self._chunks: list[_Chunk] = []
         self._head = 0
-        """Index of the oldest chunk that still counts; those before it await their removal."""
+        """Index of the oldest chunk that still counts; those before it are emptied."""
         self._bytes = 0
         self._last = 0
         self._lock = threading.Lock()
@@ -60,13 +66,12 @@ class PluginRecordStore:
         """Number of the newest record; 0 when there was none yet."""
         return self._last
 
-    def append(self, origin: Origin, ts_ns: int, data: bytes, offsets: list[int]) -> None:
-        """Take in frames, prefixes included, that came together at wall time `ts_ns`."""
+    def append(self, origin: Origin, ts_ns: int, data: bytes, count: int) -> None:
+        """Take in `count` frames, prefixes included, that came together at wall time `ts_ns`."""
         with self._lock:
-            last = self._last + len(offsets) - 1
-            self._chunks.append(_Chunk(last, origin, ts_ns, data, offsets))
+            self._last += count
+            self._chunks.append(_Chunk(self._last, count, origin, ts_ns, data))
             self._bytes += len(data)
-            self._last = last
             self._trim()
 
     def _trim(self) -> None:
@@ -75,6 +80,7 @@ class PluginRecordStore:
             chunks[self._head].last <= self._last - self._capacity or self._bytes > self._max_bytes
         ):
             self._bytes -= len(chunks[self._head].data)
+            chunks[self._head] = _GONE
             self._head += 1
         if self._head > 256 and self._head * 2 > newest:
             del chunks[: self._head]
@@ -83,12 +89,21 @@ class PluginRecordStore:
     def since(self, seq: int, limit: int = 1_000) -> Batch:
         """Records numbered above `seq`, oldest first, at most `limit`; decoded here."""
         with self._lock:
-            first, last, chunks = self._find(seq, limit)
+            first, last, found = self._find(seq, limit)
         records: list[Record] = []
-        for chunk in chunks:
-            begin = max(first, chunk.first)
-            records += _decode(chunk, begin, min(last, chunk.last) - begin + 1)
+        for chunk in found:
+            records += _decode(chunk, max(first, chunk.first), min(last, chunk.last))
         return Batch(tuple(records), max(last, seq), max(0, first - seq - 1))
+
+    def raw(self, seq: int) -> bytes | None:
+        """The body of record number `seq` as it came, without its length; None if it is gone."""
+        with self._lock:
+            first, last, found = self._find(seq - 1, 1)
+        if first != seq or last != seq:
+            return None
+        (chunk,) = found
+        begin, end = find_offsets(chunk.data, seq - chunk.first + 1)[-2:]
+        return chunk.data[begin + PREFIX.size : end]
 
     def _find(self, seq: int, limit: int) -> tuple[int, int, list[_Chunk]]:
         oldest = self._last + 1
@@ -104,18 +119,30 @@ class PluginRecordStore:
         return first, last, found
 
 
-def _decode(chunk: _Chunk, first: int, count: int) -> list[Record]:
-    """`count` records of a chunk from number `first` on."""
+def _decode(chunk: _Chunk, first: int, last: int) -> list[Record]:
+    """The records of a chunk from number `first` to number `last`."""
     plugin, pid, comm = chunk.origin
+    data = chunk.data
+    offsets = find_offsets(data, last - chunk.first + 1)[first - chunk.first :]
     records: list[Record] = []
-    for index in range(first - chunk.first, first - chunk.first + count):
-        begin, end = chunk.offsets[index], chunk.offsets[index + 1]
-        body = chunk.data[begin + PREFIX.size : end]
-        decoded = decode_record(body)
-        fields = {clean(key): clean(value) for key, value in decoded.fields.items()}
-        faults = decoded.faults
-        values = (plugin, decoded.data_type, decoded.timestamp, fields, faults, None, len(body))
-        records.append(
-            Record(PLUGIN_RECORD.name, chunk.first + index, chunk.ts_ns, pid, comm, values)
+    for number, (begin, end) in enumerate(pairwise(offsets), first):
+        decoded = decode_record(data[begin + PREFIX.size : end], data[end : end + FOLLOWING_BYTES])
+        values = (
+            plugin,
+            decoded.data_type,
+            decoded.timestamp,
+            _shown_fields(decoded),
+            decoded.faults,
+            decoded.agent_reading,
+            end - begin - PREFIX.size,
         )
+        records.append(Record(PLUGIN_RECORD.name, number, chunk.ts_ns, pid, comm, values))
     return records
+
+
+def _shown_fields(decoded: DecodedRecord) -> dict[str, str]:
+    """A record's content fit to be shown."""
+    fields = decoded.fields.items()
+    if decoded.plain:  # `clean` would change nothing, and take half of the time of decoding
+        return {key.decode(): value.decode() for key, value in fields}
+    return {clean(key): clean(value) for key, value in fields}

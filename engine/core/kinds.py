@@ -43,7 +43,7 @@ PLUGIN_STATE = RecordKind(
     (
         Field("plugin", "text", "Name of the plugin.", width=14, untrusted=True, priority=1),
         Field("plugin_kind", "text", "`process` or `module`.", width=8, priority=6),
-        Field("state", "text", "loading, running, exited, failed.", width=8, priority=1),
+        Field("state", "text", "loading, running, stopping, exited, failed.", width=8, priority=1),
         Field("exit_code", "int", "Exit status; negative = signal number.", width=5, hidden=True),
         Field("tx_rate", "float", "Records per second it sends.", unit="/s", width=8, priority=1),
         Field("tx_speed", "float", "Bytes per second it sends.", unit="B/s", width=10, priority=2),

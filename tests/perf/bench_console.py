@@ -1,8 +1,17 @@
-"""What the console costs: first paint, idle, a stream of 10,000 events a second, key to screen.
+"""What the console costs: first paint, idle, streams, key to screen, also while a plugin floods.
 
 Runs the console under a pseudo-terminal of 160x45 cells and prints figures; asserts nothing.
 
-    python -m tests.perf.bench_console
+    python -m tests.perf.bench_console [MODE ...]
+
+    idle     nothing happens
+    stream   10,000 kernel events a second, all panes in view
+    zoomed   the same, the pane of the stream alone
+    python   a plugin in Python writes records of 128 B as fast as it can, all panes in view
+    flood    one in C does, through the same engine; needs a C compiler
+    pane     the same, the plugin selected and its pane alone
+    detail   the same, on the screen about the plugin
+    record   the same, in the inspector of one of its records
 """
 
 from __future__ import annotations
@@ -16,36 +25,110 @@ import select
 import signal
 import struct
 import sys
+import tempfile
 import termios
 import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
+
+from engine.engine import Engine
 
 ROWS, COLUMNS = 45, 160
 RATE = 10_000
 SECONDS = 6.0
-KEYS = 20
+KEYS = 40
+FLOOD_BYTES = 128
+"""Length of a record of the plugin that floods."""
+
+
+class Mode(NamedTuple):
+    """What is measured."""
+
+    before: Sequence[tuple[str, bytes]]
+    """Keys pressed before, and what comes on the screen for each."""
+    keys: Sequence[tuple[str, bytes]]
+    """Keys pressed in turn to see how long the screen takes."""
+
+
+PANES = (("3", b"[3 Events]"), ("2", b"[2 Ports]"))
+PARTS = (("5", b"[5 Records]"), ("2", b"[2 Throughput]"))
+MODES = {
+    "idle": Mode((), PANES),
+    "stream": Mode((), PANES),
+    "zoomed": Mode((("3", b"[3 Events]"),), PANES),
+    "python": Mode((), PANES),
+    "flood": Mode((), PANES),
+    "pane": Mode(
+        (("1", b"[1 Plugins]"), ("j", "›".encode())), (("3", b"[3 Events]"), ("1", b"[1 Plugins]"))
+    ),
+    "detail": Mode((("j", "›".encode()), ("\r", b"Throughput")), PARTS),
+    "record": Mode(
+        (("j", "›".encode()), ("\r", b"Throughput"), ("5", b"[5 Records]"), ("\r", b"2 Bytes")),
+        (("1", b"[1 Reading]"), ("2", b"[2 Bytes]")),
+    ),
+}
+
+FLOODED = ("flood", "pane", "detail", "record")
+"""Modes with the plugin in C."""
 
 
 def child(mode: str, report: str) -> None:
     """Run the console on an engine that idles or streams; write the figures to `report`."""
-    from tests.ui.fake_engine import FakeEngine, record
     from tui.console.run import run_console
 
-    engine = FakeEngine(capacity=100_000)
-    engine.set_cells(*((f"syscall_exit-{name}", "file", True) for name in ("openat", "read")))
-    producer = Producer(engine, record("kernel_event")) if mode != "idle" else None
-    if producer:
-        producer.start()
+    producer: Producer | None = None
+    engine: Engine
+    if mode in ("idle", "stream", "zoomed"):
+        engine, producer = scripted_engine(stream=mode != "idle")
+    else:
+        engine = flooded_engine(Path(report).parent, in_c=mode in FLOODED)
     run_console(engine)
     used = resource.getrusage(resource.RUSAGE_SELF)
+    agent = engine.snapshot().sources["agent"].counters
     figures = {
         "cpu_s": used.ru_utime + used.ru_stime,
         "producer_cpu_s": producer.stop() if producer else 0.0,
         "peak_rss_mb": used.ru_maxrss / 1024,
+        "records": agent.seen,
     }
     Path(report).write_text(json.dumps(figures))
+
+
+def scripted_engine(*, stream: bool) -> tuple[Engine, Producer | None]:
+    """An engine that costs nothing but what its producer takes."""
+    from tests.ui.fake_engine import FakeEngine, record
+
+    engine = FakeEngine(capacity=100_000)
+    engine.set_cells(*((f"syscall_exit-{name}", "file", True) for name in ("openat", "read")))
+    producer = Producer(engine, record("kernel_event")) if stream else None
+    if producer:
+        producer.start()
+    return engine, producer
+
+
+def prepare_flood(directory: Path) -> None:
+    """Compile the plugin and write the records it sends."""
+    from tests.perf.ingest_peers import build, write_block
+
+    build(directory)
+    write_block(directory / "block", FLOOD_BYTES)
+
+
+def flooded_engine(directory: Path, *, in_c: bool) -> Engine:
+    """The real engine, with one plugin that writes as fast as it can."""
+    import fixtures
+    from engine.core.settings import Settings
+    from engine.live import LiveEngine, PluginRequest, Selection
+
+    if in_c:
+        plugin = PluginRequest(directory / "writer", "flood", f"0 {directory / 'block'}")
+    else:
+        executable = Path(fixtures.__file__).parent / "plugins" / "flood"
+        detail = json.dumps({"rate": 10_000_000, "size": FLOOD_BYTES})
+        plugin = PluginRequest(executable, "flood", detail)
+    return LiveEngine(Selection(agent=True, plugins=(plugin,)), Settings())
 
 
 class Producer:
@@ -122,7 +205,7 @@ class Terminal:
     def finish(self) -> float:
         """Quit; returns the time until the process has ended."""
         begun = time.monotonic()
-        self.press("q")
+        self.press("\x03")
         while True:
             try:
                 if not os.read(self.master, 65_536):
@@ -134,29 +217,29 @@ class Terminal:
         return time.monotonic() - begun
 
 
-def measure(mode: str) -> dict[str, float]:
+def measure(name: str, directory: Path) -> dict[str, float]:
     """One run; the figures by name."""
-    report = Path(f"/tmp/bench_console.{os.getpid()}.json")
-    terminal = Terminal(mode, report)
+    report, mode = directory / f"{name}.json", MODES[name]
+    terminal = Terminal(name, report)
     terminal.read_until(b"boxscope")
     first_paint = time.monotonic() - terminal.begun
     terminal.read(2.0)
-    if mode == "zoomed":
-        terminal.press("3")
-        terminal.read(1.0)
+    for key, answer in mode.before:
+        terminal.press(key)
+        terminal.read_until(answer)
+        terminal.read(0.5)
     cpu_before = terminal.cpu_s()
     received = terminal.read(SECONDS)
     cpu = (terminal.cpu_s() - cpu_before) / SECONDS
     delays: list[float] = []
     for number in range(KEYS):
-        key, answer = ("3", b"[3 Events]") if number % 2 else ("2", b"[2 Ports]")
+        key, answer = mode.keys[number % len(mode.keys)]
         terminal.press(key)
         delays.append(terminal.read_until(answer))
-        terminal.read(0.25)
+        terminal.read(0.2 + 0.01 * (number % 11))
     lived = time.monotonic() - terminal.begun
     quitting = terminal.finish()
     figures = json.loads(report.read_text())
-    report.unlink()
     producer = figures["producer_cpu_s"] / lived
     delays.sort()
     return {
@@ -164,23 +247,30 @@ def measure(mode: str) -> dict[str, float]:
         "cores": cpu - producer,
         "producer_cores": producer,
         "kB_per_s": received / SECONDS / 1000,
+        "Mrecords_per_s": figures["records"] / lived / 1e6,
         "key_p50_ms": delays[len(delays) // 2] * 1000,
         "key_p95_ms": delays[int(len(delays) * 0.95) - 1] * 1000,
+        "key_max_ms": delays[-1] * 1000,
         "quit_s": quitting,
         "peak_rss_mb": figures["peak_rss_mb"],
     }
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Measure all modes and print a line each."""
+    """Measure all modes, or those named, and print a line each."""
     if arguments[:1] == ["--child"]:
         child(arguments[1], arguments[2])
         return
-    signal.alarm(120)
-    for mode in ("idle", "stream", "zoomed"):
-        figures = measure(mode)
-        shown = "  ".join(f"{name}={value:.3f}" for name, value in figures.items())
-        sys.stdout.write(f"{mode:8} {shown}\n")
+    if unknown := set(arguments) - MODES.keys():
+        raise SystemExit(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(MODES)}")
+    for name in arguments or MODES:
+        signal.alarm(120)
+        with tempfile.TemporaryDirectory() as directory:
+            if name in FLOODED:
+                prepare_flood(Path(directory))
+            figures = measure(name, Path(directory))
+        shown = "  ".join(f"{figure}={value:.3f}" for figure, value in figures.items())
+        sys.stdout.write(f"{name:8} {shown}\n")
         sys.stdout.flush()
 
 

@@ -1,166 +1,250 @@
 # ruff: noqa: T201
-"""How fast the plugin host takes records in, against readers that do less or more.
+"""How fast the plugin host takes records in, beside readers in C that do less, as much, or more.
 
-    .venv/bin/python -m tests.perf.bench_ingest [--size BYTES] [--seconds S] [--rounds N]
+    .venv/bin/python -m tests.perf.bench_ingest [--sizes B ...] [--seconds S] [--rounds N]
 
-One writer feeds all of them, in turns within one run; only the ratios mean something on
-another machine. `host` is the whole path of `engine.agent`: read, walk, keep, count. `each`
-reads a length, then a body, and decodes every record. `bytes` reads and does nothing.
+One writer in C feeds all of them, in turns within one run; only the ratios mean something on
+another machine, and only if `others` is small: the cores that other processes used meanwhile.
+
+    C read      reads and does nothing
+    C parse     follows the frames and reads the protobuf fields of each record
+    C keep      the same, and copies the payloads into a ring
+    host        the whole path of engine.agent: read, follow the frames, keep, count
+    host plain  the same without the compiled loop, as before the first flood
+    parsed      host, and protobuf parses every record, a slab at a time
+    decoded     host, and every record is made into what a reader of the engine gets
+
+Then 100 plugins at 1,000 records/s each: the host's share of a core; and 100 plugins flat out:
+how evenly they are read.
 """
 
 from __future__ import annotations
 
 import argparse
-import fcntl
-import os
 import statistics
-import subprocess
-import sys
+import struct
 import tempfile
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
+import psutil
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+from engine.agent import ingest
 from engine.agent.host import PluginHost
 from engine.agent.messages import ENCODED_RECORD
-from engine.agent.sdk import Client
-from engine.agent.wire import PREFIX, READ_BYTES
+from engine.agent.plugin import Run
+from engine.agent.wire import PREFIX, Frames, find_offsets
 from engine.core.clock import SystemClock
+from engine.core.counters import Counters
 from engine.core.source import Logbook
+from tests.perf.ingest_peers import Block, Programs, Rate, build, run_reader, write_block
 
-PIPE_BYTES = 1024 * 1024
-BLOCK_RECORDS = 4_000
+SIZES = (64, 256, 1_024, 16_384)
 KEPT = 50_000
-WARM_UP_S = 0.3
-
-# Writes in pieces that do not end where records end, until nobody reads any more.
-WRITER = """#!{python} -IS
-import os
-view = memoryview(open({block!r}, "rb").read() * 16)
-try:
-    while True:
-        position = 0
-        while position < len(view):
-            position += os.write({descriptor}, view[position : position + 65536])
-except BrokenPipeError:
-    pass
-"""
+WARM_UP_S = 0.5
+PLUGINS = 100
+PLUGIN_RATE = 1_000
+FLOOD_READS = ingest.FLOOD_READS
 
 
-def write_block(path: Path, size: int) -> float:
-    """Write a file of real records whose bodies have about `size` bytes; returns their mean."""
-    with path.open("wb") as opened, Client(-1, opened.fileno()) as client:
-        for number in range(BLOCK_RECORDS):
-            padding = "x" * max(0, size - 46)
-            client.send_record(7001, {"number": f"{number:010d}", "padding": padding})
-    return path.stat().st_size / BLOCK_RECORDS - PREFIX.size
+class DecodingHost(PluginHost):
+    """Makes every record into what a reader gets, as it comes."""
+
+    def received(self, run: Run, frames: Frames, lag_ms: float) -> None:
+        """Keep, count and decode."""
+        before = self.rings["plugin_record"].last_seq
+        super().received(run, frames, lag_ms)
+        batch = self.rings["plugin_record"].since(before, frames.kept)
+        if len(batch.records) != frames.kept:
+            raise SystemExit("records were lost between the store and its reader")
 
 
-def write_writer(path: Path, block: Path, descriptor: int) -> Path:
-    """The writer as an executable for that descriptor."""
-    script = WRITER.format(python=sys.executable, block=str(block), descriptor=descriptor)
-    path.write_text(script)
-    path.chmod(0o700)
-    return path
+class ParsingHost(PluginHost):
+    """Has protobuf parse every record as it comes, all of a read in one call."""
+
+    def received(self, run: Run, frames: Frames, lag_ms: float) -> None:
+        """Keep, count and parse."""
+        super().received(run, frames, lag_ms)
+        if parse_all(frames) != frames.kept:
+            raise SystemExit("protobuf has not found every record")
 
 
-def run_host(writer: Path, seconds: float) -> float:
-    """Records per second that the host keeps."""
+def _batch_class() -> type:
+    """message Batch { repeated EncodedRecord records = 1; }"""
+    pool = descriptor_pool.DescriptorPool()
+    encoded = descriptor_pb2.DescriptorProto()
+    ENCODED_RECORD.DESCRIPTOR.CopyToProto(encoded)  # type: ignore[attr-defined]
+    batch = descriptor_pb2.DescriptorProto(name="Batch")
+    batch.field.add(name="records", number=1, type=11, label=3, type_name=".bench.EncodedRecord")
+    pool.AddSerializedFile(
+        descriptor_pb2.FileDescriptorProto(
+            name="bench.proto", package="bench", syntax="proto2", message_type=[encoded, batch]
+        ).SerializeToString()
+    )
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("bench.Batch"))
+
+
+BATCH = _batch_class()
+HEAD = struct.Struct("<I")
+
+
+def parse_all(frames: Frames) -> int:
+    """Parse all records in one call; returns how many there are.
+
+    The four bytes of a length prefix have room for a protobuf tag and a length of up to 2 MiB, so
+    that the frames as they lie become one message with a repeated field.
+    """
+    data = bytearray(frames.data)
+    for begin, end in pairwise(find_offsets(frames.data, frames.kept)):
+        length = end - begin - PREFIX.size
+        head = 0x80800A | (length & 0x7F) << 8 | (length & 0x3F80) << 9 | (length & 0x1FC000) << 10
+        HEAD.pack_into(data, begin, head)
+    return len(BATCH.FromString(bytes(data)).records)
+
+
+@contextmanager
+def running(kind: type[PluginHost]) -> Iterator[PluginHost]:
+    """A host of that kind; it must not have lost anything."""
     clock = SystemClock()
-    host = PluginHost(clock, Logbook(clock), record_capacity=KEPT)
+    host = kind(clock, Logbook(clock), record_capacity=KEPT, heartbeat_s=0)
     host.start()
     try:
-        host.load(writer)
-        time.sleep(WARM_UP_S)
-        before, started = host.counters(), time.monotonic()
-        time.sleep(seconds)
-        after, ended = host.counters(), time.monotonic()
+        yield host
+        counters = host.counters()
+        if counters.dropped_total or not counters.balanced:
+            raise SystemExit(f"the host lost records: {counters}")
     finally:
         host.stop()
-    if after.dropped_total or not after.balanced:
-        raise SystemExit(f"the host lost records: {after}")
-    return (after.kept - before.kept) / (ended - started)
 
 
-def run_reader(writer: Path, seconds: float, read: Callable[[int, float], int]) -> float:
-    """Records per second that `read` takes from the writer."""
-    with subprocess.Popen([writer], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
-        assert child.stdout is not None
-        descriptor = child.stdout.fileno()
-        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-        read(descriptor, WARM_UP_S)
-        started = time.monotonic()
-        count = read(descriptor, seconds)
-        rate = count / (time.monotonic() - started)
-        child.kill()
-    return rate
+def run_host(
+    kind: type[PluginHost], programs: Programs, block: Block, seconds: float, flood_reads: int
+) -> Rate:
+    """What a host reaches with one plugin that writes flat out."""
+    ingest.FLOOD_READS = flood_reads
+    with running(kind) as host:
+        host.load(programs.writer, detail=f"0 {block.path}")
+        time.sleep(WARM_UP_S)
+        return measure(host, seconds)
 
 
-class EachReader:
-    """Decodes every record as it comes."""
+def measure(host: PluginHost, seconds: float) -> Rate:
+    """Records per second that the host keeps, and the cores it uses for them."""
+    before, started, busy = host.counters(), time.monotonic(), time.process_time()
+    time.sleep(seconds)
+    after, ended, used = host.counters(), time.monotonic(), time.process_time()
+    elapsed = ended - started
+    return Rate((after.kept - before.kept) / elapsed, (used - busy) / elapsed)
+
+
+def run_many(
+    programs: Programs, block: Block, seconds: float, rate: float
+) -> tuple[Rate, float, float, Counters]:
+    """What a host reaches with many plugins at a rate each, 0 = flat out.
+
+    Returns:
+        That; the fewest and the most records of a plugin; the counters at the end.
+    """
+    ingest.FLOOD_READS = FLOOD_READS
+    with running(PluginHost) as host:
+        for number in range(PLUGINS):
+            detail = f"{rate:g} {block.path}"
+            host.load(programs.writer, name=f"writer-{number}", detail=detail)
+        time.sleep(2 * WARM_UP_S)
+        before = sent_by_plugin(host)
+        reached = measure(host, seconds)
+        after = sent_by_plugin(host)
+        sent = [after[name] - before[name] for name in before]
+        return reached, min(sent), max(sent), host.counters()
+
+
+def sent_by_plugin(host: PluginHost) -> dict[str, int]:
+    """Records each plugin has sent so far."""
+    rows = host.tables()["plugin_state"]
+    return {str(row.get("plugin")): int(str(row.get("tx_count"))) for row in rows}
+
+
+class Others:
+    """Cores that processes other than this one and its children use."""
 
     def __init__(self) -> None:
-        self._kept: deque[object] = deque(maxlen=KEPT)
+        self._then = self._read()
 
-    def __call__(self, descriptor: int, seconds: float) -> int:
-        """Read for that long; returns how many records. The stream is left between two."""
-        count, deadline = 0, time.monotonic() + seconds
-        pending = b""
-        while time.monotonic() < deadline or pending:
-            pending += os.read(descriptor, READ_BYTES if time.monotonic() < deadline else 1)
-            position = 0
-            while len(pending) - position >= PREFIX.size:
-                end = position + PREFIX.size + PREFIX.unpack_from(pending, position)[0]
-                if end > len(pending):
-                    break
-                body = pending[position + PREFIX.size : end]
-                self._kept.append(ENCODED_RECORD.FromString(body))
-                position, count = end, count + 1
-            pending = pending[position:]
-        return count
+    @staticmethod
+    def _read() -> tuple[float, float]:
+        times, own = psutil.cpu_times(), psutil.Process().cpu_times()
+        busy = sum(times) - times.idle - times.iowait - times.guest - times.guest_nice
+        return time.monotonic(), busy - sum(own[:4])
+
+    def cores(self) -> float:
+        """Since this was made; children that were collected are not others."""
+        now, then = self._read(), self._then
+        return max(0.0, (now[1] - then[1]) / (now[0] - then[0]))
 
 
-class BytesReader:
-    """Reads and does nothing; knows how long a record is."""
+def compare_readers(programs: Programs, block: Block, seconds: float, rounds: int) -> None:
+    """Measure every reader in turns and print the medians."""
+    readers: dict[str, Callable[[], Rate]] = {
+        "C read": partial(run_reader, programs, "read", block, seconds),
+        "C parse": partial(run_reader, programs, "parse", block, seconds),
+        "C keep": partial(run_reader, programs, "keep", block, seconds),
+        "host": partial(run_host, PluginHost, programs, block, seconds, FLOOD_READS),
+        "host plain": partial(run_host, PluginHost, programs, block, seconds, 0),
+        "parsed": partial(run_host, ParsingHost, programs, block, seconds, FLOOD_READS),
+        "decoded": partial(run_host, DecodingHost, programs, block, seconds, FLOOD_READS),
+    }
+    measured: dict[str, list[Rate]] = {name: [] for name in readers}
+    others = Others()
+    for _ in range(rounds):
+        for name, run in readers.items():
+            measured[name].append(run())
+    print(
+        f"bodies of {block.body_bytes:.0f} bytes, median of {rounds}; "
+        f"others used {others.cores():.2f} cores"
+    )
+    medians = {name: statistics.median(one.records for one in measured[name]) for name in readers}
+    for name, rate in medians.items():
+        megabytes = rate * (block.body_bytes + PREFIX.size) / 1e6
+        cpu_ns = 1e9 * statistics.median(one.cpu / one.records for one in measured[name])
+        print(
+            f"  {name:10} {rate / 1e3:8.0f} krec/s {megabytes:7.0f} MB/s {cpu_ns:7.0f} ns CPU each"
+            f" {rate / medians['C parse']:6.2f} of C parse"
+        )
 
-    def __init__(self, record_bytes: float) -> None:
-        self._record_bytes = record_bytes
 
-    def __call__(self, descriptor: int, seconds: float) -> int:
-        """Read for that long; returns how many records that was."""
-        size, deadline = 0, time.monotonic() + seconds
-        slab = bytearray(READ_BYTES)
-        while time.monotonic() < deadline:
-            size += os.readv(descriptor, [slab])
-        return int(size / self._record_bytes)
+def show_many(programs: Programs, block: Block, seconds: float) -> None:
+    """Many plugins: the cost of few records each, and fairness when all write flat out."""
+    for rate in (PLUGIN_RATE, 0):
+        others = Others()
+        reached, fewest, most, counters = run_many(programs, block, seconds, rate)
+        asked = f"at {rate} records/s each" if rate else "flat out"
+        print(
+            f"{PLUGINS} plugins {asked}: {100 * reached.cpu:.1f} % of a core, "
+            f"{reached.records / 1e3:.1f} krec/s, fewest / most {fewest / most:.2f}, "
+            f"lost {counters.dropped_total}, lag {counters.lag_ms:.1f} ms; "
+            f"others used {others.cores():.2f} cores"
+        )
 
 
 def main() -> None:
-    """Measure in turns and print the medians and their ratios."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--size", type=int, default=256, help="bytes of a record's body")
-    parser.add_argument("--seconds", type=float, default=1.0, help="length of one measurement")
-    parser.add_argument("--rounds", type=int, default=3, help="measurements of each reader")
+    parser.add_argument("--sizes", type=int, nargs="*", default=SIZES, help="bytes of a body")
+    parser.add_argument("--seconds", type=float, default=0.6, help="length of one measurement")
+    parser.add_argument("--rounds", type=int, default=5, help="measurements of each reader")
     chosen = parser.parse_args()
-    rates: dict[str, list[float]] = {"bytes": [], "host": [], "each": []}
     with tempfile.TemporaryDirectory() as place:
-        block = Path(place, "block")
-        mean = write_block(block, chosen.size)
-        plugin = write_writer(Path(place, "writer"), block, 4)
-        program = write_writer(Path(place, "stdout-writer"), block, 1)
-        bytes_reader = BytesReader(mean + PREFIX.size)
-        for _ in range(chosen.rounds):
-            rates["bytes"].append(run_reader(program, chosen.seconds, bytes_reader))
-            rates["host"].append(run_host(plugin, chosen.seconds))
-            rates["each"].append(run_reader(program, chosen.seconds, EachReader()))
-    medians = {name: statistics.median(values) for name, values in rates.items()}
-    print(f"bodies of {mean:.0f} bytes, median of {chosen.rounds}")
-    for name, rate in medians.items():
-        megabytes = rate * (mean + PREFIX.size) / 1e6
-        print(f"{name:6} {rate / 1e3:8.0f} krec/s {megabytes:8.0f} MB/s")
-    print(f"host / each  {medians['host'] / medians['each']:.2f}")
-    print(f"host / bytes {medians['host'] / medians['bytes']:.2f}")
+        programs = build(Path(place))
+        for size in chosen.sizes:
+            block = write_block(Path(place, f"block-{size}"), size)
+            compare_readers(programs, block, chosen.seconds, chosen.rounds)
+        block = write_block(Path(place, "block"), 256)
+        show_many(programs, block, 3 * chosen.seconds)
 
 
 if __name__ == "__main__":

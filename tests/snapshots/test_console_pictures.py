@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Protocol
 import pytest
 from textual.pilot import Pilot
 
+from engine.core.records import record_from_json
 from engine.recording.replay import ReplayEngine
 from tests.ui.driving import screen_text, until
+from tests.ui.fake_engine import NOW_NS, FakeEngine, record
 from tui.console.app import ConsoleApp
 
 RECORDING = Path(__file__).parents[2] / "fixtures" / "recordings" / "first-light.jsonl"
@@ -51,6 +54,101 @@ def look(snap_compare: SnapCompare, size: tuple[int, int], *keys: str, shown: st
     return snap_compare(app, terminal_size=size, run_before=run_before)
 
 
+def plugin_engine() -> FakeEngine:
+    """A plugin that stops, with records an agent would misread."""
+    engine = FakeEngine()
+    row = record(
+        "plugin_state",
+        pid=4711,
+        comm="python3",
+        plugin="collector",
+        plugin_kind="process",
+        state="stopping",
+        kill_in_s=6.4,
+        version="1.2.0",
+        pgid=4711,
+        started=NOW_NS // 1_000_000_000 - 3_725,
+        restarts=2,
+        tx_rate=1_234.5,
+        tx_speed=158_000.0,
+        tx_count=4_598_512,
+        tx_bytes=588_609_536,
+        rx_rate=0.0,
+        rx_speed=0.0,
+        rx_count=1,
+        rx_bytes=51,
+        dropped=12,
+        agent_dropped=98_000,
+        tasks_waiting=0,
+        cpu=0.31,
+        rss=12_185_600,
+        fds=5,
+        read_speed=0.0,
+        write_speed=4_096.0,
+        disk=20_480,
+        last_task='7011 -> succeed: "rate 1200/s" in 1 ms',
+        stderr=["collector 1.2.0", "cannot read /proc/1/io: Permission denied", "stopping"],
+    )
+    engine.set_table("plugin_state", [row])
+    body = bytes.fromhex("0880361080a4d6d4061a0e0a0c0a046c6f6164") + b"\x12\x040.57"
+    for number in range(1, 41):
+        misread = number == 40
+        engine.emit(
+            record(
+                "plugin_record",
+                pid=4711,
+                comm="python3",
+                plugin="collector",
+                data_type=0 if misread else 7000,
+                timestamp=NOW_NS // 1_000_000_000 - 40 + number,
+                fields={"load": "0.57", "number": str(number)},
+                faults=["data_type_zero"] if misread else [],
+                agent_reading="a real agent would have read this as data_type 1790000000, "
+                "timestamp 14, payload mangled (12 bytes: 0a0c0a046c6f6164...)"
+                if misread
+                else None,
+                size=len(body),
+            )
+        )
+        engine.keep_frame(number, body)
+    engine.emit(
+        record(
+            "plugin_fault",
+            plugin="collector",
+            reason="zero_length",
+            length=0,
+            bytes="00000000190000000880",
+            agent_reading="a real agent would have found no payload, and crashed",
+        )
+    )
+    return engine
+
+
+def look_at_plugin(
+    snap_compare: SnapCompare, size: tuple[int, int], *keys: str, shown: str
+) -> bool:
+    """Compare the console over a scripted plugin of which five minutes are known."""
+    engine = plugin_engine()
+    app = ConsoleApp(engine)
+
+    async def run_before(pilot: Pilot[None]) -> None:
+        row = engine.snapshot().tables["plugin_state"][0]
+        for second in range(300):
+            wave = 1.2 + math.sin(second / 20)
+            values = {**row.as_json(), "tx_rate": 1_234.5 * wave, "tx_speed": 158_000.0 * wave}
+            engine.set_table("plugin_state", [record_from_json(values)])
+            engine.pass_time(1)
+            app.main.remember(engine.snapshot())
+        app.look()
+        await pilot.press("down")
+        await pilot.press(*keys)
+        app.look()
+        await until(pilot, lambda: shown in screen_text(pilot), shown)
+        await pilot.pause()
+
+    return snap_compare(app, terminal_size=size, run_before=run_before)
+
+
 def test_four_panes_at_160x45(snap_compare: SnapCompare) -> None:
     assert look(snap_compare, (160, 45), "tab", "tab", shown="tcp_set")
 
@@ -65,3 +163,19 @@ def test_the_matrix_stands_beside_the_stream_when_zoomed(snap_compare: SnapCompa
 
 def test_the_detail_of_a_message(snap_compare: SnapCompare) -> None:
     assert look(snap_compare, (100, 30), "4", "up", "enter", shown="escape closes")
+
+
+def test_everything_about_a_plugin(snap_compare: SnapCompare) -> None:
+    assert look_at_plugin(snap_compare, (160, 45), "enter", shown="Permission denied")
+
+
+def test_the_inspector_of_a_record(snap_compare: SnapCompare) -> None:
+    assert look_at_plugin(snap_compare, (160, 45), "o", "up", "enter", shown="data_type_zero")
+
+
+def test_the_bytes_of_a_record_at_80x24(snap_compare: SnapCompare) -> None:
+    assert look_at_plugin(snap_compare, (80, 24), "o", "up", "enter", "2", shown="000010")
+
+
+def test_the_dialog_that_loads_a_plugin(snap_compare: SnapCompare) -> None:
+    assert look_at_plugin(snap_compare, (80, 24), "l", "enter", shown="a path is needed")

@@ -48,7 +48,18 @@ def fill(engine: FakeEngine) -> None:
     engine.set_table(
         "plugin_state",
         [
-            record("plugin_state", plugin=evil, state="running", last_stderr=evil),
+            record(
+                "plugin_state",
+                1,
+                evil,
+                plugin=evil,
+                plugin_kind=evil,
+                state="running",
+                version=evil,
+                last_task=evil,
+                last_stderr=evil,
+                stderr=[evil, "[/red]", evil],
+            ),
             record("plugin_state", plugin=f"2{evil}", state="failed", error=evil),
         ],
     )
@@ -72,11 +83,31 @@ def fill(engine: FakeEngine) -> None:
         ],
     )
     engine.emit(
-        record("plugin_record", plugin=evil, fields={evil: evil}, faults=[evil]),
+        record(
+            "plugin_record",
+            1,
+            evil,
+            plugin=evil,
+            fields={evil: evil},
+            faults=[evil],
+            agent_reading=evil,
+        ),
+        record("plugin_fault", plugin=evil, reason=evil, bytes=evil, agent_reading=evil),
         record("kernel_event", 1, evil, name=evil, direction=evil, attributes={evil: evil}),
-        record("l7_message", 1, evil, protocol=evil, src=evil, dst=evil, request=evil, status=evil),
+        record(
+            "l7_message",
+            1,
+            evil,
+            protocol=evil,
+            src=evil,
+            dst=evil,
+            request=evil,
+            status=evil,
+            latency_ms=1234.0,
+        ),
         record("wasm_result", plugin=evil, export=evil, logs=[evil], error=evil),
     )
+    engine.keep_frame(1, evil.encode())
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from engine.core.counters import Counters
 from engine.core.errors import BoxscopeError, UsageError
@@ -37,6 +38,7 @@ class FakeEngine(Engine):
         self._lock = threading.Lock()
         self._rings = {kind: RecordRing(capacity) for kind in KINDS}
         self._cells: dict[tuple[str, str], Record] = {}
+        self._frames: dict[int, bytes] = {}
         self._snapshot = Snapshot(
             wall_ns=NOW_NS,
             elapsed_s=0.0,
@@ -110,6 +112,17 @@ class FakeEngine(Engine):
             )
         self.set_table("subscription", self._cells.values())
 
+    def keep_frame(self, seq: int, body: bytes | None) -> None:
+        """Keep the bytes of a plugin's record, or let them go."""
+        if body is None:
+            self._frames.pop(seq)
+        else:
+            self._frames[seq] = body
+
+    def relabel(self, label: str) -> None:
+        """Be a recording instead of a live box."""
+        self._snapshot = replace(self._snapshot, source_label=label)
+
     # The engine's face.
 
     def start(self) -> None:
@@ -133,6 +146,28 @@ class FakeEngine(Engine):
         """Number of the newest record of a kind."""
         return self._rings[kind].last_seq
 
+    def raw(self, kind: str, seq: int) -> bytes | None:
+        """The bytes of a plugin's record."""
+        return self._frames.get(seq) if kind == "plugin_record" else None
+
+    def load_plugin(self, executable: Path, *, name: str = "", detail: str = "") -> str:
+        """Note it, unless told to refuse."""
+        self._obey("load_plugin", str(executable), name, detail)
+        return name or executable.stem
+
+    def unload_plugin(self, name: str) -> None:
+        """Note it, unless told to refuse."""
+        self._obey("unload_plugin", name)
+
+    def restart_plugin(self, name: str) -> None:
+        """Note it, unless told to refuse."""
+        self._obey("restart_plugin", name)
+
+    def send_task(self, name: str, data_type: int, data: str) -> str:
+        """Note it, unless told to refuse."""
+        self._obey("send_task", name, str(data_type), data)
+        return f"token-{len(self.calls)}"
+
     def subscribe(self, event: str, category: str = "") -> None:
         """Switch a cell on, unless told to refuse."""
         self._switch("subscribe", event, category, True)
@@ -141,10 +176,13 @@ class FakeEngine(Engine):
         """Switch a cell off, unless told to refuse."""
         self._switch("unsubscribe", event, category, False)
 
-    def _switch(self, call: str, event: str, category: str, on: bool) -> None:
-        self.calls.append((call, event, category))
+    def _obey(self, *call: str) -> None:
+        self.calls.append(call)
         if self.refusal is not None:
             raise self.refusal
+
+    def _switch(self, call: str, event: str, category: str, on: bool) -> None:
+        self._obey(call, event, category)
         if (event, category) not in self._cells:
             raise UsageError(f"no event is named {event}:{category}")
         self.set_cells((event, category, on))

@@ -49,6 +49,14 @@ def test_columns_that_are_nice_to_have_leave_the_flexible_one_ample_room() -> No
     assert [shown.name for shown, _got in fit((nice, flexible), 26)] == ["nice", "flex"]
 
 
+def test_a_column_grows_where_the_flexible_one_has_enough() -> None:
+    growing = Column("grow", "grow", 5, lambda row: row, priority=2, ample=9)
+    flexible = Column("flex", "flex", 10, lambda row: row, priority=1, flex=True, ample=20)
+    columns = (growing, flexible)
+    widths = [[got for _column, got in fit(columns, width)] for width in (16, 26, 28, 40)]
+    assert widths == [[5, 10], [5, 20], [7, 20], [9, 30]]
+
+
 def test_columns_come_from_the_declaration_of_the_kind() -> None:
     shown = record_columns(KERNEL_EVENT, ["latency_ns", "attributes"], flex="attributes")
     assert [one.align for one in shown] == ["right", "left"]

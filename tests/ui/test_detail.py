@@ -10,7 +10,6 @@ from tests.ui.fake_engine import FakeEngine, record
 from tui.console.app import ConsoleApp
 from tui.console.screens.detail import DetailScreen
 
-PLUGIN = record("plugin_state", plugin="first", state="running", last_task="4 bytes: accepted")
 OWNER = record("process", 5, "server", exe="/usr/bin/server", ports=[{"port": 80}], start=1)
 PARSER = record("wasm_plugin", plugin="parser", state="loaded", path="/opt/parser.wasm")
 
@@ -18,7 +17,6 @@ PARSER = record("wasm_plugin", plugin="parser", state="loaded", path="/opt/parse
 @pytest.mark.parametrize(
     ("row", "keys", "evidence"),
     [
-        (PLUGIN, ("1", "down", "enter"), "4 bytes: accepted"),
         (OWNER, ("2", "down", "enter"), "/usr/bin/server"),
         (PARSER, ("4", "o", "down", "enter"), "/opt/parser.wasm"),
     ],

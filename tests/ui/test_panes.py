@@ -143,6 +143,34 @@ async def test_selecting_a_plugin_shows_its_records_only() -> None:
         await pilot.press("down", "down")
         await until(pilot, lambda: "of=first" not in text_of(records), "the first one's go")
         await until(pilot, lambda: "of=second" in text_of(records), "the second one's stay")
+        engine.set_table("plugin_state", [])
+        app.look_at_tables()
+        await until(pilot, lambda: "of=first" in text_of(records), "all of them, as it is gone")
+
+
+async def test_records_with_faults_are_marked() -> None:
+    engine = FakeEngine()
+    engine.emit(
+        record("plugin_record", plugin="p", data_type=7, faults=["timestamp_zero"]),
+        record("plugin_record", plugin="p", data_type=8, faults=[]),
+    )
+    app = ConsoleApp(engine)
+    async with app.run_test(size=(80, 24)) as pilot:
+        records = app.main.plugins.records
+        await until(pilot, lambda: records.row_count == 2, "the records")
+        marked = [line for line in text_of(records).splitlines() if "✗" in line]
+        assert [line.split()[2:4] for line in marked] == [["✗", "7"]]
+
+
+async def test_the_end_of_a_plugin_that_stops_is_counted_down() -> None:
+    engine = FakeEngine()
+    app = ConsoleApp(engine)
+    async with app.run_test(size=(80, 24)) as pilot:
+        for left, text in ((9.8, "stopping 10 s"), (0.4, "stopping 1 s")):
+            stopping = record("plugin_state", plugin="p", state="stopping", kill_in_s=left)
+            engine.set_table("plugin_state", [stopping])
+            app.look_at_tables()
+            await until(pilot, lambda text=text: text in screen_text(pilot), text)
 
 
 async def test_a_plugin_that_cannot_start_says_why_in_its_row() -> None:

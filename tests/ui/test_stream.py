@@ -13,7 +13,7 @@ from tests.ui.driving import screen_text, text_of, until
 from tests.ui.fake_engine import FakeEngine, record
 from tui.console.app import ConsoleApp
 from tui.console.widgets.lines import LineView
-from tui.console.widgets.stream import KEPT, PULLED, Skipped, StreamView
+from tui.console.widgets.stream import FLOOD, KEPT, PULLED, SAMPLED, Skipped, StreamView
 
 
 @asynccontextmanager
@@ -82,6 +82,19 @@ async def test_more_records_than_one_pull_takes_leave_a_line_with_their_number()
         assert rows[10] == Skipped(510, 500)
         assert len(rows) == 10 + 1 + PULLED
         assert newest(stream) == PULLED + 510
+
+
+async def test_of_a_flood_only_some_pages_are_taken() -> None:
+    engine = FakeEngine(capacity=50_000)
+    async with on_events(engine) as (app, stream, pilot):
+        engine.emit_events(10)
+        await until(pilot, lambda: stream.row_count == 10)
+        engine.emit_events(FLOOD + 1)
+        app.look_at_streams()
+        rows = [stream.row_at(index) for index in range(stream.row_count)]
+        assert rows[10] == Skipped(FLOOD + 11 - SAMPLED, FLOOD + 1 - SAMPLED)
+        assert len(rows) == 10 + 1 + SAMPLED
+        assert newest(stream) == FLOOD + 11
 
 
 async def test_a_stream_keeps_a_bounded_number_of_rows() -> None:
@@ -177,6 +190,18 @@ async def test_panes_out_of_view_pull_nothing_and_catch_up_when_shown() -> None:
         assert stream.row_count == 0
         await pilot.press("3")
         await until(pilot, lambda: stream.row_count == 30)
+
+
+async def test_a_stream_that_comes_into_view_is_not_left_empty_until_the_next_tick(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tui.console.app.STREAMS_EVERY_S", 1_000.0)
+    engine = FakeEngine()
+    engine.emit_events(30)
+    app = ConsoleApp(engine)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("3")
+        await until(pilot, lambda: app.main.events.stream.row_count == 30)
 
 
 @pytest.mark.parametrize("key", ["enter", "escape", "q"])

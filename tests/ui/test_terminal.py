@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 
+from engine.agent import sdk
 from tests.ui.terminal import Terminal
 from tests.waiting import wait_until
 
@@ -100,35 +102,123 @@ def test_a_fault_leaves_the_terminal_as_it_was_and_stops_the_engine(report: Path
     assert report.read_text().split() == ["started", "stopped"]
 
 
-def test_hostile_text_in_any_pane_reaches_the_terminal_as_text(report: Path) -> None:
-    with Terminal(MODULE, str(report), size=(200, 60)) as terminal:
-        terminal.read_until(b"gnp.exe")
-        for key, answer in (
-            ("1", b"[1 Plugins]"),
-            ("\t", b"[2 Ports]"),
-            ("3", b"[3 Events!]"),
-            ("4", b"[4 Traffic]"),
-        ):
-            begin = len(terminal.written)
-            terminal.press(key)
-            terminal.read_until(answer, after=begin)
-            terminal.read_until(b"END", after=begin)
-        begin = len(terminal.written)
-        terminal.press("\r")
-        terminal.read_until(b"escape closes", after=begin)
-        terminal.press("q")
-        terminal.read_until(b"[4 Traffic]", after=len(terminal.written))
-        terminal.press("q")
-        assert terminal.wait() == 0
-        written = _POINTER_SHAPE.sub(b"", terminal.written)
+def show(terminal: Terminal, keys: str, *evidence: bytes) -> None:
+    """Press keys and wait until everything named has been written since."""
+    begin = len(terminal.written)
+    terminal.press(keys)
+    for text in evidence:
+        terminal.read_until(text, after=begin)
+
+
+def leave(terminal: Terminal) -> bytes:
+    """Quit; what the program has written, the framework's own pointer shapes left out."""
+    terminal.press("q")
+    assert terminal.wait() == 0
+    return _POINTER_SHAPE.sub(b"", terminal.written)
+
+
+def assert_harmless(written: bytes) -> None:
+    """Nothing in it is obeyed by a terminal but what the framework writes itself."""
     assert b"\x1b]" not in written, "an operating system command, such as a window title"
     assert b"\x07" not in written
     assert b"\x08" not in written
     assert not re.search(rb"\xc2[\x80-\x9f]", written), "a C1 control character"
     assert "\u202e".encode() not in written
-    assert b"[/red][bold]" in written, "markup is text"
     leftover = _ALLOWED.sub(b"", written)
     assert not re.search(rb"[\x00-\x1f\x7f]", leftover), leftover[:200]
+
+
+def test_hostile_text_in_any_pane_reaches_the_terminal_as_text(report: Path) -> None:
+    with Terminal(MODULE, str(report), size=(200, 60)) as terminal:
+        terminal.read_until(b"gnp.exe")
+        show(terminal, "1", b"[1 Plugins]", b"END")
+        show(terminal, "\t", b"[2 Ports]", b"END")
+        show(terminal, "3", b"[3 Events!]", b"END")
+        show(terminal, "4", b"[4 Traffic]", b"1.23s")
+        show(terminal, "\r", b"escape closes")
+        show(terminal, "q", b"[4 Traffic]")
+        written = leave(terminal)
+    assert_harmless(written)
+    assert b"[/red][bold]" in written, "markup is text"
+
+
+@pytest.mark.parametrize("size", [(160, 45), (80, 24)])
+def test_hostile_text_about_a_plugin_reaches_the_terminal_as_text(
+    report: Path, size: tuple[int, int]
+) -> None:
+    with Terminal(MODULE, str(report), size=size) as terminal:
+        terminal.read_until(b"gnp.exe")
+        show(terminal, "j\r", b"END", b"tx_rate")
+        show(terminal, "3", b"[3 stderr]", b"[/red]")
+        show(terminal, "4", b"[4 Faults]", b"END")
+        show(terminal, "5", b"[5 Records]", b"END")
+        show(terminal, "\r", b"record 1 of", b"END")
+        show(terminal, "2", b"[2 Bytes]", b"1b 5d 30 3b")
+        show(terminal, "0q", b"[5 Records]")
+        show(terminal, "0q", b"2 Ports")
+        written = leave(terminal)
+    assert_harmless(written)
+    assert b"[/red][bold]" in written, "markup is text"
+
+
+def test_hostile_text_in_dialogs_and_reports_reaches_the_terminal_as_text(
+    report: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "evil\x1b]0;owned\x07[red]").touch()
+    (tmp_path / "[bold]fine").touch()
+    with Terminal(MODULE, str(report), size=(120, 40)) as terminal:
+        terminal.read_until(b"gnp.exe")
+        show(terminal, "ju", b"Unload", b"SIGKILL")
+        show(terminal, "n", b"2 Ports")
+        show(terminal, "T", b"task pipe")
+        show(terminal, "7\r", b"has the token")
+        show(terminal, "R", b"starts again")
+        show(terminal, "l", b"/path/to/executable")
+        show(terminal, f"\x1b[200~{tmp_path}/\x1b[201~", b"[bold]fine")
+        show(terminal, "\x1b[200~\x9b31m\u202e[/red]\x1b[201~", b"[/red]")
+        show(terminal, "\r", b"no such file")
+        show(terminal, "\x1b", b"2 Ports")
+        written = leave(terminal)
+    assert_harmless(written)
+
+
+HOSTILE_PLUGIN = """#!{python} -IS
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("sdk", {sdk!r})
+sdk = sys.modules["sdk"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(sdk)
+evil = {evil!r}
+sys.stderr.buffer.write((evil + "STDERR\\n").encode() + b"\\xff\\x9b31m[/red]RAW\\n")
+sys.stderr.flush()
+with sdk.Client() as client:
+    client.send_record(7, {{evil: evil + "VALUE"}})
+    client.flush()
+    while (task := client.receive_task()) is not None:
+        client.reply(task, True, evil + "REPLY")
+"""
+
+
+def test_a_real_plugin_cannot_disturb_the_screen(tmp_path: Path) -> None:
+    plugin = tmp_path / "hostile"
+    plugin.write_text(
+        HOSTILE_PLUGIN.format(
+            python=sys.executable, sdk=sdk.__file__, evil="\x1b]0;o\x07[/red]\x9b"
+        )
+    )
+    plugin.chmod(0o755)
+    with Terminal("tests.ui.live_on_terminal", str(plugin)) as terminal:
+        terminal.read_until(b"running")
+        terminal.read_until(b"VALUE")
+        show(terminal, "1", b"[1 Plugins]", b"RAW")
+        show(terminal, "j\r", b"hostile", b"STDERR", b"RAW", b"VALUE")
+        show(terminal, "T", b"task pipe")
+        show(terminal, "7\r", b"REPLY", b"status=succeed")
+        show(terminal, "5\x1b[A\r", b"record 2 of", b"5d 30", b"REPLY")
+        show(terminal, "q", b"[5 Records]")
+        show(terminal, "0q", b"2 Ports")
+        written = leave(terminal)
+    assert_harmless(written)
+    assert b"[/red]" in written, "markup is text"
 
 
 def test_no_color_is_honoured(report: Path) -> None:

@@ -16,15 +16,22 @@ from engine.core.errors import BoxscopeError
 from engine.core.records import Record
 from engine.core.sanitise import clean
 from engine.engine import Engine
+from tui.console.browser import RecordBrowser
+from tui.console.commands import PluginAsked, PluginCommands
 from tui.console.engine_life import EngineLife
-from tui.console.keys import KEYS, LIST_KEYS, MATRIX_KEYS
+from tui.console.keys import KEYS, SECTIONS
 from tui.console.panes.plugins import PluginRow
 from tui.console.panes.ports import PortRow
 from tui.console.screens.detail import DetailScreen
 from tui.console.screens.help import HelpScreen
 from tui.console.screens.main import MainScreen
+from tui.console.screens.parts import PartsScreen
+from tui.console.screens.plugin import PluginScreen
+from tui.console.screens.record import RecordScreen
+from tui.console.widgets.frames import FrameStream
 from tui.console.widgets.lines import LineView
 from tui.console.widgets.matrix import CellKey, MatrixView
+from tui.console.widgets.stream import StreamView
 from tui.console.widgets.table import TableView
 
 TABLES_EVERY_S = 1.0
@@ -53,6 +60,7 @@ class ConsoleApp(App[None]):
         self.main = MainScreen()
         self._life = EngineLife(engine)
         self._commands = asyncio.Lock()
+        self._plugins = PluginCommands(self, engine, self.look_at_tables)
 
     def get_default_screen(self) -> Screen[None]:
         """The four panes."""
@@ -93,11 +101,31 @@ class ConsoleApp(App[None]):
 
     def look_at_tables(self) -> None:
         """Take a snapshot and show it."""
-        self.main.show(self.engine.snapshot())
+        snapshot = self.engine.snapshot()
+        overlays = self._overlays
+        if overlays:
+            self.main.remember(snapshot)
+            overlays[-1].show(snapshot)
+        else:
+            self.main.show(snapshot)
 
     def look_at_streams(self) -> None:
         """Let the streams take in what is new."""
-        self.main.pull(self.engine)
+        overlays = self._overlays
+        if overlays:
+            overlays[-1].pull(self.engine)
+        else:
+            self.main.pull(self.engine)
+
+    @property
+    def _overlays(self) -> list[PartsScreen]:
+        """The screens that cover the panes, the one in view last."""
+        return [screen for screen in self.screen_stack if isinstance(screen, PartsScreen)]
+
+    def look(self, _result: None = None) -> None:
+        """Look at everything at once; what is in view has changed."""
+        self.look_at_tables()
+        self.look_at_streams()
 
     # Commands.
 
@@ -122,18 +150,46 @@ class ConsoleApp(App[None]):
         self.main.events.settle(key)
         self.look_at_tables()
 
+    def on_stream_view_came_into_view(self) -> None:
+        """Do not leave a stream empty until the next tick."""
+        self.look_at_streams()
+
+    def on_plugin_asked(self, message: PluginAsked) -> None:
+        """Carry out what somebody wants done to a plugin."""
+        self.run_worker(self._carry_out(message), group="plugins", name=message.verb)
+
+    async def _carry_out(self, asked: PluginAsked) -> None:
+        try:
+            await self._plugins.carry_out(asked)
+        except BoxscopeError as error:
+            self.complain(error)
+
     def complain(self, error: BoxscopeError) -> None:
         """Tell that a command failed, and what to do."""
         text = clean(error.message) + (f"\n{clean(error.fix)}" if error.fix else "")
         self.notify(text, title="refused", severity="error", markup=False)
 
-    def on_line_view_row_chosen(self, message: LineView.RowChosen) -> None:
-        """Open the detail of a row."""
+    async def on_line_view_row_chosen(self, message: LineView.RowChosen) -> None:
+        """Open what there is to know about a row."""
         match message.row:
-            case PluginRow(record=record) | PortRow(record=record):
+            case PluginRow(record=record):
+                await self._cover(PluginScreen(record, self.main.plugins.history))
+            case Record(kind="plugin_record" | "plugin_fault") as record:
+                await self._cover(RecordScreen(self._browser(record, message.view)))
+            case PortRow(record=record):
                 self.push_screen(DetailScreen(record))
             case Record() as record:
                 self.push_screen(DetailScreen(record, "Last results", self._results_of(record)))
+
+    async def _cover(self, screen: PartsScreen) -> None:
+        await self.push_screen(screen, self.look)
+        self.look()
+
+    def _browser(self, record: Record, view: object) -> RecordBrowser:
+        """Go through a plugin's records beginning with one, over those of the list it is in."""
+        known = view.records if isinstance(view, StreamView) else ()
+        frames = view.frames if isinstance(view, FrameStream) else {}
+        return RecordBrowser(self.engine, record, known, frames)
 
     def _results_of(self, record: Record) -> list[Record]:
         """The last results of a Wasm plugin, newest first; nothing for other records."""
@@ -185,9 +241,7 @@ class ConsoleApp(App[None]):
 
     def action_help(self) -> None:
         """Open the help."""
-        self.push_screen(
-            HelpScreen([("Keys", KEYS), ("In lists", LIST_KEYS), ("In the matrix", MATRIX_KEYS)])
-        )
+        self.push_screen(HelpScreen(SECTIONS))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What applies now; the footer and the palette show nothing else."""

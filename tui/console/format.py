@@ -91,6 +91,18 @@ def sparkline(values: Sequence[float], width: int) -> str:
     return bars.rjust(width)
 
 
+def graph(values: Sequence[float], width: int, height: int) -> list[str]:
+    """The values as bars of several lines, top line first, scaled to the largest."""
+    top = max(values, default=0.0)
+    steps = len(_SPARKS) - 1
+    full = height * steps
+    filled = [max(1, round(value / top * full)) if value > 0 else 0 for value in values[-width:]]
+    return [
+        "".join(_SPARKS[min(max(level - row * steps, 0), steps)] for level in filled).rjust(width)
+        for row in reversed(range(height))
+    ]
+
+
 def number(value: float, unit: str) -> str:
     """A number with its unit, abbreviated."""
     match unit:

@@ -119,3 +119,133 @@ MATRIX_KEYS: tuple[Binding, ...] = (
     ),
 )
 """The bindings of the subscription matrix."""
+
+PLUGIN_KEYS: tuple[Binding, ...] = (
+    Binding(
+        "l",
+        "load_plugin",
+        "Load",
+        id="plugin.load",
+        tooltip="Start an executable as a plugin",
+    ),
+    Binding(
+        "T",
+        "send_task",
+        "Task",
+        id="plugin.task",
+        tooltip="Send the selected plugin a task",
+    ),
+    Binding(
+        "R",
+        "restart_plugin",
+        "Restart",
+        id="plugin.restart",
+        tooltip="Stop the selected plugin, if it runs, and start it again",
+    ),
+    Binding(
+        "u",
+        "unload_plugin",
+        "Unload",
+        id="plugin.unload",
+        tooltip="Stop the selected plugin and take it off the list",
+    ),
+)
+"""The bindings of the plugins pane, and of the screen about one plugin."""
+
+PART_KEYS: tuple[Binding, ...] = (
+    Binding(
+        "tab", "next_part(1)", "Part", id="part.next", tooltip="Go to the next part of the screen"
+    ),
+    Binding(
+        "shift+tab",
+        "next_part(-1)",
+        "Previous part",
+        id="part.previous",
+        tooltip="Go to the previous part of the screen",
+        show=False,
+    ),
+    *(
+        Binding(
+            str(number),
+            f"part({number})",
+            f"Part {number}",
+            id=f"part.{number}",
+            tooltip=f"Show part {number} alone",
+            show=False,
+        )
+        for number in range(1, 6)
+    ),
+    Binding("0", "all_parts", "All parts", id="part.all", tooltip="Show all parts of the screen"),
+    Binding("escape,q", "close", "Close", id="part.close", tooltip="Go back"),
+    Binding(
+        "question_mark,f1",
+        "app.help",
+        "Help",
+        id="part.help",
+        tooltip="Keys, columns and symbols",
+        show=False,
+    ),
+    Binding(
+        "ctrl+c",
+        "app.quit",
+        "Quit",
+        id="part.quit",
+        tooltip="Stop everything and leave",
+        show=False,
+    ),
+)
+"""The bindings of a screen that shows several parts."""
+
+STREAM_KEYS: tuple[Binding, ...] = (
+    Binding(
+        "f", "follow", "Follow", id="part.follow", tooltip="Go to the newest ones and stay there"
+    ),
+    Binding(
+        "space",
+        "pause",
+        "Pause",
+        key_display="spc",
+        id="part.pause",
+        tooltip="Hold the streams of this screen still, or let them go on",
+    ),
+)
+"""The bindings of a screen with streams, beside the others."""
+
+RECORD_KEYS: tuple[Binding, ...] = (
+    Binding("n", "step(1)", "Next", id="record.next", tooltip="The plugin's next record"),
+    Binding(
+        "p", "step(-1)", "Previous", id="record.previous", tooltip="The plugin's previous record"
+    ),
+)
+"""The bindings of the record inspector, beside the others."""
+
+DIALOG_KEYS: tuple[Binding, ...] = (
+    Binding("enter", "accept", "OK", id="dialog.accept", tooltip="Do it"),
+    Binding("escape,ctrl+c", "cancel", "Cancel", id="dialog.cancel", tooltip="Change nothing"),
+    Binding("down", "next_field(1)", "Next field", id="dialog.next", tooltip="The next field"),
+    Binding(
+        "up", "next_field(-1)", "Previous field", id="dialog.previous", tooltip="The field before"
+    ),
+)
+"""The bindings of every dialog; `tab` goes through its fields too."""
+
+CONFIRM_KEYS: tuple[Binding, ...] = (
+    Binding("y", "accept", "Yes", id="confirm.yes", tooltip="Do it"),
+    Binding("n", "cancel", "No", id="confirm.no", tooltip="Change nothing"),
+)
+"""The bindings of a dialog that only asks, beside the others."""
+
+PATH_KEYS: tuple[Binding, ...] = (
+    Binding("tab", "complete", "Complete", id="path.complete", tooltip="Complete the path"),
+)
+"""The bindings of a field for a path."""
+
+SECTIONS: tuple[tuple[str, tuple[Binding, ...]], ...] = (
+    ("Keys", KEYS),
+    ("In lists", LIST_KEYS),
+    ("In the matrix", MATRIX_KEYS),
+    ("Plugins", PLUGIN_KEYS),
+    ("About one plugin or record", (*PART_KEYS, *STREAM_KEYS, *RECORD_KEYS)),
+    ("In dialogs", (*DIALOG_KEYS, *CONFIRM_KEYS, *PATH_KEYS)),
+)
+"""All of them, as the help shows them."""

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from engine.agent import messages, sdk, wire
 from engine.agent.host import PluginHost
+from engine.core.clock import SystemClock
+from engine.core.source import Logbook
 from tests.waiting import wait_until
 
 DEADLINE_S = 20.0
@@ -30,6 +35,29 @@ sdk = sys.modules["sdk"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(sdk)
 """
 
+# Reports one record and lives until it is asked to go.
+PATIENT = """
+with sdk.Client() as client:
+    client.send_record(7000, {"pid": str(os.getpid())})
+    client.flush()
+    while client.receive_task() is not None:
+        pass
+"""
+
+# Starts a child in its own process group, ignores every request to go, and says so.
+STUBBORN = """
+import signal, subprocess
+child = subprocess.Popen(["/bin/sh", "-c", "while :; do sleep 1000; done"])
+client = sdk.Client()
+client.send_record(7000, {"child": str(child.pid)})
+client.flush()
+while client.receive_task() is not None:
+    pass
+signal.pause()
+"""
+
+WAIT_FOR_THE_END = "read -r line <&3; exit 0"
+
 
 def record_frame(fields: dict[str, str], data_type: int = 7000, timestamp: int = 1) -> bytes:
     """A record with its length prefix, as the protobuf library writes it."""
@@ -48,6 +76,34 @@ def write_plugin(directory: Path, name: str, body: str) -> Path:
     path.write_text(head + textwrap.dedent(body), encoding="utf-8")
     path.chmod(0o700)
     return path
+
+
+def shell_plugin(directory: Path, name: str, *lines: str) -> Path:
+    path = directory / name
+    path.write_text("\n".join(["#!/bin/sh", *lines, ""]))
+    path.chmod(0o700)
+    return path
+
+
+def raw_plugin(directory: Path, name: str, stream: bytes, then: str = "") -> Path:
+    """A plugin that writes exactly these bytes to its record pipe."""
+    (directory / f"{name}.bytes").write_bytes(stream)
+    return shell_plugin(directory, name, f"cat '{directory}/{name}.bytes' >&4", then)
+
+
+@contextmanager
+def running_host(**options: Any) -> Iterator[PluginHost]:
+    """A started host; afterwards it is stopped and must have given every descriptor back."""
+    before = len(os.listdir("/proc/self/fd"))
+    clock = SystemClock()
+    started = PluginHost(clock, Logbook(clock), **options)
+    started.start()
+    try:
+        yield started
+    finally:
+        started.stop()
+    assert started.counters().balanced
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def row(host: PluginHost, name: str) -> dict[str, Any]:
@@ -76,6 +132,15 @@ def wait_for_records(host: PluginHost, plugin: str, count: int) -> list[dict[str
     """Wait until a plugin has delivered so many records; returns all of its records."""
     wait_until(lambda: row(host, plugin).get("tx_count", 0) >= count, DEADLINE_S)
     return records(host, plugin)
+
+
+def states(host: PluginHost, name: str) -> list[object]:
+    batch = host.rings["plugin_state"].since(0)
+    return [one.get("state") for one in batch.records if one.get("plugin") == name]
+
+
+def log_text(host: PluginHost) -> str:
+    return "\n".join(str(one.get("text")) for one in host.logbook.ring.since(0).records)
 
 
 def process_exists(pid: int) -> bool:

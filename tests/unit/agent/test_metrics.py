@@ -1,4 +1,4 @@
-"""What a process uses, rates, and the last words on stderr."""
+"""What a process uses, rates, and how much room its directory takes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine.agent.metrics import ProcessMeter, RateMeter, Usage, last_line
+from engine.agent import metrics
+from engine.agent.metrics import (
+    ProcessMeter,
+    RateMeter,
+    Reading,
+    Speeds,
+    Usage,
+    directory_size,
+    speeds_between,
+)
 
 SECOND = 1_000_000_000
 
@@ -44,13 +53,37 @@ def test_agrees_with_psutil_about_a_process() -> None:
         assert process.stdout.readline() == b"done\n"
         second = meter.sample(SECOND)
         other = psutil.Process(process.pid)
-        assert first.cpu is None
-        assert second.cpu == pytest.approx(sum(other.cpu_times()[:2]), abs=0.1)
-        assert second.cpu > 0.2
-        assert second.rss == pytest.approx(other.memory_info().rss, rel=0.2)
-        assert second.fds == other.num_fds()
-        assert second.comm == other.name()
+        assert first.speeds == Speeds()
+        assert second.speeds.cpu == pytest.approx(sum(other.cpu_times()[:2]), abs=0.1)
+        assert second.speeds.cpu > 0.2
+        reading = second.reading
+        assert reading is not None
+        assert reading.rss == pytest.approx(other.memory_info().rss, rel=0.2)
+        assert reading.fds == other.num_fds()
+        assert reading.comm == other.name()
+        assert reading.pgid == os.getpgid(process.pid)
+        assert reading.started == pytest.approx(other.create_time(), abs=1)
+        io = other.io_counters()
+        assert (reading.read_bytes, reading.write_bytes) == (io.read_bytes, io.write_bytes)
         meter.close()
+        meter.close()
+
+
+def test_speeds_are_differences_over_the_time_between() -> None:
+    before = Reading(0, "x", 1, 1.0, 0, 0, 0, 1_000, None)
+    after = Reading(2 * SECOND, "x", 1, 1.5, 0, 0, 0, 5_000, 7)
+    assert speeds_between(before, after) == Speeds(0.25, 2_000, None)
+    assert speeds_between(before, before) == Speeds()
+
+
+def test_a_process_whose_io_is_hidden_has_no_storage_speeds() -> None:
+    with child("input()") as process:
+        meter = ProcessMeter(process.pid)
+        os.close(meter._io)
+        meter._io = -1
+        reading = meter.read(0)
+        assert reading is not None
+        assert (reading.read_bytes, reading.write_bytes) == (None, None)
         meter.close()
 
 
@@ -83,22 +116,23 @@ def test_rates_forget_what_is_older_than_the_window() -> None:
     assert rate == (0, 0)
 
 
-@pytest.mark.parametrize(
-    ("written", "shown"),
-    [
-        (b"", ""),
-        (b"\n\n", ""),
-        (b"one\ntwo\n", "two"),
-        (b"one\nnot finished", "not finished"),
-        (b"Traceback\nValueError: bad\n\n  \n", "ValueError: bad"),
-        (b"x" * 10_000 + b"\nlast\n", "last"),
-        (b"\x1b[31mred\x1b[0m \xff\n", "␛[31mred␛[0m \\xff"),
-    ],
-)
-def test_the_last_line_of_stderr(tmp_path: Path, written: bytes, shown: str) -> None:
-    path = tmp_path / "demo.stderr"
-    path.write_bytes(written)
-    descriptor = os.open(path, os.O_RDONLY)
-    assert last_line(descriptor) == shown
-    os.close(descriptor)
-    assert last_line(descriptor) == ""
+def test_a_directory_is_the_sum_of_its_files(tmp_path: Path) -> None:
+    (tmp_path / "one").write_bytes(bytes(1_000))
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "two").write_bytes(bytes(24))
+    link = tmp_path / "below" / "link"
+    link.symlink_to("/usr")
+    assert directory_size(tmp_path) == 1_024 + link.lstat().st_size
+    assert directory_size(tmp_path / "missing") == 0
+
+
+def test_a_directory_with_too_many_files_is_not_added_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        (tmp_path / str(number)).write_text("x")
+    monkeypatch.setattr(metrics, "MAX_DIRECTORY_ENTRIES", 3)
+    assert directory_size(tmp_path) is None
+    monkeypatch.setattr(metrics, "MAX_DIRECTORY_ENTRIES", 4)
+    assert directory_size(tmp_path) == 4
+    assert directory_size(tmp_path, lambda: True) is None

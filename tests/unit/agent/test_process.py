@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.agent.process import PluginProcess, install, start_process
+from engine.agent.process import PluginProcess, start_process
 from engine.core.errors import PluginError
 from tests.waiting import wait_until
 
@@ -25,10 +25,14 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Starts plugins that are killed in the end."""
     started: list[PluginProcess] = []
 
-    def start_one(executable: Path, detail: str = "") -> PluginProcess:
-        directory = tmp_path / "plugin" / "demo"
+    def start_one(executable: Path, detail: str = "", inherit_env: bool = False) -> PluginProcess:
         process = start_process(
-            executable, name="demo", directory=directory, detail=detail, pipe_bytes=65_536
+            executable,
+            name="demo",
+            directory=tmp_path / "plugin" / "demo",
+            detail=detail,
+            pipe_bytes=65_536,
+            inherit_env=inherit_env,
         )
         started.append(process)
         return process
@@ -53,6 +57,11 @@ def proc(process: PluginProcess, name: str) -> bytes:
     path = Path(f"/proc/{process.pid}/{name}")
     wait_until(path.read_bytes)
     return path.read_bytes()
+
+
+def environment(process: PluginProcess) -> dict[bytes, bytes]:
+    lines = proc(process, "environ").split(b"\0")
+    return {name: value for name, _, value in (line.partition(b"=") for line in lines if line)}
 
 
 def status_field(process: PluginProcess, name: str) -> str:
@@ -123,12 +132,10 @@ def test_without_a_detail_it_inherits_ours(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BOXSCOPE_TEST", "a b")
-    process = start(YES)
-    environment = dict(
-        line.split(b"=", 1) for line in proc(process, "environ").split(b"\0") if b"=" in line
-    )
     expected = {**os.environb, b"PWD": os.fsencode(tmp_path / "plugin" / "demo")}
-    assert environment == expected
+    assert environment(start(YES)) == expected
+    with_detail = start(YES, detail="tea", inherit_env=True)
+    assert environment(with_detail) == {**expected, b"DETAIL": b"tea"}
 
 
 def test_stderr_is_private_and_empty_at_each_start(start: Start, tmp_path: Path) -> None:
@@ -193,11 +200,3 @@ def test_a_program_for_another_machine_is_refused(start: Start, tmp_path: Path) 
     path.chmod(0o700)
     with pytest.raises(PluginError, match="exec format error"):
         start(path)
-
-
-def test_installs_a_copy_only_its_owner_can_use(tmp_path: Path) -> None:
-    target = install(YES, tmp_path / "plugin" / "demo" / "demo")
-    assert target.read_bytes() == YES.read_bytes()
-    assert stat.S_IMODE(target.stat().st_mode) == 0o700
-    with pytest.raises(PluginError, match="cannot copy"):
-        install(tmp_path / "missing", target)

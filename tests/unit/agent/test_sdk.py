@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.agent import sdk
-from engine.agent.messages import decode_record, encode_task
+from engine.agent.decode import decode_record
+from engine.agent.messages import encode_task
 from engine.agent.wire import frame
 from tests.unit.agent.support import VECTORS
 

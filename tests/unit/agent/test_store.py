@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import threading
-from itertools import accumulate
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.agent import decode
 from engine.agent.store import Origin, PluginRecordStore
 from engine.agent.wire import frame
 from engine.core.records import Record, RecordRing
@@ -18,10 +17,9 @@ from tests.unit.agent.support import record_frame
 ORIGIN = Origin("demo", 4242, "demo-main")
 
 
-def chunk(*fields: dict[str, str]) -> tuple[bytes, list[int]]:
-    """Frames as they come from one read."""
-    frames = [record_frame(one, 7000, 1_700_000_000) for one in fields]
-    return b"".join(frames), list(accumulate(map(len, frames), initial=0))
+def chunk(*fields: dict[str, str]) -> tuple[bytes, int]:
+    """Frames as they come from one read, and how many."""
+    return b"".join(record_frame(one, 7000, 1_700_000_000) for one in fields), len(fields)
 
 
 def append(store: PluginRecordStore, *numbers: int) -> None:
@@ -94,20 +92,20 @@ def test_answers_as_a_ring_of_decoded_records_would(
 
 
 def test_old_records_go_when_there_are_too_many_bytes() -> None:
-    data, offsets = chunk({"n": "x" * 50})
+    data, count = chunk({"n": "x" * 50})
     store = PluginRecordStore(1_000, max_bytes=len(data) * 4)
     for _ in range(10):
-        store.append(ORIGIN, 0, data, offsets)
+        store.append(ORIGIN, 0, data, count)
     batch = store.since(0)
     assert [record.seq for record in batch.records] == [7, 8, 9, 10]
     assert batch.missed == 6
 
 
 def test_the_newest_chunk_stays_even_if_it_is_too_large_alone() -> None:
-    data, offsets = chunk({"n": "1"})
+    data, count = chunk({"n": "1"})
     store = PluginRecordStore(10, max_bytes=1)
-    store.append(ORIGIN, 0, data, offsets)
-    store.append(ORIGIN, 0, data, offsets)
+    store.append(ORIGIN, 0, data, count)
+    store.append(ORIGIN, 0, data, count)
     assert [record.seq for record in store.since(0).records] == [2]
 
 
@@ -115,16 +113,40 @@ def test_memory_does_not_grow_with_what_has_passed() -> None:
     store = PluginRecordStore(100)
     for number in range(5_000):
         append(store, number)
+    size = len(record_frame({"n": "4999"}, 7000, 1_700_000_000))
     assert len(store._chunks) < 800
-    assert sum(sys.getsizeof(one.data) for one in store._chunks) < 200_000
+    assert sum(len(one.data) for one in store._chunks) <= 100 * size
     assert numbers(store.since(4_999).records) == [(5_000, "4999")]
+
+
+def test_the_bytes_of_a_record_are_there_as_long_as_the_record_is() -> None:
+    store = PluginRecordStore(4)
+    for number in range(0, 6, 2):
+        append(store, number, number + 1)
+    bodies = [record_frame({"n": str(n)}, 7000, 1_700_000_000)[4:] for n in range(6)]
+    assert [store.raw(seq) for seq in range(1, 8)] == [None, None, *bodies[2:], None]
+    assert store.raw(0) is None
+
+
+def test_what_an_agent_would_read_depends_on_the_record_behind() -> None:
+    nil = frame(bytes.fromhex("088d4e1084e2cfaa06"))
+    good = record_frame({"n": "1"}, 7000, 1_700_000_000)
+    store = PluginRecordStore(10)
+    store.append(ORIGIN, 0, nil + good, 2)
+    first, second = store.since(0).records
+    assert first.get("faults") == (decode.NO_PAYLOAD,)
+    assert first.get("agent_reading") == (
+        "a real agent would have found no payload, eaten 1 byte of the next frame, "
+        "read 134217728 as the next length, and crashed on sending its batch"
+    )
+    assert (second.get("faults"), second.get("agent_reading")) == ((), None)
 
 
 def test_hostile_text_is_made_visible() -> None:
     store = PluginRecordStore(10)
     store.append(ORIGIN, 0, *chunk({"\x1b[2J": "a\r\nb", "name": "x\u202egnp.exe"}))
     raw = frame(bytes.fromhex("088a4e1088e2cfaa061a0d0a0b0a03726177120461fffe62"))
-    store.append(ORIGIN, 0, raw, [0, len(raw)])
+    store.append(ORIGIN, 0, raw, 1)
     first, second = store.since(0).records
     assert first.get("fields") == {"␛[2J": "a␍␊b", "name": "x\\u202egnp.exe"}
     assert second.get("fields") == {"raw": "a\\xff\\xfeb"}
@@ -132,9 +154,10 @@ def test_hostile_text_is_made_visible() -> None:
 
 def test_bytes_that_are_no_record_are_shown_as_that() -> None:
     store = PluginRecordStore(10)
-    store.append(ORIGIN, 0, frame(b"\xff"), [0, 5])
+    store.append(ORIGIN, 0, frame(b"\xff"), 1)
     (record,) = store.since(0).records
-    assert record.values == ("demo", None, None, {}, ("not a protobuf record",), None, 1)
+    told = "a real agent would have read on in the next frame and lost the stream"
+    assert record.values == ("demo", None, None, {}, (decode.NOT_PROTOBUF,), told, 1)
 
 
 def test_a_reader_beside_a_writer_sees_every_number_once_or_as_missed() -> None:

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.agent import wire
-from engine.agent.wire import FrameReader, Frames, frame
+from engine.agent.wire import FrameReader, Frames, Slab, frame
 from tests.unit.agent.support import VECTORS
 
 
-def feed(reader: FrameReader, pieces: Iterable[bytes]) -> list[Frames]:
+def feed(reader: FrameReader, pieces: Iterable[bytes], slab: Slab | None = None) -> list[Frames]:
     """What the reader makes of bytes that arrive in those pieces, as from a pipe."""
-    slab = memoryview(bytearray(wire.SLAB_BYTES))
+    slab = slab or Slab()
     taken = []
     for piece in pieces:
         while piece:
@@ -30,12 +30,12 @@ def feed(reader: FrameReader, pieces: Iterable[bytes]) -> list[Frames]:
 
 
 def bodies(taken: Iterable[Frames]) -> list[bytes]:
-    """The frames' bodies; their prefixes must be right."""
+    """The frames' bodies; their prefixes must be right, and nothing may be between them."""
     found = []
     for frames in taken:
-        assert frames.offsets[0] == 0
-        assert frames.offsets[-1] == len(frames.data)
-        for begin, end in pairwise(frames.offsets):
+        offsets = wire.find_offsets(frames.data, frames.kept)
+        assert offsets[-1] == len(frames.data)
+        for begin, end in pairwise(offsets):
             assert frames.data[begin : begin + 4] == struct.pack("<I", end - begin - 4)
             found.append(frames.data[begin + 4 : end])
     return found
@@ -161,7 +161,7 @@ def test_a_stream_that_ends_within_a_frame_is_a_loss(left: int) -> None:
 
 def test_the_end_within_a_skipped_record_is_not_counted_twice() -> None:
     reader = FrameReader(max_frame=wire.SLAB_BYTES)
-    taken = feed(reader, [frame(b"x" * (wire.SLAB_BYTES + 1))[:50]])
+    taken = feed(reader, [frame(b"x" * (wire.SLAB_BYTES + 1))[:100]])
     assert losses(taken) == {wire.OVER_LONG: 1}
     assert reader.finish().sent == 0
 
@@ -171,3 +171,63 @@ def test_a_length_that_cannot_be_one_is_reported_after_what_came_before() -> Non
     assert bodies(taken) == [b"fine"]
     assert taken[-1].lost_sync == int.from_bytes(b"GET ", "little")
     assert losses(taken) == {wire.LOST_SYNC: 1}
+
+
+# How much is read, and what of it is shown.
+
+
+def test_no_more_is_read_at_a_time_than_asked_for() -> None:
+    slab, reader = Slab(), FrameReader()
+    assert len(reader.room(slab)) == wire.READ_BYTES
+    assert len(reader.room(slab, 5_000)) == 5_000
+    # A large frame under way is no exception.
+    feed(reader, [frame(bytes(3 * wire.LARGE_FRAME))[:100]], slab)
+    assert len(reader.room(slab, 5_000)) == 5_000
+
+
+def test_a_read_of_tiny_frames_is_followed_by_short_ones_until_they_grow() -> None:
+    slab, reader = Slab(), FrameReader()
+    feed(reader, [frame(b"") * 1_000], slab)
+    assert len(reader.room(slab)) == wire.SHORT_READ_BYTES
+    feed(reader, [frame(bytes(200)) * 100], slab)
+    assert len(reader.room(slab)) == wire.READ_BYTES
+
+
+def test_empty_frames_are_shown_with_what_follows_them_but_not_all() -> None:
+    stream = frame(b"a") + frame(b"") + frame(b"b" * 100) + frame(b"") * 20 + b"\x07"
+    (taken,) = feed(FrameReader(), [stream])
+    assert taken.dropped == {wire.ZERO_LENGTH: 21}
+    assert [fault.reason for fault in taken.faults] == [wire.ZERO_LENGTH] * wire.FAULTS_SHOWN
+    assert {fault.length for fault in taken.faults} == {0}
+    assert taken.faults[0].head == stream[5 : 5 + wire.FAULT_BYTES]
+    assert taken.faults[1].head == stream[113 : 113 + wire.FAULT_BYTES]
+    assert taken.faults[-1].head.endswith(b"\x07")
+
+
+def test_an_over_long_record_is_given_up_when_enough_of_it_can_be_shown() -> None:
+    reader, long = FrameReader(), frame(b"x" * (wire.MAX_FRAME + 1))
+    assert losses(feed(reader, [long[:10]])) == {}
+    taken = feed(reader, [long[10:100]])
+    assert losses(taken) == {wire.OVER_LONG: 1}
+    assert taken[0].faults[0] == (wire.OVER_LONG, wire.MAX_FRAME + 1, long[: wire.FAULT_BYTES])
+
+
+def test_an_over_long_record_of_which_little_came_is_one_all_the_same() -> None:
+    reader, start = FrameReader(), frame(b"x" * (wire.MAX_FRAME + 1))[:10]
+    feed(reader, [start])
+    end = reader.finish()
+    assert end.dropped == {wire.OVER_LONG: 1}
+    assert end.sent_bytes == wire.MAX_FRAME + 1
+    assert end.faults == ((wire.OVER_LONG, wire.MAX_FRAME + 1, start),)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=9), min_size=1, max_size=20), st.data())
+def test_the_first_frames_are_taken_apart_from_the_rest(
+    parts: list[bytes], data: st.DataObject
+) -> None:
+    whole = Frames(b"".join(map(frame, parts)), len(parts), {wire.ZERO_LENGTH: 2})
+    count = data.draw(st.integers(0, len(parts)))
+    first = whole.only_first(count, "no_room")
+    assert bodies([first]) == parts[:count]
+    assert first.dropped == {wire.ZERO_LENGTH: 2, "no_room": len(parts) - count}
+    assert (first.sent, first.sent_bytes) == (whole.sent, whole.sent_bytes)

@@ -2,47 +2,40 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.widget import Widget
 
-from engine.core.fields import JsonValue
-from engine.core.kinds import PLUGIN_RECORD, PLUGIN_STATE
+from engine.core.kinds import PLUGIN_STATE
 from engine.core.records import Record
 from engine.core.sanitise import clean
 from engine.core.snapshot import Snapshot
+from tui.console.commands import PluginAsked
 from tui.console.format import count, sparkline, value_text
+from tui.console.history import ThroughputHistory
+from tui.console.keys import PLUGIN_KEYS
 from tui.console.panes.base import Pane
 from tui.console.widgets.columns import Column, Remark, SortKey, Tone, lift, record_columns
+from tui.console.widgets.frames import record_stream
 from tui.console.widgets.lines import LineView
-from tui.console.widgets.stream import StreamView
 from tui.console.widgets.table import TableView
+from tui.console.wording import state_text, state_tone
 
-_HISTORY = 60
-_SAMPLE_NS = 500_000_000
-"""Snapshots closer together than this add no bar to the sparklines."""
-_SPARK_WIDTH = 12
-_STATE_MARKS = {"running": "●", "loading": "◌", "exited": "○", "failed": "✗"}
-_STATE_TONES: dict[str, Tone] = {"running": "good", "failed": "bad", "exited": "warn"}
+_SPARK_WIDTH = 10
+_STATE_WIDTH = 15
+"""Holds `◔ stopping 10 s`."""
 
 
 @dataclass(frozen=True, slots=True)
 class PluginRow:
-    """A plugin as it is now, with the rates of the last minute."""
+    """A plugin as it is now, with its last rates."""
 
     record: Record
     rates: tuple[float, ...]
-
-
-def state_text(record: Record) -> str:
-    """The state with its symbol, and how it ended."""
-    state = str(record.get("state") or "")
-    exit_code = record.get("exit_code")
-    ending = f" {exit_code}" if state == "exited" and exit_code is not None else ""
-    return f"{_STATE_MARKS.get(state, '?')} {clean(state)}{ending}"
 
 
 def failure(row: PluginRow) -> Remark | None:
@@ -70,25 +63,30 @@ def plugin_columns() -> tuple[Column[PluginRow], ...]:
                 "cpu",
                 "rss",
                 "fds",
+                "last_task",
                 "last_stderr",
             ],
             titles={
                 "plugin_kind": "kind",
                 "tx_rate": "records",
                 "tx_speed": "bytes",
+                "last_task": "last task",
                 "last_stderr": "last stderr",
             },
             widths={
                 "plugin": 12,
                 "pid": 6,
                 "tx_rate": 7,
-                "tx_speed": 9,
+                "tx_speed": 8,
                 "cpu": 5,
                 "rss": 7,
+                "last_task": 12,
                 "last_stderr": 12,
             },
-            priorities={"plugin_kind": 8, "pid": 6, "last_stderr": 5},
+            priorities={"plugin_kind": 8, "pid": 6, "cpu": 5, "last_task": 4, "last_stderr": 5},
+            amples={"last_task": 40},
             flex="last_stderr",
+            ample=24,
         )
     }
     return (
@@ -97,10 +95,10 @@ def plugin_columns() -> tuple[Column[PluginRow], ...]:
         Column(
             "state",
             "state",
-            10,
+            _STATE_WIDTH,
             lambda row: state_text(row.record),
             priority=1,
-            tone=lambda row: _STATE_TONES.get(str(row.record.get("state")), ""),
+            tone=lambda row: state_tone(row.record),
             sort_key=lambda row: (True, str(row.record.get("state"))),
             help=PLUGIN_STATE.field("state").help,
         ),
@@ -109,18 +107,19 @@ def plugin_columns() -> tuple[Column[PluginRow], ...]:
         declared["tx_speed"],
         Column(
             "throughput",
-            "last minute",
+            f"last {_SPARK_WIDTH} s",
             _SPARK_WIDTH,
             lambda row: sparkline(row.rates, _SPARK_WIDTH),
             priority=3,
             tone=lambda row: "good",
-            help="Records per second over the last seconds, scaled to the largest.",
+            help="Records per second, a bar for each of the last seconds, scaled to the largest.",
         ),
-        _count_column("rx_count", "tasks", 5, 4),
+        _count_column("rx_count", "tasks", 5, 5),
         _count_column("dropped", "lost", 5, 3),
         declared["cpu"],
         declared["rss"],
         declared["fds"],
+        declared["last_task"],
         declared["last_stderr"],
     )
 
@@ -156,33 +155,19 @@ class PluginsPane(Pane):
     number = 1
     heading = "Plugins"
     sources = ("agent", "modules")
+    BINDINGS: ClassVar[list[BindingType]] = [*PLUGIN_KEYS]
 
     def __init__(self) -> None:
         super().__init__()
         self.table = TableView(
             plugin_columns(),
             key=lambda row: row.record.key(),
-            empty="no plugin is loaded",
+            empty="no plugin is loaded: press l to load one",
             remark=failure,
             widget_id="plugins",
         )
-        self.records = StreamView(
-            "plugin_record",
-            record_columns(
-                PLUGIN_RECORD,
-                ["ts", "plugin", "data_type", "fields", "faults"],
-                titles={"ts": "time", "data_type": "type"},
-                widths={"plugin": 12, "fields": 16},
-                priorities={"plugin": 2, "fields": 1, "faults": 6},
-                tones={"ts": lambda record: "dim", "faults": lambda record: "warn"},
-                flex="fields",
-                ample=40,
-            ),
-            empty="no records yet",
-            widget_id="plugin-records",
-        )
-        self._rates: dict[tuple[JsonValue, ...], deque[float]] = {}
-        self._sampled_ns = 0
+        self.records = record_stream("plugin-records", with_plugin=True)
+        self.history = ThroughputHistory()
         self._selected: str | None = None
 
     def compose_parts(self) -> ComposeResult:
@@ -195,32 +180,60 @@ class PluginsPane(Pane):
         """The table and the stream."""
         return (self.table, self.records)
 
+    @property
+    def selected(self) -> Record | None:
+        """The plugin the keys act on: the one under the cursor, or the only one there is."""
+        rows = self.table.rows
+        row = self.table.cursor_row or (rows[0] if len(rows) == 1 else None)
+        return row.record if row is not None else None
+
     def remember(self, snapshot: Snapshot) -> None:
         """Keep the throughput of every plugin, also while nobody looks."""
-        rows = snapshot.tables.get("plugin_state", ())
-        if snapshot.wall_ns - self._sampled_ns < _SAMPLE_NS:
-            return
-        self._sampled_ns = snapshot.wall_ns
-        kept = {record.key(): self._rates.get(record.key()) for record in rows}
-        self._rates = {key: rates or deque(maxlen=_HISTORY) for key, rates in kept.items()}
-        for record in rows:
-            rate = record.get("tx_rate")
-            self._rates[record.key()].append(float(rate) if isinstance(rate, (int, float)) else 0.0)
+        self.history.remember(snapshot)
 
     def show_tables(self, snapshot: Snapshot) -> None:
         """Draw the plugins."""
+        rows = snapshot.tables.get("plugin_state", ())
         self.table.set_rows(
             [
-                PluginRow(record, tuple(self._rates.get(record.key(), ())))
-                for record in snapshot.tables.get("plugin_state", ())
+                PluginRow(record, tuple(self.history.last_rates(record, _SPARK_WIDTH)))
+                for record in rows
             ]
         )
+        if self._selected not in (None, *(record.get("plugin") for record in rows)):
+            self._show_records_of(None)
 
     def on_line_view_cursor_moved(self, message: LineView.CursorMoved) -> None:
         """Selecting a plugin shows its records only."""
         if isinstance(message.row, PluginRow):
-            name = str(message.row.record.get("plugin"))
-            if name != self._selected:
-                self._selected = name
-                self.records.say_when_empty(f"no records of {clean(name)} yet")
-                self.records.show_only(lambda record: record.get("plugin") == name)
+            self._show_records_of(str(message.row.record.get("plugin")))
+
+    def _show_records_of(self, name: str | None) -> None:
+        """Show the records of one plugin, or of all."""
+        if name == self._selected:
+            return
+        self._selected = name
+        if name is None:
+            self.records.say_when_empty("no records yet")
+            self.records.show_only(None)
+        else:
+            self.records.say_when_empty(f"no records of {clean(name)} yet")
+            self.records.show_only(lambda record: record.get("plugin") == name)
+
+    # Keys.
+
+    def action_load_plugin(self) -> None:
+        """Ask for a plugin to be loaded."""
+        self.post_message(PluginAsked("load"))
+
+    def action_send_task(self) -> None:
+        """Ask for a task for the selected plugin."""
+        self.post_message(PluginAsked("send_task", self.selected))
+
+    def action_restart_plugin(self) -> None:
+        """Ask for the selected plugin to be started again."""
+        self.post_message(PluginAsked("restart", self.selected))
+
+    def action_unload_plugin(self) -> None:
+        """Ask for the selected plugin to be stopped."""
+        self.post_message(PluginAsked("unload", self.selected))

@@ -19,6 +19,7 @@ _NAME_WIDTH = 16
 _SHOWN_KINDS = (
     "plugin_state",
     "plugin_record",
+    "plugin_fault",
     "process",
     "subscription",
     "kernel_event",
@@ -30,7 +31,8 @@ _SYMBOLS = (
     ("seen/kept/dropped lag", "a source in the honesty line; seen = kept + dropped"),
     ("✗F  !D  …S  !", "source failed, degraded, starting; ! after the numbers: something was lost"),
     ("● 12.3  ○  ×", "switch on with events per second, off, not available on this kernel"),
-    ("● ◌ ○ ✗", "plugin running, loading, exited, failed"),
+    ("● ◌ ◔ ○ ✗", "plugin running, loading, stopping (until it is killed), exited, failed"),
+    ("✗", "before a record's type: it has faults; enter tells which, and what an agent reads"),
     ("+  -", "row just appeared, row just went"),
     (">  <", "enter and exit of a system call"),
     ("··· 12 not shown ···", "records that came faster than the screen takes them, or unseen"),

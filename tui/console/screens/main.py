@@ -6,7 +6,6 @@ from textual import events
 from textual.app import ComposeResult
 from textual.containers import Container
 from textual.screen import Screen
-from textual.widgets import Footer
 
 from engine.core.snapshot import Snapshot
 from tui.console.panes.base import Pane
@@ -16,6 +15,7 @@ from tui.console.panes.ports import PortsPane
 from tui.console.panes.traffic import TrafficPane
 from tui.console.widgets.header import HeaderLine
 from tui.console.widgets.honesty import HonestyLine
+from tui.console.widgets.keyline import KeyLine
 from tui.console.widgets.stream import RecordReader
 from tui.console.widgets.tabs import Tab, TabStrip
 
@@ -33,9 +33,10 @@ class MainScreen(Screen[None], inherit_bindings=False):
         self.header = HeaderLine()
         self.honesty = HonestyLine()
         self.tabs = TabStrip()
-        self.footer = Footer(compact=True)
+        self.keys = KeyLine()
         self.events = EventsPane()
-        self.panes: tuple[Pane, ...] = (PluginsPane(), PortsPane(), self.events, TrafficPane())
+        self.plugins = PluginsPane()
+        self.panes: tuple[Pane, ...] = (self.plugins, PortsPane(), self.events, TrafficPane())
         self.zoomed = False
         self._active = 0
         self._snapshot: Snapshot | None = None
@@ -47,7 +48,7 @@ class MainScreen(Screen[None], inherit_bindings=False):
         yield self.tabs
         with Container(id="panes"):
             yield from self.panes
-        yield self.footer
+        yield self.keys
 
     @property
     def active(self) -> Pane:
@@ -76,7 +77,6 @@ class MainScreen(Screen[None], inherit_bindings=False):
     def rearrange(self) -> None:
         """Show what is to be shown and mark what is active."""
         self.set_class(self.single, "-single")
-        self.footer.show_command_palette = self.size.width >= GRID_WIDTH
         for pane in self.panes:
             active = pane is self.active
             pane.set_class(active, "-active")
@@ -145,6 +145,11 @@ class MainScreen(Screen[None], inherit_bindings=False):
         self._show_tabs()
         for pane in self.panes:
             pane.show(snapshot)
+
+    def remember(self, snapshot: Snapshot) -> None:
+        """Take from a snapshot what must not be missed while other screens cover the panes."""
+        for pane in self.panes:
+            pane.remember(snapshot)
 
     def pull(self, reader: RecordReader) -> None:
         """Let the streams in view take in what is new."""

@@ -47,7 +47,8 @@ class Column(Generic[RowT]):
     flex: bool = False
     """Takes all the room that is left; `width` is then the least it is shown with."""
     ample: int = 0
-    """Width of a flexible column up to which it comes before columns that are nice to have."""
+    """Width up to which a flexible column comes before columns that are nice to have, and up to
+    which another one grows once those are chosen and the flexible one has got that."""
     tone: Callable[[RowT], Tone] | None = None
     sort_key: Callable[[RowT], SortKey] | None = None
     help: str = ""
@@ -84,8 +85,16 @@ def fit(columns: Sequence[Column[RowT]], width: int) -> Layout[RowT]:
             chosen.append(column)
             room -= need
             flexible = column if column.flex else flexible
+    grown: dict[str, int] = {}
+    for column in chosen:
+        if column is not flexible and column.ample > column.width:
+            spare = room - (max(0, flexible.ample - flexible.width) if flexible else 0)
+            grown[column.name] = max(0, min(column.ample - column.width, spare))
+            room -= grown[column.name]
     return tuple(
         (column, max(1, column.width + (room if column is flexible else min(0, room))))
+        if column.name not in grown
+        else (column, column.width + grown[column.name])
         for column in columns
         if column in chosen
     )
@@ -99,6 +108,7 @@ def record_columns(
     widths: Mapping[str, int] | None = None,
     priorities: Mapping[str, int] | None = None,
     tones: Mapping[str, Callable[[Record], Tone]] | None = None,
+    amples: Mapping[str, int] | None = None,
     flex: str = "",
     ample: int = 0,
 ) -> tuple[Column[Record], ...]:
@@ -111,6 +121,7 @@ def record_columns(
         widths: Widths that differ from the declared ones.
         priorities: Priorities that differ from the declared ones.
         tones: Emphasis by field.
+        amples: Widths up to which fields grow where there is room.
         flex: Name of the field that takes the rest of the line.
         ample: Width up to which that field comes before columns that are nice to have.
 
@@ -125,7 +136,7 @@ def record_columns(
             priority=(priorities or {}).get(name),
             tone=(tones or {}).get(name),
             flex=name == flex,
-            ample=ample,
+            ample=ample if name == flex else (amples or {}).get(name, 0),
         )
         for name in names
     )
@@ -150,7 +161,7 @@ def record_column(
         align=field.align,
         priority=field.priority if priority is None else priority,
         flex=flex,
-        ample=ample if flex else 0,
+        ample=ample,
         tone=tone,
         sort_key=lambda record: _sort_key(record, field.name),
         help=field.help,

@@ -63,9 +63,11 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
     class RowChosen(Message):
         """Somebody wants to see everything about a row."""
 
-        def __init__(self, row: object) -> None:
+        def __init__(self, row: object, view: object = None) -> None:
             super().__init__()
             self.row = row
+            self.view = view
+            """The list the row is in."""
 
     class CursorMoved(Message):
         """The cursor stands on another row."""
@@ -302,7 +304,7 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
             self.action_cursor(-1)
         row = self.cursor_row
         if row is not None:
-            self.post_message(self.RowChosen(row))
+            self.post_message(self.RowChosen(row, self))
 
     def on_click(self, event: events.Click) -> None:
         """A click puts the cursor on a row, a second one opens its detail."""

@@ -15,6 +15,7 @@ from typing import Protocol, TypeAlias
 
 from rich.segment import Segment
 from textual import events
+from textual.message import Message
 from textual.strip import Strip
 
 from engine.core.records import Batch, Record
@@ -26,6 +27,10 @@ KEPT = 5_000
 """Rows a stream keeps to scroll back to."""
 PULLED = 2_000
 """Records taken in one pull at most; 10,000 a second at five pulls a second."""
+FLOOD = 2 * PULLED
+"""From so many new ones on nobody reads each of them."""
+SAMPLED = 200
+"""Records taken then, the newest: some pages, which cost a tenth of a full pull."""
 
 
 class RecordReader(Protocol):
@@ -36,6 +41,9 @@ class RecordReader(Protocol):
 
     def last_seq(self, kind: str) -> int:
         """Number of the newest record of a kind."""
+
+    def raw(self, kind: str, seq: int) -> bytes | None:
+        """The bytes a record was made of; None where they are not kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,9 @@ def _record_of(row: StreamRow) -> Record | None:
 
 class StreamView(LineView[StreamRow]):
     """The records of one kind as they come."""
+
+    class CameIntoView(Message):
+        """A stream can be seen that could not, and is to be pulled at once."""
 
     def __init__(
         self,
@@ -105,6 +116,11 @@ class StreamView(LineView[StreamRow]):
         """Whether new records are taken in."""
         return self.following and not self.paused
 
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """The records that can be scrolled back to, oldest first."""
+        return tuple(row for row in self._rows if isinstance(row, Record))
+
     def show_only(self, predicate: Callable[[Record], bool] | None) -> None:
         """Begin anew with the records the predicate lets through."""
         self._only = predicate
@@ -116,6 +132,10 @@ class StreamView(LineView[StreamRow]):
         self.rows_changed()
 
     # Pulling.
+
+    def on_show(self) -> None:
+        """Ask to be pulled."""
+        self.post_message(self.CameIntoView())
 
     def pull(self, reader: RecordReader) -> None:
         """Take in what is new, or count it while the view stands still."""
@@ -131,7 +151,8 @@ class StreamView(LineView[StreamRow]):
             self.refresh_lines(self.top_row)
 
     def _take(self, reader: RecordReader, last: int) -> None:
-        begin = max(self._taken_seq, last - PULLED)
+        new = last - self._taken_seq
+        begin = last - (SAMPLED if new > FLOOD else min(new, PULLED))
         batch = reader.since(self.kind, begin, PULLED)
         skipped = begin - self._taken_seq + batch.missed
         if skipped and self._taken_seq:
@@ -140,9 +161,13 @@ class StreamView(LineView[StreamRow]):
         self._rows.extend(record for record in batch.records if only is None or only(record))
         self._taken_seq = batch.last_seq
         self._stood_still()
+        self.taken(reader)
         self.fit_virtual_size()
         self._to_end()
         self.refresh()
+
+    def taken(self, reader: RecordReader) -> None:
+        """New records are in; for a stream that keeps more than these."""
 
     def _count(self, reader: RecordReader, last: int) -> None:
         if self._only is None:
@@ -222,7 +247,8 @@ class StreamView(LineView[StreamRow]):
         """A record, or the line that says how many are missing."""
         if isinstance(row, Record):
             return super().draw_row(row, selected)
-        text = f"{' ' * GUTTER}··· {count(row.number)} not shown ···"
+        unseen = "not shown" if self._only is None else "not looked at"
+        text = f"{' ' * GUTTER}··· {count(row.number)} {unseen} ···"
         style = self.palette.base + self.palette.tones["warn"]
         return Strip([Segment(text, style)])
 

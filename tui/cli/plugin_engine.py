@@ -1,0 +1,29 @@
+"""The engine behind `boxscope plugins`: a plugin host alone, with everything it can be told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine.agent.host import PluginHost
+from engine.core.settings import load_settings
+from engine.live import LiveEngine, Selection
+
+
+class PluginEngine(LiveEngine):
+    """A live engine whose only source is the plugin host `plugins`."""
+
+    def __init__(
+        self, *, heartbeat_s: float, faithful: bool = False, run_dir: Path | None = None
+    ) -> None:
+        super().__init__(Selection(agent=True), load_settings().values)
+        self.plugins = PluginHost(
+            self._clock,
+            self._logbook,
+            run_dir=run_dir,
+            heartbeat_s=heartbeat_s,
+            faithful=faithful,
+        )
+
+    def _start_agent(self) -> None:
+        self._agent = self.plugins
+        self._add(self.plugins)

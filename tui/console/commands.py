@@ -1,0 +1,111 @@
+"""What one can have done to plugins from the console: load, unload, restart, send a task."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from textual.app import App
+from textual.message import Message
+
+from engine.core.errors import FailedError, UsageError
+from engine.core.records import Record
+from engine.core.sanitise import clean
+from engine.engine import Engine
+from tui.console.screens.dialog import ConfirmDialog
+from tui.console.screens.load import LoadDialog
+from tui.console.screens.task import Task, TaskDialog
+from tui.console.wording import stop_consequences
+
+Verb = Literal["load", "unload", "restart", "send_task"]
+
+
+class PluginAsked(Message):
+    """Somebody wants something done to a plugin, or a new one loaded."""
+
+    def __init__(self, verb: Verb, plugin: Record | None = None) -> None:
+        super().__init__()
+        self.verb = verb
+        self.plugin = plugin
+        """Its row; None for `load`, and where none is selected."""
+
+
+class PluginCommands:
+    """Carries the wishes out: asks what is missing, tells the engine, reports what came of it.
+
+    Args:
+        app: Shows the dialogs and the reports.
+        engine: Does it, off the UI's thread.
+        changed: Called when the engine has done something.
+    """
+
+    def __init__(self, app: App[None], engine: Engine, changed: Callable[[], None]) -> None:
+        self._app = app
+        self._engine = engine
+        self._changed = changed
+        self._last_tasks: dict[str, Task] = {}
+
+    async def carry_out(self, asked: PluginAsked) -> None:
+        """Do what was asked for; waits for dialogs, so it is for a worker.
+
+        Raises:
+            BoxscopeError: it was refused.
+        """
+        if self._engine.snapshot().source_label != "live":
+            raise FailedError(
+                "a recording has no plugins to act on",
+                fix="start boxscope without replay to act on this box",
+            )
+        if asked.verb == "load":
+            await self._load()
+            return
+        if asked.plugin is None:
+            raise UsageError("no plugin is selected", fix="choose one with the arrow keys first")
+        match asked.verb:
+            case "unload":
+                await self._unload(asked.plugin)
+            case "restart":
+                await self._restart(asked.plugin)
+            case "send_task":
+                await self._send_task(asked.plugin)
+
+    async def _load(self) -> None:
+        engine = self._engine
+
+        def load(path: Path, name: str, detail: str) -> str:
+            return engine.load_plugin(path, name=name, detail=detail)
+
+        name = await self._app.push_screen_wait(LoadDialog(load))
+        if name is not None:
+            self._report(f"plugin {name} is loaded")
+
+    async def _unload(self, row: Record) -> None:
+        name = str(row.get("plugin"))
+        dialog = ConfirmDialog(
+            f"Unload {clean(name)}?", stop_consequences(row), accept="Unload", cancel="Keep"
+        )
+        if await self._app.push_screen_wait(dialog):
+            await asyncio.to_thread(self._engine.unload_plugin, name)
+            self._changed()
+
+    async def _restart(self, row: Record) -> None:
+        name = str(row.get("plugin"))
+        await asyncio.to_thread(self._engine.restart_plugin, name)
+        running = row.get("state") in ("running", "stopping")
+        self._report(f"plugin {name} {'stops, then starts again' if running else 'starts again'}")
+
+    async def _send_task(self, row: Record) -> None:
+        name = str(row.get("plugin"))
+        send = partial(self._engine.send_task, name)
+        dialog = TaskDialog(name, self._last_tasks.get(name), send)
+        sent = await self._app.push_screen_wait(dialog)
+        if sent is not None:
+            self._last_tasks[name] = sent.task
+            self._report(f"task {sent.task.data_type} for {name} has the token {sent.token}")
+
+    def _report(self, text: str) -> None:
+        self._app.notify(clean(text), markup=False)
+        self._changed()

@@ -1,0 +1,131 @@
+"""One line of text to type in a dialog: with a label, and what is wrong with it underneath."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import Input, Static
+
+from engine.core.sanitise import clean
+from tui.console.keys import PATH_KEYS
+from tui.console.paths import Completion, complete
+
+LONGEST = 1024 * 1024
+_CANDIDATE_LINES = 4
+
+
+class TextInput(Input):
+    """An input that shows, and holds, nothing a terminal would obey, whatever is pasted."""
+
+    def validate_value(self, value: str) -> str:
+        """Make control and invisible characters visible."""
+        return clean(value, LONGEST)
+
+
+class PathInput(TextInput):
+    """An input whose path `tab` completes; it goes on to the next field when it cannot."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*PATH_KEYS]
+
+    def action_complete(self) -> None:
+        """Complete the path as far as the file system allows."""
+        self.run_worker(self._complete(), group="completion", exclusive=True)
+
+    async def _complete(self) -> None:
+        before = self.value
+        completion = await asyncio.to_thread(complete, before)
+        if self.value != before:
+            return
+        if completion.text == before:
+            self.screen.focus_next()
+            return
+        self.value = completion.text
+        self.cursor_position = len(self.value)
+
+
+class Entry(Vertical):
+    """A labelled input.
+
+    Args:
+        name: What the dialog calls its value.
+        label: What stands before it.
+        value: What it begins with.
+        hint: Shown while it is empty.
+        about: A line underneath as long as nothing is wrong.
+    """
+
+    def __init__(
+        self, name: str, label: str, *, value: str = "", hint: str = "", about: str = ""
+    ) -> None:
+        super().__init__(name=name)
+        self.input = self.make_input(value, hint)
+        self._label = Static(Content.styled(label, "bold"))
+        self._about = about
+        self._below = Static(Content.styled(about, "dim"))
+        self.problem = ""
+
+    def make_input(self, value: str, hint: str) -> TextInput:
+        """The input itself."""
+        return TextInput(value, placeholder=hint, compact=True, select_on_focus=False)
+
+    def compose(self) -> ComposeResult:
+        """Label, input, the line underneath."""
+        yield self._label
+        yield self.input
+        yield self._below
+
+    @property
+    def value(self) -> str:
+        """What has been typed."""
+        return self.input.value
+
+    def complain(self, problem: str) -> None:
+        """Say what is wrong with the value; an empty text takes that back."""
+        self.problem = problem
+        if problem:
+            self.say_below(Content.styled(f"✗ {problem}", "$text-error"))
+        else:
+            self.say_below(Content.styled(self._about, "dim"))
+
+    def say_below(self, content: Content) -> None:
+        """Show something under the input."""
+        self._below.update(content)
+
+    def on_input_changed(self) -> None:
+        """What was wrong is being mended."""
+        if self.problem:
+            self.complain("")
+
+
+class PathEntry(Entry):
+    """A path, with the names that fit underneath as one types."""
+
+    def make_input(self, value: str, hint: str) -> TextInput:
+        """An input that completes."""
+        return PathInput(value, placeholder=hint, compact=True, select_on_focus=False)
+
+    def on_input_changed(self) -> None:
+        """Look for what fits now."""
+        super().on_input_changed()
+        self.run_worker(self._offer(self.value), group="offer", exclusive=True)
+
+    async def _offer(self, text: str) -> None:
+        completion = await asyncio.to_thread(complete, text)
+        if not self.problem:
+            self.say_below(Content.styled(self._offer_text(completion), "dim"))
+
+    def _offer_text(self, completion: Completion) -> str:
+        if completion.problem:
+            return completion.problem
+        room = max(20, self._below.size.width) * _CANDIDATE_LINES - 12
+        offered = ""
+        for position, name in enumerate(completion.candidates):
+            if len(offered) + len(name) > room:
+                return f"{offered}… {len(completion.candidates) - position} more"
+            offered += f"{name}  "
+        return offered or "nothing begins so"

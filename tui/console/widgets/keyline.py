@@ -1,0 +1,98 @@
+"""The keys that apply now, on one line.
+
+Textual's own footer is a widget for each key, made anew whenever the focus moves; that took
+longer than everything else between a key and the screen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from typing import NamedTuple
+
+from rich.cells import cell_len
+from textual import events
+from textual.binding import ActiveBinding
+from textual.content import Content
+from textual.screen import Screen
+from textual.widget import Widget
+
+_GAP = 2
+
+
+class Entry(NamedTuple):
+    """A key with what it does; the keys of a group have one name together, behind the last."""
+
+    key: str
+    name: str
+    gap: int
+    binding: ActiveBinding
+
+    @property
+    def width(self) -> int:
+        """Cells up to the next entry."""
+        return cell_len(self.key) + (1 + cell_len(self.name) if self.name else 0) + self.gap
+
+
+class KeyLine(Widget):
+    """One line of keys, each of which can be clicked."""
+
+    ALLOW_SELECT = False
+
+    def on_mount(self) -> None:
+        """Learn when other keys apply."""
+        self.screen.bindings_updated_signal.subscribe(self, self._changed)
+
+    def _changed(self, screen: Screen[object]) -> None:
+        if screen is self.screen:
+            self.refresh()
+
+    def entries(self) -> list[Entry]:
+        """The entries that fit."""
+        fitting: list[Entry] = []
+        room = self.size.width
+        for entry in self._all_entries():
+            room -= entry.width
+            if room + entry.gap < 0:
+                break
+            fitting.append(entry)
+        return fitting
+
+    def _all_entries(self) -> Iterator[Entry]:
+        by_action: dict[str, ActiveBinding] = {}
+        for key, active in self.screen.active_bindings.items():
+            shown = active.binding.show or key == self.app.COMMAND_PALETTE_BINDING
+            if shown and active.enabled:
+                by_action.setdefault(active.binding.action, active)
+        for group, members in groupby(by_action.values(), lambda active: active.binding.group):
+            several = list(members)
+            together = group is not None and len(several) > 1
+            for position, active in enumerate(several, 1):
+                key = self.app.get_key_display(active.binding)
+                if together and group is not None and position < len(several):
+                    yield Entry(key, "", 0, active)
+                else:
+                    name = group.description if together and group else active.binding.description
+                    yield Entry(key, name, _GAP, active)
+
+    def render(self) -> Content:
+        """The keys and what they do."""
+        return Content("").join(
+            Content.assemble(
+                (entry.key, "bold $footer-key-foreground"),
+                f" {entry.name}" if entry.name else "",
+                " " * entry.gap,
+            )
+            for entry in self.entries()
+        )
+
+    async def on_click(self, event: events.Click) -> None:
+        """Do what the key under the mouse does."""
+        right = 0
+        for entry in self.entries():
+            right += entry.width
+            if event.x < right:
+                if event.x < right - entry.gap:
+                    active = entry.binding
+                    await self.app.run_action(active.binding.action, active.node)
+                return
