@@ -141,6 +141,8 @@ class PluginHost(Source):
             ingest, self._ingest = self._ingest, None
             upkeep, self._upkeep = self._upkeep, None
             run_dir, self._run_dir = self._run_dir, None
+        if ingest is not None:
+            ingest.sweep_groups()
         self._roster.close(self._shutdown_grace_s)
         if upkeep is not None:
             upkeep.stop()

@@ -85,6 +85,7 @@ class Ingest:
         """Whether a pipe was half full or more in this turn."""
         self._waited_since_ns = 0
         self._leave_at_ns = 0
+        self._sweeping = False
         self._thread = threading.Thread(target=self._run, name="agent-ingest", daemon=True)
 
     def start(self) -> None:
@@ -92,8 +93,16 @@ class Ingest:
         self._register(self._wake, self._run_posted)
         self._thread.start()
 
+    def sweep_groups(self) -> None:
+        """From now on, what a plugin leaves behind in its process group is killed with it.
+
+        To be said before the first plugin is asked to exit because the engine ends.
+        """
+        self._sweeping = True
+
     def stop(self, grace_s: float) -> None:
         """End every process and the thread; those that stay after `grace_s` are killed."""
+        self.sweep_groups()
         self.post(lambda: self._end_all(grace_s))
         self._thread.join()
         if self._compiler is not None:
@@ -304,7 +313,7 @@ class Ingest:
 
     def _exited(self, run: Run) -> int:
         """The process has ended; take what it had still written before saying so."""
-        if self._leave_at_ns:
+        if self._sweeping:
             # Nothing it started may outlive the engine. Its own pid is not free before `reap`.
             run.process.kill_group()
         left = run.process.unread()
