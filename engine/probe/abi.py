@@ -11,11 +11,16 @@ from collections.abc import Mapping
 from enum import IntEnum, IntFlag
 
 from engine.probe.calls import CallFlag, Capture, Category, FdType
-from engine.probe.catalogue import COLUMNS, EVENTS, PROCEXIT, ROWS, TCP_SET_STATE
+from engine.probe.catalogue import EVENTS
+from engine.probe.events import COLUMNS, ROWS
+from engine.probe.hooks import PROCEXIT, TCP_SET_STATE
 
-EVENT = struct.Struct("<QQqQQQQIIIIiIHHBBH16s")
-"""struct event: ts, latency, result, args[4], tgid, tid, uid, gid, fd, payload length, row, cpu,
-category, fd type, flags, comm."""
+EVENT = struct.Struct("<QQqQQQQQQIIIIiIQHHBBH16s")
+"""struct event: ts, latency, result, args[6], tgid, tid, uid, gid, fd, payload length, cgroup id,
+row, cpu, category, fd type, flags, comm."""
+
+SECTION = struct.Struct("<BBH")
+"""struct section: kind, argument, length; its bytes follow, padded to 4."""
 
 TUPLE = struct.Struct("<HHHxx16s16s")
 """struct tuple: family, local port, remote port, local address, remote address."""
@@ -36,7 +41,7 @@ NO_FD = -100_000
 """Kindling's number for an event without a file descriptor."""
 
 CALLS = 512
-COUNTED_ROWS = max(event.type_id for event in EVENTS) + 1
+COUNTED_ROWS = max(event.row for event in EVENTS) + 1
 PIDS = 16384
 CALLS_IN_FLIGHT = 16384
 WAKE_EVERY = 8192
@@ -53,6 +58,17 @@ class EventFlag(IntFlag):
     """The file descriptor could not be judged; the category is `other` for want of a better."""
     NO_OWNER = 8
     """The current thread was merely interrupted; it did not cause the event."""
+
+
+class SectionKind(IntEnum):
+    """What the bytes of a section are."""
+
+    TEXT = 1
+    """A string as the program had it, with its NUL."""
+    SOCKADDR = 2
+    """A struct sockaddr."""
+    TUPLE = 3
+    """A struct tuple of this probe."""
 
 
 class Slot(IntEnum):
@@ -82,8 +98,8 @@ def definitions(layout: Mapping[str, int], ring_bytes: int) -> dict[str, int]:
         "RING_PAGES": ring_bytes // mmap.PAGESIZE,
         "EVENT_SIZE": EVENT.size,
         "SLOTS": len(Slot),
-        "ROW_PROCEXIT": PROCEXIT.type_id,
-        "ROW_TCP_SET_STATE": TCP_SET_STATE.type_id,
+        "ROW_PROCEXIT": PROCEXIT.row,
+        "ROW_TCP_SET_STATE": TCP_SET_STATE.row,
     }
     for prefix, numbers in (
         ("CAT", Category),
@@ -92,6 +108,7 @@ def definitions(layout: Mapping[str, int], ring_bytes: int) -> dict[str, int]:
         ("CALL", CallFlag),
         ("EV", EventFlag),
         ("SLOT", Slot),
+        ("SECTION", SectionKind),
     ):
         shared |= {f"{prefix}_{name}": int(value) for name, value in numbers.__members__.items()}
     return shared | dict(layout)

@@ -8,15 +8,15 @@ from collections.abc import Iterable, Mapping
 from engine.core.errors import ProbeError
 from engine.core.sanitise import clean
 from engine.probe import bpfsys
-from engine.probe.catalogue import TRACEPOINTS
 
-PROGRAM_OF = {
-    "sys_enter": "on_sys_enter",
-    "sys_exit": "on_sys_exit",
-    "sched_process_exit": "on_process_exit",
-    "inet_sock_set_state": "on_tcp_state",
+TRACEPOINT_OF = {
+    # In the order of attaching: an exit needs its enter for the latency.
+    "on_sys_enter": "sys_enter",
+    "on_sys_exit": "sys_exit",
+    "on_process_exit": "sched_process_exit",
+    "on_tcp_state": "inet_sock_set_state",
 }
-"""Which program serves a tracepoint."""
+"""The raw tracepoint each program is attached to; several may share one."""
 
 
 class Attachments:
@@ -30,27 +30,28 @@ class Attachments:
         self._programs = programs
         self._links: dict[str, int] = {}
 
-    def require(self, tracepoints: Iterable[str]) -> None:
+    def require(self, programs: Iterable[str]) -> None:
         """Attach what is needed and detach everything else.
 
         Raises:
             ProbeError: if the kernel refuses one; what was attached before stays.
         """
-        needed = set(tracepoints)
-        for tracepoint in TRACEPOINTS:
-            if tracepoint in needed and tracepoint not in self._links:
-                self._links[tracepoint] = self._attach(tracepoint)
-        for tracepoint in self._links.keys() - needed:
-            os.close(self._links.pop(tracepoint))
+        needed = set(programs)
+        for program in TRACEPOINT_OF:
+            if program in needed and program not in self._links:
+                self._links[program] = self._attach(program)
+        for program in self._links.keys() - needed:
+            os.close(self._links.pop(program))
 
     @property
     def any(self) -> bool:
         """Whether anything is attached."""
         return bool(self._links)
 
-    def _attach(self, tracepoint: str) -> int:
+    def _attach(self, program: str) -> int:
+        tracepoint = TRACEPOINT_OF[program]
         try:
-            return bpfsys.raw_tracepoint_open(tracepoint, self._programs[PROGRAM_OF[tracepoint]])
+            return bpfsys.raw_tracepoint_open(tracepoint, self._programs[program])
         except OSError as refused:
             reason = clean(refused.strerror or str(refused))
             raise ProbeError(f"cannot attach to {tracepoint}: {reason}") from refused

@@ -4,42 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from engine.core.errors import UsageError
 from engine.probe.calls import BY_FD, CALLS, Call, Category
-
-Direction = Literal["enter", "exit", "-"]
-
-ROWS = 1024
-"""Rows of the matrix; Kindling's type ids are below 344."""
-COLUMNS = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One subscribable event."""
-
-    name: str
-    """Subscription name, `<hook>-<point>`."""
-    emitted: str
-    direction: Direction
-    type_id: int
-    """Kindling's id, and the event's row in the matrix."""
-    columns: tuple[Category, ...]
-    """The categories it can have."""
-    tracepoints: tuple[str, ...]
-    """Raw tracepoints that must be attached for it."""
-    help: str
-    attributes: tuple[str, ...]
-    needs: tuple[str, ...] = ()
-    """Features of the layout without which no such event can be told."""
-
-    @property
-    def categories(self) -> tuple[str, ...]:
-        """The categories it can have, as users write them."""
-        return tuple(column.label for column in self.columns)
+from engine.probe.events import Event
+from engine.probe.hooks import HOOKS
 
 
 class Cell(NamedTuple):
@@ -47,33 +17,6 @@ class Cell(NamedTuple):
 
     event: Event
     category: Category
-
-
-TRACEPOINTS = ("sys_enter", "sys_exit", "sched_process_exit", "inet_sock_set_state")
-"""In the order of attaching: an exit needs its enter for the latency."""
-
-PROCEXIT = Event(
-    "tracepoint-procexit",
-    "procexit",
-    "-",
-    186,
-    (Category.PROCESS,),
-    ("sched_process_exit",),
-    "a thread ends",
-    ("status", "exit_code", "signal", "group_dead"),
-    needs=("EXIT",),
-)
-TCP_SET_STATE = Event(
-    "kprobe-tcp_set_state",
-    "tcp_set_state",
-    "-",
-    336,
-    (Category.NET,),
-    ("inet_sock_set_state",),
-    "a TCP socket changes its state",
-    ("src", "dst", "old_state", "new_state", "ctx_tid"),
-    needs=("TUPLE", "TCP"),
-)
 
 
 def _events_of(call: Call) -> Iterator[Event]:
@@ -85,7 +28,7 @@ def _events_of(call: Call) -> Iterator[Event]:
         "enter",
         call.type_id,
         categories,
-        ("sys_enter",),
+        ("on_sys_enter",),
         f"{call.help}: the call begins",
         call.enter_attributes,
     )
@@ -95,7 +38,7 @@ def _events_of(call: Call) -> Iterator[Event]:
         "exit",
         call.type_id + 1,
         categories,
-        ("sys_enter", "sys_exit"),
+        ("on_sys_enter", "on_sys_exit"),
         f"{call.help}: the call returns",
         call.exit_attributes,
     )
@@ -103,8 +46,7 @@ def _events_of(call: Call) -> Iterator[Event]:
 
 EVENTS: tuple[Event, ...] = (
     *(event for call in CALLS for event in _events_of(call)),
-    PROCEXIT,
-    TCP_SET_STATE,
+    *HOOKS,
 )
 """Every event, in the order it is listed."""
 

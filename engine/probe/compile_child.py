@@ -36,7 +36,7 @@ _PACKAGE_DIRECTORIES = (
 class Request(TypedDict):
     """What the engine asks for, on stdin."""
 
-    source: str
+    sources: list[str]
     headers: str
     cflags: list[str]
     maps: list[str]
@@ -92,13 +92,19 @@ def compile_and_load(request: Request) -> tuple[_Module, list[int]]:
     sys.modules["bcc"] = bcc
     spec.loader.exec_module(bcc)
     os.environ["BCC_KERNEL_SOURCE"] = request["headers"]
-    text = Path(request["source"]).read_bytes()
+    text = b"".join(map(_numbered, request["sources"]))
     module: _Module = bcc.BPF(text=text, cflags=request["cflags"])
     maps = [module.get_table(name.encode()).map_fd for name in request["maps"]]
     programs = [
         module.load_func(name.encode(), bcc.BPF.RAW_TRACEPOINT).fd for name in request["programs"]
     ]
     return module, maps + programs
+
+
+def _numbered(source: str) -> bytes:
+    """A part of the text that keeps its name and lines in the compiler's messages."""
+    path = Path(source)
+    return b'#line 1 "%s"\n' % path.name.encode() + path.read_bytes()
 
 
 def answer(channel: socket.socket, request: Request) -> int:

@@ -12,9 +12,12 @@ from engine.core.kinds import KERNEL_EVENT
 from engine.core.records import Record, new_record
 from engine.core.sanitise import clean
 from engine.probe.abi import EVENT, NO_FD, EventFlag
-from engine.probe.attributes import DECODERS, Decoder
+from engine.probe.call_attributes import CALL_DECODERS
 from engine.probe.calls import Category
-from engine.probe.catalogue import EVENTS, Direction
+from engine.probe.catalogue import EVENTS
+from engine.probe.events import Direction
+from engine.probe.hook_attributes import HOOK_DECODERS
+from engine.probe.raw import Decoder, Raw, sections_of
 
 _COMM_CACHE = 8192
 _LAST_ERRNO = 4095
@@ -41,8 +44,9 @@ class _Row(NamedTuple):
     decode: Decoder
 
 
+_DECODERS = CALL_DECODERS | HOOK_DECODERS
 _ROWS = {
-    event.type_id: _Row(event.emitted, event.direction, event.name, DECODERS[event.type_id])
+    event.row: _Row(event.emitted, event.direction, event.name, _DECODERS[event.row])
     for event in EVENTS
 }
 
@@ -72,18 +76,19 @@ class Converter:
 
     def _convert(self, data: memoryview, offset: int, length: int, wall_offset_ns: int) -> Record:
         (
-            ts, latency, result, arg0, arg1, arg2, arg3, tgid, tid, uid, gid, fd, payload_length,
-            row, cpu, category, fd_type, flags, raw_comm,
+            ts, latency, result, arg0, arg1, arg2, arg3, arg4, arg5, tgid, tid, uid, gid, fd,
+            payload_length, cgroup, row, cpu, category, fd_type, flags, raw_comm,
         ) = EVENT.unpack_from(data, offset)  # fmt: skip
         if EVENT.size + payload_length > length:
             raise ValueError(payload_length)
         emitted, direction, name, decode = _ROWS[row]
         if payload_length:
             start = offset + EVENT.size
-            payload = bytes(data[start : start + payload_length])
+            sections = sections_of(bytes(data[start : start + payload_length]))
         else:
-            payload = b""
-        attributes = decode((arg0, arg1, arg2, arg3), fd_type, flags, payload)
+            sections = ()
+        args = (arg0, arg1, arg2, arg3, arg4, arg5)
+        attributes = decode(Raw(args, result, fd_type, flags, sections))
         comm = self._comms.get(raw_comm)
         if comm is None:
             comm = self._clean_comm(raw_comm)

@@ -11,7 +11,8 @@ from engine.core.sanitise import clean
 from engine.probe import bpfsys
 from engine.probe.abi import CALL, CONFIG, DELIVERED, PIDS, STATS, Slot
 from engine.probe.calls import CALLS, CallFlag
-from engine.probe.catalogue import COLUMNS, EVENTS, ROWS
+from engine.probe.catalogue import EVENTS
+from engine.probe.events import COLUMNS, ROWS
 
 _INITIAL_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO of include/linux/proc_ns.h
 
@@ -165,7 +166,7 @@ class CounterReader:
         """
         totals = [0] * (ROWS * COLUMNS)
         for event in EVENTS:
-            row = event.type_id
+            row = event.row
             try:
                 per_cpu = bpfsys.per_cpu_lookup(
                     self._delivered, _key(row), DELIVERED.size, self._cpus

@@ -16,12 +16,16 @@ import bpf
 from engine.core.errors import ProbeError, RequirementError
 from engine.core.sanitise import clean
 from engine.probe import compile_child
+from engine.probe.attachments import TRACEPOINT_OF
 
-SOURCE = Path(bpf.__file__).with_name("probe.c")
-HEADERS = SOURCE.parent
+HEADERS = Path(bpf.__file__).parent
+SOURCES = tuple(
+    HEADERS / f"{name}.c" for name in ("common", "sockets", "files", "calls", "tasks", "tcp")
+)
+"""The C text, in the order the compiler is to read it."""
 
 MAPS = ("ring", "matrix", "calls", "config", "pids", "stats", "delivered")
-PROGRAMS = ("on_sys_enter", "on_sys_exit", "on_process_exit", "on_tcp_state", "own_tgid")
+PROGRAMS = (*TRACEPOINT_OF, "own_tgid")
 
 _DEADLINE_S = 30.0
 _MANIFEST_SIZE = 65536
@@ -47,12 +51,12 @@ class Loader:
 
     Args:
         defines: Definitions for the compiler.
-        source: The C text.
+        sources: The C text.
     """
 
-    def __init__(self, defines: Mapping[str, int], source: Path = SOURCE) -> None:
+    def __init__(self, defines: Mapping[str, int], sources: Sequence[Path] = SOURCES) -> None:
         self._request = compile_child.Request(
-            source=str(source),
+            sources=[str(source) for source in sources],
             headers=str(HEADERS),
             cflags=compiler_flags(defines),
             maps=list(MAPS),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import mmap
 
-from engine.probe.catalogue import COLUMNS, ROWS, Cell
+from engine.probe.catalogue import Cell
+from engine.probe.events import COLUMNS, ROWS
 
 SIZE = ROWS * COLUMNS
 _GENERATION = COLUMNS - 1
@@ -27,7 +28,7 @@ class Matrix:
 
     def set(self, cell: Cell, on: bool) -> None:
         """Switch one cell; in force for the next event."""
-        row = cell.event.type_id * COLUMNS
+        row = cell.event.row * COLUMNS
         if bool(self._cells[row + cell.category]) == on:
             return
         self._cells[row + _GENERATION] = (self._cells[row + _GENERATION] + 1) % 256

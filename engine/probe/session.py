@@ -63,12 +63,12 @@ class KernelSession:
         added, removed = wanted - self._on, self._on - wanted
         self._switch(added, True)
         try:
-            self._attachments.require(_tracepoints(wanted | self._on))
+            self._attachments.require(_programs(wanted | self._on))
         except ProbeError:
             self._switch(added, False)
             raise
         self._switch(removed, False)
-        self._attachments.require(_tracepoints(wanted))
+        self._attachments.require(_programs(wanted))
         self._on = frozenset(wanted)
 
     def set_pids(self, pids: frozenset[int]) -> None:
@@ -95,5 +95,5 @@ class KernelSession:
             self._matrix.set(cell, on)
 
 
-def _tracepoints(cells: Set[Cell]) -> frozenset[str]:
-    return frozenset(point for cell in cells for point in cell.event.tracepoints)
+def _programs(cells: Set[Cell]) -> frozenset[str]:
+    return frozenset(program for cell in cells for program in cell.event.programs)

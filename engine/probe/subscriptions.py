@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence, Set
 from engine.core.clock import Clock
 from engine.core.kinds import SUBSCRIPTION
 from engine.core.records import Record, new_record
-from engine.probe.catalogue import CELLS, COLUMNS, Cell
+from engine.probe.catalogue import CELLS, Cell
+from engine.probe.events import COLUMNS
 
 
 class SubscriptionTable:
@@ -32,7 +33,7 @@ class SubscriptionTable:
         """
         now = self._clock.monotonic_ns()
         elapsed = max(now - self._measured_ns, 1) / 1e9
-        totals = [delivered[cell.event.type_id * COLUMNS + cell.category] for cell in CELLS]
+        totals = [delivered[cell.event.row * COLUMNS + cell.category] for cell in CELLS]
         self._rates = [
             (total - before) / elapsed for total, before in zip(totals, self._totals, strict=True)
         ]

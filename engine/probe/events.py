@@ -1,0 +1,46 @@
+"""What a subscribable event is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from engine.probe.calls import Category
+
+Direction = Literal["enter", "exit", "-"]
+
+ROWS = 1024
+"""Rows of the matrix; Kindling's type ids are below 344."""
+COLUMNS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One subscribable event."""
+
+    name: str
+    """Subscription name, `<hook>-<point>`."""
+    emitted: str
+    direction: Direction
+    type_id: int
+    """Kindling's id; several events may share one."""
+    columns: tuple[Category, ...]
+    """The categories it can have."""
+    programs: tuple[str, ...]
+    """Programs that must be attached for it."""
+    help: str
+    attributes: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    """Features of the layout without which no such event can be told."""
+    own_row: int = 0
+    """Row of the matrix where it is not `type_id`, because others have that too."""
+
+    @property
+    def row(self) -> int:
+        """Its row in the matrix."""
+        return self.own_row or self.type_id
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """The categories it can have, as users write them."""
+        return tuple(column.label for column in self.columns)
