@@ -57,7 +57,7 @@ PARTS = (("5", b"[5 Records]"), ("2", b"[2 Throughput]"))
 MODES = {
     "idle": Mode((), PANES),
     "stream": Mode((), PANES),
-    "zoomed": Mode((("3", b"[3 Events]"),), PANES),
+    "zoomed": Mode((("3", b"[3 Events]"),), PANES[::-1]),
     "python": Mode((), PANES),
     "flood": Mode((), PANES),
     "pane": Mode(
