@@ -1,94 +1,4 @@
-/* System calls: one pair of programs for all of them, and what each call's memory holds. */
-static __always_inline void capture_path(struct scratch *s, u8 argument, u64 from)
-{
-	u8 *bytes = open_section(s);
-	long length;
-
-	if (!bytes)
-		return;
-	length = bpf_probe_read_user_str(bytes, PATH_MAX, (void *)from);
-	if (length < 0)
-		s->event.flags |= EV_MISSING;
-	else
-		close_section(s, bytes, SECTION_TEXT, argument, length);
-}
-
-static __always_inline void capture_sockaddr(struct scratch *s, u8 argument, u64 from,
-					      u64 length)
-{
-	u8 *bytes = open_section(s);
-
-	if (length > SOCKADDR_MAX)
-		length = SOCKADDR_MAX;
-	asm volatile("" : "+r"(length));
-	if (!bytes || length > SOCKADDR_MAX)
-		return;
-	if (bpf_probe_read_user(bytes, length, (void *)from))
-		s->event.flags |= EV_MISSING;
-	else
-		close_section(s, bytes, SECTION_SOCKADDR, argument, length);
-}
-
-static __always_inline void capture_peer(struct scratch *s, s64 fd)
-{
-#if defined(HAVE_FD) && defined(HAVE_TUPLE)
-	u64 inode, file;
-
-	if (fd < 0)
-		return;
-	file = file_of(fd);
-	if (file && mode_of(file, &inode) == S_IFSOCK) {
-		capture_tuple(s, sock_of(file));
-		return;
-	}
-	s->event.flags |= EV_MISSING;
-#endif
-}
-
-/*
- * The name given to a successful execve: the old memory is gone, but the kernel has put the
- * name on the new stack, right behind the environment.
- */
-static __always_inline void capture_executed(struct scratch *s)
-{
-#ifdef HAVE_EXEC
-	u64 mm = 0, name = 0;
-
-	GET(mm, bpf_get_current_task(), O_TASK_MM);
-	GET(name, mm, O_MM_ENV_END);
-	capture_path(s, 0, name);
-#else
-	s->event.flags |= EV_MISSING;
-#endif
-}
-
-static __always_inline u64 argument_of(const struct scratch *s, u8 argument)
-{
-	return argument < 6 ? s->event.args[argument] : 0;
-}
-
-static __always_inline void capture(struct scratch *s, u8 what, u8 argument, bool exit)
-{
-	switch (what) {
-	case CAPTURE_PATH:
-		capture_path(s, argument, argument_of(s, argument));
-		break;
-	case CAPTURE_SOCKADDR:
-		capture_sockaddr(s, argument, argument_of(s, argument),
-				 argument_of(s, argument + 1));
-		break;
-	case CAPTURE_PEER:
-		capture_peer(s, s->event.result);
-		break;
-	case CAPTURE_EXEC:
-		if (exit && s->event.result == 0)
-			capture_executed(s);
-		else
-			capture_path(s, argument, argument_of(s, argument));
-		break;
-	}
-}
-
+/* System calls: one pair of programs for all of them. */
 static __always_inline void copy_arguments(struct event *e, const struct pt_regs *regs)
 {
 	e->args[0] = regs->di;
@@ -101,25 +11,60 @@ static __always_inline void copy_arguments(struct event *e, const struct pt_regs
 
 static __always_inline u64 fd_argument(const struct call *call, const struct pt_regs *regs)
 {
-	return call->fd_argument == 0 ? regs->di : call->fd_argument == 1 ? regs->si : regs->r10;
+	switch (call->fd_argument) {
+	case 0:
+		return regs->di;
+	case 1:
+		return regs->si;
+	case 2:
+		return regs->dx;
+	case 3:
+		return regs->r10;
+	}
+	return regs->r8;
 }
 
-/* Remember an entered call until its exit, or forget what an earlier one left behind. */
-static __always_inline void remember(const struct pair *pair, const struct call *call,
-				     u64 id, u8 category, u8 fd_type)
+/* The descriptor an event shows; a call that may do without one shows none then. */
+static __always_inline void show_fd(struct event *e, const struct call *call,
+				    const struct pt_regs *regs)
 {
+	s32 fd;
+
+	if (call->fd_argument == NO_ARGUMENT)
+		return;
+	fd = fd_argument(call, regs);
+	if (fd >= 0 || !call->category)
+		e->fd = fd;
+}
+
+/*
+ * Remember an entered call until its exit, or forget what an earlier one left behind. A thread's
+ * entry stays and is written over: making a new one costs more than all the rest of a call.
+ */
+static __always_inline void remember(const struct pair *pair, const struct call *call,
+				     u64 id, u8 category, u8 fd_type, u64 file)
+{
+	struct start *own = in_flight.lookup(&id);
+
 	if (pair->exit[category & CATEGORY_MASK]) {
 		struct start start = {
+			.thread = id,
 			.ts = bpf_ktime_get_ns(),
 			.row = call->row,
 			.generation = pair->exit[GENERATION],
 			.category = category,
 			.fd_type = fd_type,
+			.file = file,
 		};
 
-		in_flight.update(&id, &start);
-	} else if (in_flight.lookup(&id)) {
-		in_flight.delete(&id);
+		if (call->flags & CALL_FD_GONE)
+			keep_described(id, file, fd_type);
+		if (own)
+			*own = start;
+		else
+			in_flight.update(&id, &start);
+	} else if (own) {
+		own->row = 0;
 	}
 }
 
@@ -131,8 +76,7 @@ int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 	struct scratch *s;
 	struct pair *pair;
 	u8 category, fd_type = FD_UNKNOWN;
-	bool open;
-	u64 id;
+	u64 id, file = 0;
 
 	if (!call || !(call->flags & CALL_KNOWN))
 		return 0;
@@ -144,11 +88,14 @@ int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	bpf_probe_read_kernel(&regs, sizeof(regs), (void *)ctx->args[0]);
 	category = call->category;
+	if (call->fd_argument != NO_ARGUMENT)
+		file = file_of(fd_argument(call, &regs));
 	if (!category) {
-		fd_type = fd_type_of(fd_argument(call, &regs), &open);
+		if (file)
+			fd_type = file_type(file);
 		category = category_of(fd_type);
 	}
-	remember(pair, call, id, category, fd_type);
+	remember(pair, call, id, category, fd_type, file);
 	if (!pair->enter[category & CATEGORY_MASK])
 		return 0;
 	s = scratch_of(slot);
@@ -157,9 +104,9 @@ int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 	describe(&s->event, call->row, category);
 	copy_arguments(&s->event, &regs);
 	s->event.fd_type = fd_type;
-	if (call->fd_argument != 255)
-		s->event.fd = fd_argument(call, &regs);
-	capture(s, call->enter_capture, call->argument, false);
+	show_fd(&s->event, call, &regs);
+	describe_fd(s, file);
+	capture_all(s, call->enter, false);
 	publish(s, slot);
 	return 0;
 }
@@ -174,7 +121,7 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 	struct pair *pair;
 	u8 category, fd_type = FD_UNKNOWN;
 	u16 flags = 0;
-	u64 id, orig_ax = 0, entered = 0;
+	u64 id, orig_ax = 0, entered = 0, file = 0;
 	bool open = true;
 
 	GET(orig_ax, ctx->args[0], __builtin_offsetof(struct pt_regs, orig_ax));
@@ -193,19 +140,23 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 	bpf_probe_read_kernel(&regs, sizeof(regs), (void *)ctx->args[0]);
 	category = call->category;
 	start = in_flight.lookup(&id);
-	if (start && start->row == call->row && start->generation == pair->exit[GENERATION]) {
+	if (start && start->thread == id && start->row == call->row &&
+	    start->generation == pair->exit[GENERATION]) {
 		entered = start->ts;
 		category = start->category;
 		fd_type = start->fd_type;
-		in_flight.delete(&id);
+		file = start->file;
+		start->row = 0;
 	} else if (!category) {
 		/* Entered before it was subscribed: judge the descriptor as it is now. */
-		open = false;
 		if (!(call->flags & CALL_FD_GONE))
-			fd_type = fd_type_of(fd_argument(call, &regs), &open);
+			file = file_of(fd_argument(call, &regs));
+		open = file != 0;
+		if (open)
+			fd_type = file_type(file);
 		category = category_of(fd_type);
 	}
-	if (!pair->exit[category & CATEGORY_MASK])
+	if (!pair->exit[category & CATEGORY_MASK] || !wanted_result(call, ctx->args[1], slot))
 		return 0;
 	s = scratch_of(slot);
 	if (!s)
@@ -220,11 +171,17 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 		s->event.latency = s->event.ts - entered;
 		s->event.flags |= EV_LATENCY;
 	}
-	if (call->flags & CALL_RETURNS_FD && s->event.result >= 0)
+	if (call->flags & CALL_RETURNS_FD && s->event.result >= 0) {
 		s->event.fd = s->event.result;
-	else if (call->fd_argument != 255)
-		s->event.fd = fd_argument(call, &regs);
-	capture(s, call->exit_capture, call->argument, true);
+		file = 0;
+	} else {
+		show_fd(&s->event, call, &regs);
+	}
+	if (!(call->flags & CALL_FD_GONE))
+		describe_fd(s, file);
+	else if (file)
+		recall_described(s, id);
+	capture_all(s, call->exit, true);
 	publish(s, slot);
 	return 0;
 }

@@ -5,7 +5,8 @@
  *
  * Given as definitions: O_* (offsets of the running kernel's members) and HAVE_* (which of them
  * it has), CAT_*, FD_*, CAPTURE_*, CALL_*, EV_* and SLOT_* (numbers shared with the engine),
- * NO_FD, CALLS, COUNTED_ROWS, PAIRS, PIDS, CALLS_IN_FLIGHT, RING_PAGES (sizes), EVENT_SIZE,
+ * SCOPE_*, RULE_*, PID_*, COMM_* (filters), NO_FD, NO_ARGUMENT, CALLS, STEPS, COUNTED_ROWS, PAIRS, PIDS, COMMS,
+ * CALLS_IN_FLIGHT, RING_PAGES (sizes), EVENT_SIZE,
  * WAKE_EVERY, SECTION_*.
  *
  * Order in every program: matrix first, then the own process and the pid scope, then the work.
@@ -23,7 +24,9 @@
 #define TS_COMPAT 2
 #define PF_KTHREAD 0x00200000
 #define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
 #define TCP_LISTEN 10
+#define RLIMIT_NOFILE 7
 
 #define AF_UNIX 1
 #define AF_INET 2
@@ -83,14 +86,25 @@ struct scratch {
 	u8 payload[PAYLOAD_MAX];
 };
 
+/* One thing to read beside the registers. */
+struct step {
+	u8 what;		/* CAPTURE_*; 0 ends the list */
+	u8 argument;		/* the register with its address */
+	u8 count;		/* the register with the number of items, or COUNT_* */
+	u8 flags;		/* STEP_* */
+	u16 item;		/* bytes of an item */
+	u16 most;		/* bytes of all */
+};
+
 /* What the engine knows of a system call; the same rows as its catalogue. */
 struct call {
 	u16 row;		/* of the enter event; the exit's is the next, in the same pair */
 	u8 category;		/* 0: by fd */
-	u8 fd_argument;		/* 255: none */
-	u8 enter_capture, exit_capture, argument;
-	u8 flags;
+	u8 fd_argument;		/* NO_ARGUMENT: none */
+	u32 flags;		/* CALL_* */
+	struct step enter[STEPS], exit[STEPS];
 };
+_Static_assert(sizeof(struct call) == CALL_SIZE, "the engine fills another table");
 
 struct pair {
 	u8 enter[16];
@@ -99,16 +113,20 @@ struct pair {
 
 struct config {
 	u32 own_tgid;
-	u32 scoped;		/* only the processes in `pids` */
+	u32 scoped;		/* SCOPE_*: what a thread has to be to be seen */
+	u32 excluding;		/* some names in `comms` are not to be seen */
+	u32 rules;		/* RULE_*: which results are to be seen */
 };
 
 struct start {
+	u64 thread;		/* whose call it is, as an entry changes hands once there are too many */
 	u64 ts;
-	u16 row;
+	u16 row;		/* 0: no call is on its way */
 	u8 generation;
 	u8 category;
 	u8 fd_type;
 	u8 unused[3];
+	u64 file;		/* behind the descriptor argument; 0: none */
 };
 
 /* One slot per program, so that none can interrupt another's update. */
@@ -117,17 +135,26 @@ struct stats {
 	u64 dropped;		/* of the produced: the ring was full */
 	u64 faults;		/* user memory that was not there to be read */
 	u64 unresolved;		/* calls whose file descriptor could not be judged */
+	u64 suppressed;		/* left out by a rule on results, everything else being right */
+	u64 unfollowed;		/* children that found no room in `pids` */
+	u64 unowned;		/* left out under a scope: nobody is known to own the socket */
 };
 
-/* Of one row: what the ring took, by category. */
+/* Of one row: what the ring took, by category, and what it had no room for. */
 struct delivered {
-	u64 by_category[CATEGORY_MASK + 1];
+	u64 by_category[CATEGORY_MASK];
+	u64 dropped;
+};
+
+struct comm {
+	char name[16];
 };
 
 BPF_F_TABLE("array", u32, struct pair, matrix, PAIRS, BPF_F_MMAPABLE);
 BPF_ARRAY(calls, struct call, CALLS);
 BPF_ARRAY(config, struct config, 1);
-BPF_HASH(pids, u32, u8, PIDS);
+BPF_HASH(pids, u32, u8, PIDS);		/* PID_* by thread or process id */
+BPF_HASH(comms, struct comm, u8, COMMS);	/* COMM_* by name */
 BPF_F_TABLE("lru_hash", u64, struct start, in_flight, CALLS_IN_FLIGHT, 0);
 BPF_PERCPU_ARRAY(stats, struct stats, SLOTS);
 BPF_PERCPU_ARRAY(delivered, struct delivered, COUNTED_ROWS);
@@ -151,14 +178,73 @@ static __always_inline struct pair *pair_of(u32 row)
 	return matrix.lookup(&index);
 }
 
+/* Whether the process is one of those chosen, or the current thread is. */
+static __always_inline bool chosen(const struct config *c, u32 tgid, u64 current)
+{
+	u8 *member = pids.lookup(&tgid);
+	u32 tid = current;
+
+	if (member && *member & PID_PROCESS)
+		return true;
+	if (!(c->scoped & SCOPE_THREADS) || current >> 32 != tgid)
+		return false;
+	member = pids.lookup(&tid);
+	return member && *member & PID_THREAD;
+}
+
+/* Whether the current thread has one of the names chosen, and none of those excluded. */
+static __always_inline bool name_chosen(const struct config *c)
+{
+	struct comm comm = {};
+	u8 *known;
+
+	bpf_get_current_comm(&comm, sizeof(comm));
+	known = comms.lookup(&comm);
+	if (known && *known & COMM_EXCLUDED)
+		return false;
+	return !(c->scoped & SCOPE_NAMES) || (known && *known & COMM_CHOSEN);
+}
+
+/*
+ * Whether events of a process are to be seen. Of the current one, its thread's id and name are
+ * judged as well; another one's are not known, so that a choice by them leaves it out.
+ */
 static __always_inline bool wanted_process(u32 tgid)
 {
 	u32 zero = 0;
 	struct config *c = config.lookup(&zero);
+	u64 current;
 
 	if (!c || tgid == c->own_tgid)
 		return false;
-	return !c->scoped || pids.lookup(&tgid);
+	if (!(c->scoped | c->excluding))
+		return true;
+	current = bpf_get_current_pid_tgid();
+	if (c->scoped & (SCOPE_PROCESSES | SCOPE_THREADS) && !chosen(c, tgid, current))
+		return false;
+	if (!(c->scoped & SCOPE_NAMES || c->excluding))
+		return true;
+	return current >> 32 == tgid ? name_chosen(c) : !(c->scoped & SCOPE_NAMES);
+}
+
+/* Whether a call's result is to be seen; only asked where the event would be delivered. */
+static __always_inline bool wanted_result(const struct call *call, s64 result, u32 slot)
+{
+	u32 zero = 0;
+	struct config *c = config.lookup(&zero);
+	struct stats *counted;
+
+	if (!c || !c->rules)
+		return true;
+	/* Kindling's rule is for calls judged by their descriptor that have a result attribute. */
+	if (!((c->rules & RULE_FAILED && result >= 0) ||
+	      (c->rules & RULE_KINDLING && result <= 0 && !call->category &&
+	       call->row != ROW_RECVMMSG)))
+		return true;
+	counted = stats.lookup(&slot);
+	if (counted)
+		counted->suppressed++;
+	return false;
 }
 
 /* A 32-bit call has another number table. */
@@ -254,9 +340,11 @@ static __always_inline void publish(struct scratch *s, u32 slot)
 	asm volatile("" : "+r"(size));
 	if (size > PAYLOAD_MAX)
 		size = PAYLOAD_MAX;
-	if (ring.ringbuf_output(s, sizeof(s->event) + size, wake))
+	if (ring.ringbuf_output(s, sizeof(s->event) + size, wake)) {
 		counted->dropped++;
-	else
-		taken->by_category[s->event.category & CATEGORY_MASK]++;
+		taken->dropped++;
+	} else
+		if (s->event.category < CATEGORY_MASK)
+			taken->by_category[s->event.category]++;
 }
 

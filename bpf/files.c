@@ -99,21 +99,25 @@ static __always_inline u8 file_type(u64 file)
 		return FD_UNSUPPORTED;
 	return FD_FILE;
 }
+#else
+static __always_inline u64 file_of(u64 fd)
+{
+	return 0;
+}
+
+static __always_inline u8 file_type(u64 file)
+{
+	return FD_UNKNOWN;
+}
 #endif
 
 /* What a descriptor is; *open tells whether there was anything to judge. */
 static __always_inline u8 fd_type_of(u64 fd, bool *open)
 {
-	*open = false;
-#ifdef HAVE_FD
 	u64 file = file_of(fd);
 
-	if (file) {
-		*open = true;
-		return file_type(file);
-	}
-#endif
-	return FD_UNKNOWN;
+	*open = file != 0;
+	return file ? file_type(file) : FD_UNKNOWN;
 }
 
 /* Kindling's rule for calls that are judged by their descriptor. */

@@ -29,7 +29,7 @@ class Need:
 
 
 def examine() -> tuple[Need, ...]:
-    """Look at every need; changes nothing and loads no kernel program."""
+    """Look at every need; what is tried out is closed at once, and nothing stays changed."""
     return (_python(), _foreign_processes(), *_probe_needs())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -50,6 +51,10 @@ class Engine(ABC):
     def subscribe(self, event: str, category: str = "") -> None:
         """Subscribe a kernel event; an empty category means all of its categories.
 
+        Args:
+            event: A subscription name, a pattern of names, or a preset such as `@network`.
+            category: A category, or a pattern of categories.
+
         Raises:
             UsageError: unknown name or category; the message lists the nearest ones.
         """
@@ -58,6 +63,31 @@ class Engine(ABC):
     def unsubscribe(self, event: str, category: str = "") -> None:
         """Take back a subscription."""
         raise self._read_only("unsubscribe")
+
+    def switch(self, subscriptions: Sequence[tuple[str, str]], on: bool) -> None:
+        """Turn several subscriptions, each a name and a category, on or off at once.
+
+        Raises:
+            UsageError: unknown name or category; nothing has changed then.
+        """
+        raise self._read_only("switch subscriptions")
+
+    def set_pids(self, pids: frozenset[int]) -> None:
+        """Deliver kernel events of these processes only; an empty set means of all.
+
+        Raises:
+            UsageError: not process ids, or too many.
+        """
+        raise self._read_only("set a scope")
+
+    def time_programs(self, wanted: bool) -> None:
+        """Have the kernel time the probe's programs, which costs a little, or no longer.
+
+        Raises:
+            RequirementError: without the right.
+            ProbeError: the kernel refuses, or there are none.
+        """
+        raise self._read_only("time kernel programs")
 
     def set_ports(self, text: str) -> None:
         """Change the ports processes are looked for by, as in `--open-port`."""

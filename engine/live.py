@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,6 +22,8 @@ from engine.sampler import SAMPLED, Sampler
 if TYPE_CHECKING:
     from engine.agent.host import PluginHost
     from engine.discovery.watcher import PortWatcher
+    from engine.probe.filters import Filters
+    from engine.probe.health import ProgramCost
     from engine.probe.probe import KernelProbe
     from engine.traffic.source import TrafficSource
     from engine.wasm.host import WasmHost
@@ -49,9 +52,9 @@ class Selection:
     """Glob on the executable of processes listed."""
     probe: bool = False
     subscriptions: tuple[tuple[str, str], ...] = ()
-    """Kernel events as (name, category); an empty category means all."""
-    pids: frozenset[int] = field(default_factory=frozenset)
-    """Only events of these processes; empty means of all."""
+    """Kernel events as (name, category), also patterns and presets; an empty category means all."""
+    filters: Filters | None = None
+    """Which of them are wanted; None for all."""
     capture: Path | None = None
     paced: bool = False
     """Play the capture at its own pace, over and over, as if it were live."""
@@ -151,6 +154,22 @@ class LiveEngine(Engine):
         """Take back a subscription."""
         _need(self._probe, "kernel events").unsubscribe(event, category)
 
+    def switch(self, subscriptions: Sequence[tuple[str, str]], on: bool) -> None:
+        """Turn several subscriptions on or off at once."""
+        _need(self._probe, "kernel events").switch(subscriptions, on)
+
+    def set_pids(self, pids: frozenset[int]) -> None:
+        """Deliver kernel events of these processes only."""
+        _need(self._probe, "kernel events").set_pids(pids)
+
+    def time_programs(self, wanted: bool) -> None:
+        """Have the kernel time the probe's programs, or no longer."""
+        _need(self._probe, "kernel events").time_programs(wanted)
+
+    def program_costs(self) -> Mapping[str, ProgramCost]:
+        """What each of the probe's programs took since they are timed."""
+        return _need(self._probe, "kernel events").program_costs()
+
     def set_ports(self, text: str) -> None:
         """Change the ports processes are looked for by."""
         _need(self._discovery, "discovery").set_ports(text)
@@ -222,10 +241,9 @@ class LiveEngine(Engine):
         from engine.probe.probe import KernelProbe
 
         self._probe = KernelProbe(self._clock, self._logbook, capacity=self._settings.history)
-        if self._selection.pids:
-            self._probe.set_pids(self._selection.pids)
-        for event, category in self._selection.subscriptions:
-            self._probe.subscribe(event, category)
+        if self._selection.filters is not None:
+            self._probe.set_filters(self._selection.filters)
+        self._probe.switch(self._selection.subscriptions, True)
         self._add(self._probe)
 
     def _start_wasm(self) -> None:

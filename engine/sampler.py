@@ -34,6 +34,8 @@ class Sampler:
         self._interval_s = interval_s
         self._last: dict[str, dict[tuple[JsonValue, ...], Record]] = {kind: {} for kind in SAMPLED}
         self._cursors = dict.fromkeys(SAMPLED, 0)
+        self._seen: dict[str, frozenset[int]] = dict.fromkeys(SAMPLED, frozenset())
+        self._rows: dict[str, tuple[Record, ...]] = {}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="boxscope-sampler", daemon=True)
 
@@ -55,15 +57,24 @@ class Sampler:
         self._rings["stats"].append(stats_record(snapshot))
 
     def _changed(self, kind: str, snapshot: Snapshot) -> list[Record]:
-        """Rows that differ from the last record of their key, whoever wrote it."""
-        last = self._last[kind]
-        for record in self._rings[kind].since(self._cursors[kind], _LIMIT).records:
-            last[record.key()] = record
+        """Rows that differ from the last record of their key, whoever wrote it.
+
+        A row that is still the same object, as most of a large table are, is not looked into
+        unless somebody else has written records of its kind.
+        """
+        last, rows = self._last[kind], snapshot.tables.get(kind, ())
+        written = self._rings[kind].since(self._cursors[kind], _LIMIT).records
+        foreign = [record for record in written if last.get(record.key()) is not record]
+        last.update((record.key(), record) for record in foreign)
+        seen = frozenset() if foreign else self._seen[kind]
         changed = [
             replace(row, ts_ns=snapshot.wall_ns)
-            for row in snapshot.tables.get(kind, ())
-            if (before := last.get(row.key())) is None or before.values != row.values
+            for row in rows
+            if id(row) not in seen
+            and ((before := last.get(row.key())) is None or before.values != row.values)
         ]
+        self._seen[kind] = frozenset(map(id, rows))
+        self._rows[kind] = rows  # keeps the objects, so that none takes the place of another
         self._cursors[kind] = self._rings[kind].last_seq
         last.update((row.key(), row) for row in changed)
         return changed

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 import pwd
-import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from engine.core.containers import container_of
 from engine.core.errors import ProcessGone
 from engine.core.identity import ProcessId, read_stat
 from engine.discovery.language import Languages
 
 _ARGV_BYTES = 32_768
 """How much of the arguments is read; what lies beyond is left out."""
-_CONTAINER_ID = re.compile(r"(?:^|[-:])([0-9a-f]{64})(?:\.scope)?$")
-_CONTAINER_ID_SHOWN = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +53,7 @@ def read_facts(pid: int, languages: Languages) -> ProcessFacts:
         exe=exe,
         argv=tuple(arguments.split("\0")) if arguments else (),
         user=_effective_user(_read(f"/proc/{pid}/status", 4096)),
-        container_id=container_id(os.fsdecode(_read(f"/proc/{pid}/cgroup", 16_384))),
+        container_id=container_of(os.fsdecode(_read(f"/proc/{pid}/cgroup", 16_384))),
         language=languages.of(pid, exe) if exe else None,
     )
 
@@ -66,22 +64,6 @@ def read_exe(pid: int) -> str | None:
         return os.readlink(f"/proc/{pid}/exe")
     except OSError:
         return None
-
-
-def container_id(cgroups: str) -> str | None:
-    """First 12 digits of the container id in a /proc/PID/cgroup text.
-
-    Container runtimes name a component of the path by 64 hexadecimal digits, bare or behind
-    their own name: `docker-ID.scope`, `cri-containerd-ID.scope`, `libpod-ID.scope`. The
-    innermost one counts; `libpod-conmon-ID.scope` is the monitor, outside of its container.
-    """
-    for line in cgroups.splitlines():
-        path = line.split(":", 2)[-1]
-        for component in reversed(path.split("/")):
-            found = _CONTAINER_ID.search(component)
-            if found and "conmon" not in component:
-                return found[1][:_CONTAINER_ID_SHOWN]
-    return None
 
 
 @lru_cache(maxsize=1024)

@@ -18,7 +18,7 @@ VMLINUX = Path("/sys/kernel/btf/vmlinux")
 _HEADER = struct.Struct("<HBBIIIII")
 _MAGIC = 0xEB9F
 
-_PTR, _STRUCT, _UNION, _TYPEDEF = 2, 4, 5, 8
+_PTR, _STRUCT, _UNION, _ENUM, _TYPEDEF = 2, 4, 5, 6, 8
 _QUALIFIERS = frozenset({_TYPEDEF, 9, 10, 11, 18})  # typedef, volatile, const, restrict, type_tag
 _FUNC_PROTO = 13
 _KINDS = 20
@@ -56,6 +56,7 @@ class Btf:
         self._positions = array("I", [0])  # type 0 is void and has no entry
         self._structs: dict[int, int] = {}
         self._typedefs: dict[int, int] = {}
+        self._enums: dict[int, int] = {}
         try:
             self._index()
         except IndexError as broken:
@@ -119,6 +120,24 @@ class Btf:
         except (IndexError, RecursionError) as broken:
             raise ProbeError(f"BTF contradicts itself at {typedef}") from broken
 
+    def enumerators(self, name: str) -> dict[int, str]:
+        """The names of an enumeration's values, by value; of the 32-bit kind.
+
+        Raises:
+            KeyError: if this kernel has no such enum.
+            ProbeError: if the BTF contradicts itself.
+        """
+        try:
+            type_id = self._enums[self._name_offset(name)]
+            first = self._positions[type_id] + _TYPE_WORDS
+            pairs = self._words[first : first + 2 * self._count(type_id)].tolist()
+            return {
+                value - (1 << 32) if value >> 31 else value: self._text(text)
+                for text, value in zip(pairs[::2], pairs[1::2], strict=True)
+            }
+        except (IndexError, ValueError) as broken:
+            raise ProbeError(f"BTF contradicts itself at enum {name}") from broken
+
     def _index(self) -> None:
         """Record where every type starts, and which id a struct or typedef name has."""
         words, positions, end = self._words, self._positions, len(self._words)
@@ -132,6 +151,8 @@ class Btf:
                 self._structs.setdefault(words[position], type_id)
             elif kind == _TYPEDEF:
                 self._typedefs.setdefault(words[position], type_id)
+            elif kind == _ENUM:
+                self._enums.setdefault(words[position], type_id)
             fixed, per_entry = tail[kind]
             position += _TYPE_WORDS + fixed + per_entry * (info & 0xFFFF)
             type_id += 1
@@ -143,6 +164,9 @@ class Btf:
         if found < 0:
             raise KeyError(name)
         return found + 1
+
+    def _text(self, offset: int) -> str:
+        return self._strings[offset : self._strings.index(b"\0", offset)].decode("ascii", "replace")
 
     def _kind(self, type_id: int) -> int:
         return self._words[self._positions[type_id] + 1] >> 24 & 31 if type_id else 0

@@ -1,13 +1,17 @@
 """The system calls that can be subscribed, as one table the kernel programs and the engine share.
 
-A call that needs no new kind of capture is added here alone. Type ids and categories are
-Kindling's.
+The table is `calls.tsv`, a call a line: a call that needs no new kind of capture is added there
+alone. Names, type ids, categories and attributes are Kindling's, as far as it has them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+from pathlib import Path
+
+from engine.probe.schema import Attribute, completed, parse
 
 
 class Category(IntEnum):
@@ -58,20 +62,6 @@ class FdType(IntEnum):
     NETLINK = 15
 
 
-class Capture(IntEnum):
-    """What a program reads beside the registers."""
-
-    NONE = 0
-    PATH = 1
-    """The string an argument points to."""
-    SOCKADDR = 2
-    """The socket address an argument points to, its length being the next argument."""
-    PEER = 3
-    """Both addresses of the socket the call returned."""
-    EXEC = 4
-    """The file name of an execve: from the argument if it failed, from the new stack if not."""
-
-
 class CallFlag(IntFlag):
     """Traits of a call the programs ask for."""
 
@@ -82,8 +72,18 @@ class CallFlag(IntFlag):
     """At exit the descriptor no longer says what it was."""
 
 
-_NO_FLAGS = CallFlag(0)
 NO_FD_ARGUMENT = 255
+EXTENSION = -1
+"""In place of Kindling's type id, for calls it has none for."""
+FIRST_OWN_ROW = 400
+"""Rows from here on belong to calls that have no row of Kindling's to themselves."""
+
+_TABLE = Path(__file__).with_name("calls.tsv")
+_BY_DESCRIPTOR = "fd"
+_NEVER_RETURNS = "!"
+_NONE = "-"
+_GENERIC_ID = 0
+"""Kindling's id of all the calls that it does not take apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,120 +92,67 @@ class Call:
 
     name: str
     help: str
-    number: int
-    """On x86-64."""
+    number: int | None
+    """On x86-64; None where that has no such call."""
     type_id: int
-    """Kindling's id of the enter event; the exit's is one more."""
+    """Kindling's id of the enter event, the exit's is one more; EXTENSION if it has none."""
+    row: int
+    """Of the enter event in the matrix; the exit's is the next."""
     category: Category | None
     """None: by fd."""
-    fd_argument: int = NO_FD_ARGUMENT
-    enter: Capture = Capture.NONE
-    exit: Capture = Capture.NONE
-    argument: int = 0
-    """Which argument a capture starts from."""
-    flags: CallFlag = _NO_FLAGS
-    emitted: str = ""
-    """Name in the record, where it is not `name`."""
-    enter_attributes: tuple[str, ...] = ()
-    exit_attributes: tuple[str, ...] = ()
+    fd_argument: int
+    flags: CallFlag
+    emitted: str
+    """Name in the record."""
+    returns: bool
+    """Whether there is an exit to be seen."""
+    enter: tuple[Attribute, ...]
+    exit: tuple[Attribute, ...]
+
+    @property
+    def generic(self) -> bool:
+        """Whether Kindling knows it only as one of those it calls `syscall`."""
+        return self.type_id == _GENERIC_ID
 
 
-_FILE, _NET, _PROCESS = Category.FILE, Category.NET, Category.PROCESS
-_RETURNS_FD = CallFlag.RETURNS_FD
-_OPEN = ("name", "flags", "dirfd", "mode")
-_ADDRESS = ("family", "address")
-_PEER = ("family", "peer", "local")
+def _read_table() -> Iterator[Call]:
+    """Every call, in the order of the table.
 
-CALLS: tuple[Call, ...] = (
-    Call(
-        "openat",
-        "open a path",
-        257,
-        306,
-        _FILE,
-        enter=Capture.PATH,
-        exit=Capture.PATH,
-        argument=1,
-        flags=_RETURNS_FD,
-        enter_attributes=_OPEN,
-        exit_attributes=_OPEN,
-    ),
-    Call(
-        "close",
-        "close a file descriptor",
-        3,
-        4,
-        None,
-        0,
-        flags=CallFlag.FD_GONE,
-        enter_attributes=("fd_type",),
-        exit_attributes=("fd_type",),
-    ),
-    Call(
-        "read",
-        "read from a file descriptor",
-        0,
-        6,
-        None,
-        0,
-        enter_attributes=("size", "fd_type"),
-        exit_attributes=("size", "fd_type"),
-    ),
-    Call(
-        "write",
-        "write to a file descriptor",
-        1,
-        8,
-        None,
-        0,
-        enter_attributes=("size", "fd_type"),
-        exit_attributes=("size", "fd_type"),
-    ),
-    Call(
-        "connect",
-        "connect a socket",
-        42,
-        22,
-        _NET,
-        0,
-        enter=Capture.SOCKADDR,
-        exit=Capture.SOCKADDR,
-        argument=1,
-        enter_attributes=_ADDRESS,
-        exit_attributes=_ADDRESS,
-    ),
-    Call(
-        "accept",
-        "take a connection",
-        43,
-        246,
-        _NET,
-        0,
-        exit=Capture.PEER,
-        flags=_RETURNS_FD,
-        exit_attributes=_PEER,
-    ),
-    Call(
-        "accept4",
-        "take a connection, with flags",
-        288,
-        248,
-        _NET,
-        0,
-        exit=Capture.PEER,
-        flags=_RETURNS_FD,
-        emitted="accept",
-        exit_attributes=_PEER,
-    ),
-    Call(
-        "execve",
-        "replace the process image",
-        59,
-        292,
-        _PROCESS,
-        enter=Capture.EXEC,
-        exit=Capture.EXEC,
-        enter_attributes=("filename",),
-        exit_attributes=("filename",),
-    ),
-)
+    Calls that share Kindling's id get rows of their own but for the first, and so do those for
+    which Kindling has none.
+    """
+    taken = {_GENERIC_ID, EXTENSION}
+    own_row = FIRST_OWN_ROW
+    for line in _TABLE.read_text("ascii").splitlines():
+        if line.startswith("#"):
+            continue
+        name, number, kindling, emitted, category, fd, enter, leave, text = line.split("\t")
+        type_id = EXTENSION if kindling == "ext" else int(kindling)
+        if type_id in taken:
+            row, own_row = own_row, own_row + 2
+        else:
+            row = type_id
+            taken.add(type_id)
+        on_enter = () if enter == _NONE else parse(enter)
+        on_exit = () if leave in (_NONE, _NEVER_RETURNS) else parse(leave)
+        flags = CallFlag.RETURNS_FD if fd.endswith("r") else CallFlag(0)
+        if name == "close":
+            flags |= CallFlag.FD_GONE
+        yield Call(
+            name,
+            text,
+            None if number == _NONE else int(number),
+            type_id,
+            row,
+            None if category == _BY_DESCRIPTOR else Category[category.upper()],
+            int(fd[0]) if fd[0].isdecimal() else NO_FD_ARGUMENT,
+            flags,
+            name if emitted == _NONE or type_id == _GENERIC_ID else emitted,
+            leave != _NEVER_RETURNS,
+            completed(on_enter, on_exit),
+            completed(on_exit, on_enter),
+        )
+
+
+CALLS: tuple[Call, ...] = tuple(_read_table())
+"""Every call, in the order it is listed: Kindling's, then the extensions."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from engine.core.errors import UsageError
-from engine.probe.calls import BY_FD, CALLS, Call, Category
+from engine.probe.call_events import CALL_EVENTS
+from engine.probe.calls import BY_FD, Category
 from engine.probe.events import Event
 from engine.probe.hooks import HOOKS
 
@@ -19,33 +19,8 @@ class Cell(NamedTuple):
     category: Category
 
 
-def _events_of(call: Call) -> Iterator[Event]:
-    emitted = call.emitted or call.name
-    categories = BY_FD if call.category is None else (call.category,)
-    yield Event(
-        f"syscall_enter-{call.name}",
-        emitted,
-        "enter",
-        call.type_id,
-        categories,
-        ("on_sys_enter",),
-        f"{call.help}: the call begins",
-        call.enter_attributes,
-    )
-    yield Event(
-        f"syscall_exit-{call.name}",
-        emitted,
-        "exit",
-        call.type_id + 1,
-        categories,
-        ("on_sys_enter", "on_sys_exit"),
-        f"{call.help}: the call returns",
-        call.exit_attributes,
-    )
-
-
 EVENTS: tuple[Event, ...] = (
-    *(event for call in CALLS for event in _events_of(call)),
+    *CALL_EVENTS,
     *HOOKS,
 )
 """Every event, in the order it is listed."""
@@ -69,19 +44,6 @@ STORY: tuple[tuple[str, str], ...] = (
 """Subscriptions that tell what a box is doing, as (name, category); rare enough to read along."""
 
 
-def parse_subscription(text: str) -> tuple[str, str]:
-    """Name and category of `NAME[:CATEGORY]`; the category is empty if there is none.
-
-    Raises:
-        UsageError: if there is no such event, or it never has that category.
-    """
-    name, colon, category = text.partition(":")
-    resolve(name, category)
-    if colon and not category:
-        raise UsageError(f"{text!r} has no category after the colon", fix=f"write {name}")
-    return name, category
-
-
 def resolve(name: str, category: str = "") -> tuple[Cell, ...]:
     """The cells a subscription means.
 
@@ -94,12 +56,14 @@ def resolve(name: str, category: str = "") -> tuple[Cell, ...]:
     """
     event = _BY_NAME.get(name)
     if event is None:
-        raise UsageError(f"unknown event {name!r}", fix=f"nearest: {', '.join(_nearest(name))}")
+        raise UsageError(f"unknown event {name!r}", fix=f"nearest: {', '.join(nearest(name))}")
     if not category:
         return tuple(Cell(event, each) for each in event.columns)
     for each in event.columns:
         if each.label == category:
             return (Cell(event, each),)
+    if any(each.label == category for each in event.accepts):
+        return tuple(Cell(event, each) for each in event.columns)
     raise UsageError(
         f"{name} has no category {category!r}", fix=f"valid: {', '.join(event.categories)}"
     )
@@ -112,6 +76,8 @@ def unavailable(cell: Cell, missing: dict[str, str]) -> str:
         cell: The switch.
         missing: Absent features with the member of the kernel's structures that is absent.
     """
+    if cell.event.absent:
+        return cell.event.absent
     needs = cell.event.needs
     if cell.event.columns == BY_FD and cell.category is not Category.OTHER:
         needs = (*needs, "FD")
@@ -119,7 +85,7 @@ def unavailable(cell: Cell, missing: dict[str, str]) -> str:
     return f"this kernel has no {', '.join(absent)}" if absent else ""
 
 
-def _nearest(name: str, count: int = 5) -> list[str]:
+def nearest(name: str, count: int = 5) -> list[str]:
     """The subscription names most like `name`, whole or without their prefix."""
 
     def likeness(candidate: str) -> float:

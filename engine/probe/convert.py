@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import struct
+from functools import lru_cache
 from typing import NamedTuple
 
 from engine.core.errors import ProbeError
@@ -12,9 +13,11 @@ from engine.core.kinds import KERNEL_EVENT
 from engine.core.records import Record, new_record
 from engine.core.sanitise import clean
 from engine.probe.abi import EVENT, NO_FD, EventFlag
-from engine.probe.call_attributes import CALL_DECODERS
+from engine.probe.call_attributes import CALL_DECODERS, faithful
 from engine.probe.calls import Category
 from engine.probe.catalogue import EVENTS
+from engine.probe.containers import Containers
+from engine.probe.descriptors import NO_DESCRIPTOR, describe
 from engine.probe.events import Direction
 from engine.probe.hook_attributes import HOOK_DECODERS
 from engine.probe.raw import Decoder, Raw, sections_of
@@ -30,9 +33,14 @@ _ERRNO_NAMES = {
     516: "ERESTART_RESTARTBLOCK",
 }
 _LABELS = {category.value: category.label for category in Category}
+_KINDLING_LABELS = {event.row: event.accepts[0].label for event in EVENTS if event.accepts}
+"""By row, where Kindling's category of an event is another."""
 _HAS_LATENCY = int(EventFlag.LATENCY)
 _NO_OWNER = int(EventFlag.NO_OWNER)
 _SHOWN_BYTES = 64
+_REPEATED_MAX = 128
+"""Bytes of sections that are likely to come again: what a descriptor is, and little else."""
+_known_sections = lru_cache(maxsize=8192)(sections_of)
 
 
 class _Row(NamedTuple):
@@ -42,20 +50,36 @@ class _Row(NamedTuple):
     direction: Direction
     name: str
     decode: Decoder
+    type_id: int
+    source: str
 
 
 _DECODERS = CALL_DECODERS | HOOK_DECODERS
 _ROWS = {
-    event.row: _Row(event.emitted, event.direction, event.name, _DECODERS[event.row])
+    event.row: _Row(
+        event.emitted,
+        event.direction,
+        event.name,
+        _DECODERS[event.row],
+        event.type_id,
+        event.name.partition("-")[0] if event.name.startswith("syscall_") else "tracepoint",
+    )
     for event in EVENTS
 }
 
 
 class Converter:
-    """Makes records of raw events; any thread may."""
+    """Makes records of raw events; any thread may.
 
-    def __init__(self) -> None:
+    Args:
+        containers: Tells which container a process is in; without it none is told.
+    """
+
+    def __init__(self, containers: Containers | None = None) -> None:
+        self._containers = containers
         self._comms: dict[bytes, str] = {}
+        self.faithful = False
+        """Whether events have the attributes and categories of Kindling's records, and no more."""
 
     def convert(self, data: memoryview, offset: int, length: int, wall_offset_ns: int) -> Record:
         """One raw event as a record without a number.
@@ -81,18 +105,23 @@ class Converter:
         ) = EVENT.unpack_from(data, offset)  # fmt: skip
         if EVENT.size + payload_length > length:
             raise ValueError(payload_length)
-        emitted, direction, name, decode = _ROWS[row]
+        emitted, direction, name, decode, type_id, source = _ROWS[row]
         if payload_length:
             start = offset + EVENT.size
-            sections = sections_of(bytes(data[start : start + payload_length]))
+            payload = bytes(data[start : start + payload_length])
+            take_apart = _known_sections if payload_length <= _REPEATED_MAX else sections_of
+            sections = take_apart(payload)
         else:
             sections = ()
         args = (arg0, arg1, arg2, arg3, arg4, arg5)
-        attributes = decode(Raw(args, result, fd_type, flags, sections))
+        attributes = decode(Raw(args, result, fd_type, flags, sections, ts + wall_offset_ns))
+        label = _LABELS[category]
+        if self.faithful:
+            attributes = faithful(row, attributes)
+            label = _KINDLING_LABELS.get(row, label)
         comm = self._comms.get(raw_comm)
         if comm is None:
             comm = self._clean_comm(raw_comm)
-        label = _LABELS[category]
         if direction != "exit":
             result = error = None
         else:
@@ -100,12 +129,18 @@ class Converter:
         if not flags & _HAS_LATENCY:
             latency = None
         if fd == NO_FD:
-            fd = None
+            fd, described = None, NO_DESCRIPTOR
+        else:
+            described = describe(fd_type, sections)
+        container = None
         if flags & _NO_OWNER:
             tgid = comm = tid = uid = gid = None
+        elif self._containers is not None:
+            container = self._containers.of(cgroup, tgid, ts)
         values = (
-            cpu, tid, label, emitted, direction, result, error, latency, fd, attributes, uid, gid,
-            name,
+            cpu, tid, label, emitted, direction, result, error, latency, fd, described.type,
+            described.name, attributes, uid, gid, name, described.protocol, described.role,
+            described.state, described.inode, container, source, type_id, ts,
         )  # fmt: skip
         return Record("kernel_event", 0, ts + wall_offset_ns, tgid, comm, values)
 

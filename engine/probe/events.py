@@ -14,9 +14,9 @@ ROWS = 1024
 COLUMNS = 16
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Event:
-    """One subscribable event."""
+    """One subscribable event; there is one object of each, so equal means identical."""
 
     name: str
     """Subscription name, `<hook>-<point>`."""
@@ -34,6 +34,13 @@ class Event:
     """Features of the layout without which no such event can be told."""
     own_row: int = 0
     """Row of the matrix where it is not `type_id`, because others have that too."""
+    accepts: tuple[Category, ...] = ()
+    """Categories a subscription may also name, meaning `columns`: those Kindling itself gives
+    the event where it never gives the right one."""
+    ext: bool = False
+    """Not one of Kindling's events."""
+    absent: str = ""
+    """Why no kernel of this machine's kind has it; empty for everything that exists."""
 
     @property
     def row(self) -> int:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from engine.core.errors import ProbeError, UsageError
+from engine.core.errors import ProbeError
 from engine.core.sanitise import clean
 from engine.probe import bpfsys
-from engine.probe.abi import CALL, CONFIG, DELIVERED, PIDS, STATS, Slot
-from engine.probe.calls import CALLS, CallFlag
+from engine.probe.abi import DELIVERED, STATS, Slot, pack_call
+from engine.probe.bpfsys import ProgramRuns
+from engine.probe.calls import CALLS
 from engine.probe.catalogue import EVENTS
 from engine.probe.events import COLUMNS, ROWS
+from engine.probe.payload_maps import PAYLOAD_PROGRAMS
+from engine.probe.schema import SNAPLEN
 
 _INITIAL_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO of include/linux/proc_ns.h
 
@@ -30,25 +33,37 @@ class KernelCounters(NamedTuple):
     """Of these, in category `other` because the file descriptor could not be judged."""
     skipped: int = 0
     """Runs the kernel left out because the program was interrupted by itself."""
+    suppressed: int = 0
+    """Not produced: every other filter let them pass, but not the rules on results."""
+    unfollowed: int = 0
+    """Children of followed processes that found no room among those chosen."""
+    unowned: int = 0
+    """Not produced: under a scope, and nobody is known to own the socket."""
 
 
-def write_calls(descriptor: int) -> None:
-    """Fill the calls map from the catalogue.
+class EventCounters(NamedTuple):
+    """What became of one event, over all its categories."""
+
+    delivered: int
+    """The ring took them."""
+    dropped: int
+    """The ring was full."""
+
+
+def write_calls(descriptor: int, snaplen: int = SNAPLEN) -> None:
+    """Fill the calls map from the catalogue; may be done again with another `snaplen`.
+
+    Args:
+        descriptor: Of the calls map.
+        snaplen: Bytes kept of what a call reads or writes; 0 for none.
 
     Raises:
         OSError: if the kernel refuses.
     """
     for call in CALLS:
-        packed = CALL.pack(
-            call.type_id,
-            call.category or 0,
-            call.fd_argument,
-            call.enter,
-            call.exit,
-            call.argument,
-            call.flags | CallFlag.KNOWN,
-        )
-        bpfsys.map_update(descriptor, call.number.to_bytes(4, "little"), packed)
+        if call.number is not None:
+            packed = pack_call(call, snaplen)
+            bpfsys.map_update(descriptor, call.number.to_bytes(4, "little"), packed)
 
 
 def own_tgid(program: int) -> int:
@@ -71,58 +86,6 @@ def own_tgid(program: int) -> int:
         ) from refused
 
 
-class Filters:
-    """The own process and the pid scope, both judged in the kernel.
-
-    Args:
-        config: Descriptor of the config map.
-        pids: Descriptor of the pids map.
-        own: The own tgid, never delivered.
-
-    Raises:
-        OSError: if the kernel refuses.
-    """
-
-    def __init__(self, config: int, pids: int, own: int) -> None:
-        self._config = config
-        self._pids = pids
-        self._own = own
-        self._scope: frozenset[int] = frozenset()
-        self._configure(scoped=False)
-
-    def set_pids(self, wanted: frozenset[int]) -> None:
-        """Deliver only events of these processes; none means of all.
-
-        New ones are let in before old ones are shut out, and the scope is in force before it
-        is first narrowed to them.
-
-        Raises:
-            OSError: if the kernel refuses.
-        """
-        for pid in wanted - self._scope:
-            bpfsys.map_update(self._pids, _key(pid), b"\1")
-        self._configure(scoped=bool(wanted))
-        for pid in self._scope - wanted:
-            bpfsys.map_delete(self._pids, _key(pid))
-        self._scope = wanted
-
-    def _configure(self, *, scoped: bool) -> None:
-        bpfsys.map_update(self._config, _key(0), CONFIG.pack(self._own, scoped))
-
-
-def check_pids(pids: frozenset[int]) -> None:
-    """Refuse a pid scope the kernel map has no room for.
-
-    Raises:
-        UsageError: too many, or not process ids.
-    """
-    if len(pids) > PIDS:
-        raise UsageError(f"{len(pids)} processes are too many", fix=f"at most {PIDS}")
-    wrong = [pid for pid in pids if not 0 < pid < 1 << 22]
-    if wrong:
-        raise UsageError(f"not a process id: {wrong[0]}")
-
-
 class CounterReader:
     """Reads and adds up the per-CPU counters.
 
@@ -135,7 +98,7 @@ class CounterReader:
     def __init__(self, stats: int, delivered: int, programs: Mapping[str, int]) -> None:
         self._stats = stats
         self._delivered = delivered
-        self._programs: Iterable[int] = tuple(programs.values())
+        self._programs = dict(programs)
         self._cpus = bpfsys.possible_cpus()
 
     def read(self) -> KernelCounters:
@@ -150,16 +113,50 @@ class CounterReader:
                 for slot in Slot
                 for value in bpfsys.per_cpu_lookup(self._stats, _key(slot), STATS.size, self._cpus)
             ]
-            skipped = sum(bpfsys.recursion_misses(program) for program in self._programs)
+            skipped = sum(
+                bpfsys.program_runs(program).skipped
+                for name, program in self._programs.items()
+                if name not in PAYLOAD_PROGRAMS
+            )
         except OSError as refused:
             raise ProbeError(
                 f"cannot read the probe's counters: {clean(str(refused))}"
             ) from refused
-        produced, dropped, faults, unresolved = map(sum, zip(*per_cpu, strict=True))
-        return KernelCounters(produced, dropped, faults, unresolved, skipped)
+        produced, dropped, faults, unresolved, suppressed, unfollowed, unowned = map(
+            sum, zip(*per_cpu, strict=True)
+        )
+        return KernelCounters(
+            produced, dropped, faults, unresolved, skipped, suppressed, unfollowed, unowned
+        )
+
+    def runs(self) -> dict[str, ProgramRuns]:
+        """How often and how long each program ran.
+
+        Raises:
+            ProbeError: if the kernel refuses.
+        """
+        try:
+            return {name: bpfsys.program_runs(fd) for name, fd in self._programs.items()}
+        except OSError as refused:
+            raise ProbeError(f"cannot read the programs' runs: {clean(str(refused))}") from refused
+
+    def events(self) -> dict[str, EventCounters]:
+        """What became of each event since the start, by subscription name.
+
+        Raises:
+            ProbeError: if the kernel refuses.
+        """
+        totals = self.delivered()
+        counters = {}
+        for event in EVENTS:
+            *delivered, dropped = totals[event.row * COLUMNS : (event.row + 1) * COLUMNS]
+            counters[event.name] = EventCounters(sum(delivered), dropped)
+        return counters
 
     def delivered(self) -> list[int]:
         """Events handed to the ring since the start, by row and column of the matrix.
+
+        The last column of a row has those the ring had no room for.
 
         Raises:
             ProbeError: if the kernel refuses.

@@ -1,4 +1,4 @@
-"""Get the programs into the kernel through a short-lived child that has BCC."""
+"""Get the programs into the kernel: out of the cache, or compiled by a child that has BCC."""
 
 from __future__ import annotations
 
@@ -6,80 +6,140 @@ import json
 import os
 import platform
 import re
-import socket
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import bpf
 from engine.core.errors import ProbeError, RequirementError
 from engine.core.sanitise import clean
-from engine.probe import compile_child
+from engine.probe import bytecode, compile_child
 from engine.probe.attachments import TRACEPOINT_OF
+from engine.probe.bytecode import LoadedPrograms
+from engine.probe.program_cache import ProgramCache, default_directory, key_of
 
 HEADERS = Path(bpf.__file__).parent
 SOURCES = tuple(
-    HEADERS / f"{name}.c" for name in ("common", "sockets", "files", "calls", "tasks", "tcp")
+    HEADERS / f"{name}.c"
+    for name in (
+        "common",
+        "sockets",
+        "files",
+        "descriptors",
+        "captures",
+        "calls",
+        "tasks",
+        "owners",
+        "tcp",
+        "signals",
+        "faults",
+        "packets",
+        "sched",
+        "follow",
+        "payload",
+    )
 )
 """The C text, in the order the compiler is to read it."""
 
-MAPS = ("ring", "matrix", "calls", "config", "pids", "stats", "delivered")
 PROGRAMS = (*TRACEPOINT_OF, "own_tgid")
 
+_REQUIRED = ("own_tgid",)
+"""Programs without which nothing can be delivered."""
 _DEADLINE_S = 30.0
-_MANIFEST_SIZE = 65536
-_MSG_CMSG_CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0x40000000)
-
-
-class LoadedPrograms:
-    """The descriptors of maps and programs; the kernel frees them when the last is closed."""
-
-    def __init__(self, maps: Mapping[str, int], programs: Mapping[str, int]) -> None:
-        self.maps = dict(maps)
-        self.programs = dict(programs)
-
-    def close(self) -> None:
-        """Close everything. May be called twice."""
-        for descriptors in (self.programs, self.maps):
-            while descriptors:
-                os.close(descriptors.popitem()[1])
 
 
 class Loader:
-    """One compilation; `cancel` from another thread ends it early.
+    """One compilation, if it takes one; `cancel` from another thread ends it early.
 
     Args:
         defines: Definitions for the compiler.
         sources: The C text.
+        cache: Where compiled programs are kept between runs; the user's if left out.
     """
 
-    def __init__(self, defines: Mapping[str, int], sources: Sequence[Path] = SOURCES) -> None:
+    def __init__(
+        self,
+        defines: Mapping[str, int],
+        sources: Sequence[Path] = SOURCES,
+        cache: ProgramCache | None = None,
+    ) -> None:
         self._request = compile_child.Request(
             sources=[str(source) for source in sources],
             headers=str(HEADERS),
             cflags=compiler_flags(defines),
-            maps=list(MAPS),
             programs=list(PROGRAMS),
         )
+        self._cache = cache or ProgramCache(default_directory())
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
         self._cancelled = False
 
     def run(self) -> LoadedPrograms:
-        """Compile, load, and take the descriptors over.
+        """Load the programs; what the cache has not is compiled first, and then kept.
+
+        A program the kernel refuses is named in `refused`; the others are loaded all the same.
 
         Raises:
-            RequirementError: if BCC or the system's Python is missing.
-            ProbeError: if it does not compile or the kernel refuses it.
+            RequirementError: if BCC, the system's Python or the right to load is missing.
+            ProbeError: if it does not compile, or the kernel refuses every program.
         """
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with ours:
-            with theirs:
-                child = self._spawn(theirs.fileno())
-            with child:
+        key = self._key()
+        programs, text = self._kept(key), b""
+        if programs is None:
+            text = self._compile()
+            programs = _parsed(text)
+        loaded = bytecode.load(programs)
+        absent = dict.fromkeys(set(PROGRAMS) - programs.programs.keys(), "the C text has none")
+        loaded.refused = {**loaded.refused, **absent}
+        try:
+            _check_complete(loaded)
+            self._check_wanted()
+        except BaseException:
+            loaded.close()
+            raise
+        if text:
+            self._cache.put(key, text)
+        return loaded
+
+    def _kept(self, key: str) -> bytecode.Bytecode | None:
+        """What the cache has."""
+        text = self._cache.get(key)
+        with suppress(ValueError):
+            return bytecode.parse(text) if text is not None else None
+        return None
+
+    def _key(self) -> str:
+        """Names everything that the compiled programs depend on."""
+        files = [*map(Path, self._request["sources"]), *sorted(HEADERS.rglob("*.h"))]
+        package = compile_child.find_bcc()
+        found = package and (package / "libbcc.py").stat()
+        return key_of(
+            (
+                json.dumps(self._request).encode(),
+                " ".join(platform.uname()).encode(),
+                f"{package} {found and (found.st_mtime_ns, found.st_size)}".encode(),
+                Path(compile_child.__file__).read_bytes(),
+                *(path.read_bytes() for path in files),
+            )
+        )
+
+    def _compile(self) -> bytes:
+        """The compiled programs in their text form.
+
+        Raises:
+            RequirementError: if BCC, the system's Python or the right to load is missing.
+            ProbeError: if it does not compile.
+        """
+        answer = os.memfd_create("programs")
+        try:
+            with self._spawn(answer) as child:
                 printed = self._finish(child)
-            return _take_over(ours, printed)
+            text = os.pread(answer, os.fstat(answer).st_size, 0)
+        finally:
+            os.close(answer)
+        return _checked(text, printed)
 
     def cancel(self) -> None:
         """End the child, if there is one, and let `run` fail."""
@@ -88,16 +148,15 @@ class Loader:
             if self._child is not None:
                 self._child.kill()
 
-    def _spawn(self, channel: int) -> subprocess.Popen[bytes]:
+    def _spawn(self, answer: int) -> subprocess.Popen[bytes]:
         """Start the child.
 
         Its working directory is the stub tree: BCC searches the working directory first for
         headers, so it must be one that nobody else can write to.
         """
-        command = [compile_child.SYSTEM_PYTHON, "-I", compile_child.__file__, str(channel)]
+        command = [compile_child.SYSTEM_PYTHON, "-I", compile_child.__file__, str(answer)]
         with self._lock:
-            if self._cancelled:
-                raise ProbeError("compilation was cancelled")
+            self._check_wanted()
             try:
                 self._child = subprocess.Popen(
                     command,
@@ -106,7 +165,7 @@ class Loader:
                     stderr=subprocess.STDOUT,
                     cwd=HEADERS,
                     env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
-                    pass_fds=(channel,),
+                    pass_fds=(answer,),
                     start_new_session=True,
                 )
             except OSError as refused:
@@ -123,9 +182,12 @@ class Loader:
         except subprocess.TimeoutExpired as late:
             child.kill()
             raise ProbeError(f"compiling took longer than {_DEADLINE_S:.0f} s") from late
+        self._check_wanted()
+        return printed
+
+    def _check_wanted(self) -> None:
         if self._cancelled:
             raise ProbeError("compilation was cancelled")
-        return printed
 
 
 def compiler_flags(defines: Mapping[str, int]) -> list[str]:
@@ -135,36 +197,47 @@ def compiler_flags(defines: Mapping[str, int]) -> list[str]:
     return [
         f"-DSTUB_VERSION_CODE={(major << 16) + (minor << 8) + min(patch, 255)}",
         f"-DSTUB_PAGE_SIZE={os.sysconf('SC_PAGESIZE')}UL",
+        "-Werror=macro-redefined",  # the parts of the text share one name space
         *(f"-D{name}={value}" for name, value in defines.items()),
     ]
 
 
-def _take_over(channel: socket.socket, printed: bytes) -> LoadedPrograms:
-    """Receive the child's answer, which is there by now if it gave one.
+def _checked(text: bytes, printed: bytes) -> bytes:
+    """The child's answer, if it is one.
 
     Raises:
-        RequirementError: if BCC is missing.
+        RequirementError: if BCC or a right is missing.
         ProbeError: for any other failure.
     """
-    channel.setblocking(False)
     try:
-        answer, descriptors, _, _ = socket.recv_fds(
-            channel, _MANIFEST_SIZE, len(MAPS) + len(PROGRAMS), _MSG_CMSG_CLOEXEC
-        )
-        manifest = json.loads(answer)
-    except (BlockingIOError, ValueError):
-        raise ProbeError(f"the compiler ended without an answer: {_last_line(printed)}") from None
-    if "error" in manifest:
-        raise _failure(str(manifest["error"]), printed)
-    maps, programs = manifest["maps"], manifest["programs"]
-    if len(descriptors) != len(maps) + len(programs):
-        for descriptor in descriptors:
-            os.close(descriptor)
-        raise ProbeError("the probe's file descriptors did not all arrive", fix="raise `ulimit -n`")
-    return LoadedPrograms(
-        dict(zip(maps, descriptors, strict=False)),
-        dict(zip(programs, descriptors[len(maps) :], strict=True)),
-    )
+        answer = json.loads(text)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise ProbeError(f"the compiler ended without an answer: {_last_line(printed)}")
+    if "error" in answer:
+        raise _failure(str(answer["error"]), printed)
+    return text
+
+
+def _parsed(text: bytes) -> bytecode.Bytecode:
+    try:
+        return bytecode.parse(text)
+    except ValueError as wrong:
+        raise ProbeError(f"the compiler's answer is of no use: {clean(str(wrong))}") from wrong
+
+
+def _check_complete(loaded: LoadedPrograms) -> None:
+    """Refuse a probe that could deliver nothing.
+
+    Raises:
+        RequirementError: if the right to load is missing.
+        ProbeError: if the kernel refused everything, or what everything needs.
+    """
+    needed = [name for name in _REQUIRED if name in loaded.refused]
+    if needed or (loaded.refused and not loaded.programs):
+        name = (needed or list(loaded.refused))[0]
+        raise _failure(loaded.refused[name], name.encode())
 
 
 def _failure(reason: str, printed: bytes) -> RequirementError | ProbeError:
@@ -178,7 +251,7 @@ def _failure(reason: str, printed: bytes) -> RequirementError | ProbeError:
             "the kernel refused the programs: operation not permitted",
             fix="run as root, or with CAP_BPF and CAP_PERFMON",
         )
-    return ProbeError(f"{clean(reason, 80)}: {_last_line(printed)}")
+    return ProbeError(f"{clean(reason, 300)}: {_last_line(printed)}")
 
 
 def _last_line(printed: bytes) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import errno
 import os
 import platform
+import re
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,20 @@ CAP_BPF = 39
 _STATUS = Path("/proc/self/status")
 _LOCKDOWN = Path("/sys/kernel/security/lockdown")
 _OS_RELEASE = Path("/etc/os-release")
+_MOUNTS = Path("/proc/self/mounts")
+_EVENT_SOURCES = Path("/sys/bus/event_source/devices")
+_READS_KERNEL_MEMORY = struct.pack(
+    "<" + "BBhi" * 7,
+    *(0xBF, 0xA1, 0, 0),  # r1 = r10
+    *(0x07, 0x01, 0, -8),  # r1 += -8
+    *(0xB7, 0x02, 0, 8),  # r2 = 8
+    *(0xB7, 0x03, 0, 0),  # r3 = 0
+    *(0x85, 0x00, 0, 113),  # call probe_read_kernel
+    *(0xB7, 0x00, 0, 0),  # r0 = 0
+    *(0x95, 0x00, 0, 0),  # exit
+)
+"""A program that does no more than the call lockdown takes away."""
+_MEMLOCK_UNTIL = (5, 11)
 
 _COST = "no kernel events; plugins, ports and Wasm still work"
 _GRANT = "run as root, or grant AmbientCapabilities=CAP_BPF CAP_PERFMON in a systemd unit"
@@ -47,7 +63,10 @@ class Requirement:
 
 
 def requirements() -> list[Requirement]:
-    """Every need with what was found, for the doctor. Changes nothing."""
+    """Every need with what was found, for the doctor; the last ones are told, never missing.
+
+    Leaves nothing behind: what is tried out is closed at once.
+    """
     return [check() for check in _CHECKS]
 
 
@@ -151,6 +170,67 @@ def ring_buffer(
     return _requirement("bpf(2)", not missing, "makes ring buffers", missing, fix)
 
 
+def kernel_memory(
+    load: Callable[[bytes], int] = bpfsys.load_raw_tracepoint, status: str | None = None
+) -> Requirement:
+    """A trial program that reads kernel memory, which lockdown can forbid without telling.
+
+    Args:
+        load: Loads a program and returns its descriptor.
+        status: Text of /proc/self/status; read if not given.
+    """
+    missing, fix = "", ""
+    try:
+        os.close(load(_READS_KERNEL_MEMORY))
+    except OSError as refused:
+        missing = f"the kernel refuses programs that read its memory: {refused.strerror}"
+        capabilities = parse_capabilities(_STATUS.read_text() if status is None else status)
+        fix = "boot with lockdown=integrity, or without lockdown"
+        fix = fix if may_load(capabilities) else _GRANT
+    return _requirement("kernel memory", not missing, "programs may read it", missing, fix)
+
+
+def other_hooks(sources: Path = _EVENT_SOURCES) -> Requirement:
+    """What else could be attached to. Nothing depends on it: raw tracepoints serve every event."""
+    absent = [name for name in ("kprobe", "uprobe") if not (sources / name).exists()]
+    said = {
+        (): "kernel and user probes are there, and not needed",
+        ("kprobe",): "this kernel has no kprobes: raw tracepoints are used, as everywhere",
+        ("uprobe",): "this kernel has no uprobes: TLS plaintext unavailable",
+    }
+    both = "this kernel has neither kprobes nor uprobes: TLS plaintext unavailable"
+    return _requirement("other hooks", True, said.get(tuple(absent), both), "", "")
+
+
+def tracefs(mounts: str | None = None) -> Requirement:
+    """Whether tracefs is mounted. Nothing depends on it.
+
+    Args:
+        mounts: Text of /proc/self/mounts; read if not given.
+    """
+    text = _MOUNTS.read_text() if mounts is None else mounts
+    mounted = any(line.split()[2:3] == ["tracefs"] for line in text.splitlines())
+    found = "mounted" if mounted else "not mounted"
+    return _requirement("tracefs", True, f"{found}, and not needed: raw tracepoints", "", "")
+
+
+def locked_memory(release: str | None = None) -> Requirement:
+    """RLIMIT_MEMLOCK counts for maps only before Linux 5.11, where BCC raises it if it may.
+
+    Args:
+        release: The kernel's; the running one if not given.
+    """
+    name = release or platform.release()
+    numbers = re.match(r"(\d+)\.(\d+)", name)
+    counts = numbers is not None and tuple(map(int, numbers.groups())) < _MEMLOCK_UNTIL
+    found = (
+        f"Linux {name} counts rings as locked memory: BCC raises RLIMIT_MEMLOCK, as root may"
+        if counts
+        else "RLIMIT_MEMLOCK does not limit rings here"
+    )
+    return _requirement("locked memory", True, found, "", "")
+
+
 def bcc(
     find: Callable[[], Path | None] = compile_child.find_bcc,
     interpreter: str = compile_child.SYSTEM_PYTHON,
@@ -176,8 +256,12 @@ _CHECKS: tuple[Callable[[], Requirement], ...] = (
     rights,
     lockdown,
     ring_buffer,
+    kernel_memory,
     type_information,
     bcc,
+    other_hooks,
+    tracefs,
+    locked_memory,
 )
 
 

@@ -29,6 +29,8 @@ class Raw(NamedTuple):
     fd_type: int
     flags: int
     sections: tuple[Section, ...]
+    wall_ns: int = 0
+    """When it happened, in ns since the epoch."""
 
     def section(self, kind: SectionKind, argument: int | None = None) -> bytes:
         """The first section of that kind (and argument); empty if there is none."""

@@ -32,6 +32,11 @@ class Taken(NamedTuple):
     newest: int
     """Offset of the last one's bytes; 0 if there is none."""
 
+    @property
+    def oldest_stamp(self) -> int:
+        """The stamp the first one begins with."""
+        return int.from_bytes(self.data[_HEADER : _HEADER + 8], "little")
+
 
 def spans(words: memoryview, count: int) -> list[Span]:
     """Where the first `count` records lie.

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Set
 from contextlib import ExitStack
 
 from engine.core.errors import ProbeError
 from engine.core.sanitise import clean
 from engine.probe.attachments import Attachments
+from engine.probe.bytecode import LoadedPrograms
 from engine.probe.catalogue import Cell
-from engine.probe.kernel_maps import CounterReader, Filters, own_tgid, write_calls
-from engine.probe.loader import LoadedPrograms
+from engine.probe.filters import FilterMaps, Filters
+from engine.probe.hooks import SOCKET_PROGRAMS
+from engine.probe.kernel_maps import CounterReader, own_tgid, write_calls
 from engine.probe.matrix import Matrix
+from engine.probe.owners import Fault, Hooks, HookSettings
+from engine.probe.payload_abi import PAYLOAD_RING_BYTES
+from engine.probe.payload_maps import PAYLOAD_PROGRAMS, PayloadMaps
 from engine.probe.ring import RingReader
+
+FOLLOWING = frozenset({"on_fork_follow", "on_free_follow"})
+"""Programs that keep track of the children of chosen processes."""
 
 
 class KernelSession:
@@ -23,36 +32,61 @@ class KernelSession:
     Args:
         loaded: The descriptors; closed with the session, also if this raises.
         ring_bytes: Size of the ring they were compiled with.
+        payload_ring_bytes: Likewise, of the ring for payloads.
 
     Raises:
         ProbeError: if the kernel refuses to map or fill something.
     """
 
-    def __init__(self, loaded: LoadedPrograms, ring_bytes: int) -> None:
+    def __init__(
+        self,
+        loaded: LoadedPrograms,
+        ring_bytes: int,
+        payload_ring_bytes: int = PAYLOAD_RING_BYTES,
+    ) -> None:
         maps = loaded.maps
         with ExitStack() as closing:
             closing.callback(loaded.close)
             try:
                 self.ring = RingReader(maps["ring"], ring_bytes)
                 closing.callback(self.ring.close)
+                self.payloads = PayloadMaps(maps, payload_ring_bytes, self._attach_payloads)
+                closing.callback(self.payloads.close)
                 self._matrix = Matrix(maps["matrix"])
                 closing.callback(self._matrix.close)
                 write_calls(maps["calls"])
                 own = own_tgid(loaded.programs["own_tgid"])
-                self._filters = Filters(maps["config"], maps["pids"], own)
+                self._filters = FilterMaps(maps["config"], maps["pids"], maps["comms"], own)
+                self.hooks = Hooks(maps, foreign_pids=own != os.getpid())
             except OSError as refused:
                 raise ProbeError(f"cannot set the probe up: {clean(str(refused))}") from refused
             self.counters = CounterReader(maps["stats"], maps["delivered"], loaded.programs)
-            self._attachments = Attachments(loaded.programs)
+            self._attachments = Attachments(loaded.programs, loaded.refused)
             closing.callback(self._attachments.require, ())
             self._closing = closing.pop_all()
         self.ring_descriptor = maps["ring"]
+        self._calls = maps["calls"]
+        self.refused = loaded.refused
         self._on: frozenset[Cell] = frozenset()
+        self._following = False
+        self._capturing = False
+        self._loaded = frozenset(loaded.programs)
+
+    def set_snaplen(self, snaplen: int) -> None:
+        """Keep as many bytes of what a call reads or writes; 0 for none.
+
+        Raises:
+            ProbeError: if the kernel refuses.
+        """
+        try:
+            write_calls(self._calls, snaplen)
+        except OSError as refused:
+            raise ProbeError(f"cannot set the snaplen: {clean(str(refused))}") from refused
 
     @property
-    def attached(self) -> bool:
-        """Whether any program is attached."""
-        return self._attachments.any
+    def delivering(self) -> bool:
+        """Whether any program is attached that delivers events."""
+        return bool(self._on)
 
     def apply(self, wanted: Set[Cell]) -> None:
         """Switch exactly these cells on, and attach exactly what they need.
@@ -63,37 +97,93 @@ class KernelSession:
         added, removed = wanted - self._on, self._on - wanted
         self._switch(added, True)
         try:
-            self._attachments.require(_programs(wanted | self._on))
+            self._attachments.require(self._needed(wanted | self._on))
         except ProbeError:
             self._switch(added, False)
             raise
+        if _watches_sockets(wanted) and not _watches_sockets(self._on):
+            self._seed()
         self._switch(removed, False)
-        self._attachments.require(_programs(wanted))
+        self._attachments.require(self._needed(wanted))
         self._on = frozenset(wanted)
 
-    def set_pids(self, pids: frozenset[int]) -> None:
-        """Narrow everything to these processes; none means all.
+    def set_filters(self, filters: Filters) -> None:
+        """Put filters in force; where they follow children, from before this returns.
 
         Raises:
             ProbeError: if the kernel refuses.
         """
+        following, self._following = self._following, filters.follow
         try:
-            self._filters.set_pids(pids)
+            self._attachments.require(self._needed(self._on))
+            self._filters.set(filters)
+        except ProbeError:
+            self._following = following
+            raise
         except OSError as refused:
-            raise ProbeError(f"cannot set the pid scope: {clean(str(refused))}") from refused
+            raise ProbeError(f"cannot set the filters: {clean(str(refused))}") from refused
 
     def detach(self) -> None:
-        """Stop producing; what is in the ring stays readable."""
+        """Stop producing; what is in the rings stays readable."""
+        self._following = self._capturing = False
         self.apply(frozenset())
 
     def close(self) -> None:
         """Detach, unmap and free everything. May be called twice."""
         self._closing.close()
 
+    def configure(self, settings: HookSettings) -> None:
+        """Put settings of events that are no calls in force.
+
+        Raises:
+            ProbeError: if the kernel refuses.
+        """
+        try:
+            self.hooks.configure(settings)
+        except OSError as refused:
+            raise ProbeError(f"cannot set the hooks up: {clean(str(refused))}") from refused
+
+    def page_faults(self) -> dict[Fault, int]:
+        """Page faults counted so far.
+
+        Raises:
+            ProbeError: if the kernel refuses.
+        """
+        try:
+            return self.hooks.page_faults()
+        except OSError as refused:
+            raise ProbeError(f"cannot read the page faults: {clean(str(refused))}") from refused
+
+    def _seed(self) -> None:
+        """Tell the programs of the sockets that are already there."""
+        try:
+            self.hooks.seed()
+        except OSError as refused:
+            raise ProbeError(f"cannot tell sockets' owners: {clean(str(refused))}") from refused
+
     def _switch(self, cells: Set[Cell], on: bool) -> None:
         for cell in cells:
             self._matrix.set(cell, on)
 
+    def _needed(self, cells: Set[Cell]) -> frozenset[str]:
+        """The programs to be attached for these cells and the filters."""
+        programs = frozenset(program for cell in cells for program in cell.event.programs)
+        if self._following:
+            programs |= FOLLOWING
+        if self._capturing:
+            # Without the program for calls with several messages, the others are still told.
+            programs |= frozenset(PAYLOAD_PROGRAMS) & self._loaded | {PAYLOAD_PROGRAMS[0]}
+        return programs
 
-def _programs(cells: Set[Cell]) -> frozenset[str]:
-    return frozenset(program for cell in cells for program in cell.event.programs)
+    def _attach_payloads(self, wanted: bool) -> None:
+        before, self._capturing = self._capturing, wanted
+        try:
+            self._attachments.require(self._needed(self._on))
+        except ProbeError:
+            self._capturing = before
+            raise
+
+
+def _watches_sockets(cells: Set[Cell]) -> bool:
+    """Whether any of these needs to know whose a socket is."""
+    return any(SOCKET_PROGRAMS[0] in cell.event.programs for cell in cells)

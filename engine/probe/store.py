@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from engine.core.errors import ProbeError
 from engine.core.records import Batch, Record
+from engine.probe.containers import Containers
 from engine.probe.convert import Converter, undecodable
 from engine.probe.ring import Taken, spans
 
@@ -50,7 +51,7 @@ class EventStore:
             raise ValueError(f"a store needs room for one event at least, not {capacity}")
         self._capacity = capacity
         self._max_bytes = max_bytes
-        self._converter = Converter()
+        self._converter = Converter(Containers())
         self._chunks: list[_Chunk] = []
         self._bytes = 0
         self._last = 0
@@ -60,6 +61,10 @@ class EventStore:
     def last_seq(self) -> int:
         """Number of the newest event; 0 when there was none yet."""
         return self._last
+
+    def set_faithful(self, wanted: bool) -> None:
+        """Show calls with Kindling's attributes alone, from the next reading on."""
+        self._converter.faithful = wanted
 
     def append(self, taken: Taken, wall_offset_ns: int) -> None:
         """Take events in.

@@ -100,6 +100,18 @@ def sockaddr(family: int, packed: bytes) -> str | None:
     return None
 
 
+_ESCAPES = {ord("\\"): "\\\\", ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t"}
+_ESCAPED = tuple(
+    _ESCAPES.get(byte) or (chr(byte) if 0x20 <= byte < 0x7F else f"\\x{byte:02x}")
+    for byte in range(256)
+)
+
+
+def escaped(data: bytes) -> str:
+    """Bytes as text from which they can be told exactly: C's escapes, the backslash included."""
+    return "".join(map(_ESCAPED.__getitem__, data))
+
+
 def signal_name(number: int) -> str:
     """SIGKILL, ..., or SIG and the number."""
     try:

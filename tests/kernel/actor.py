@@ -14,11 +14,15 @@ _SCRIPT = Path(__file__).with_name("actor_process.py")
 
 
 class Actor:
-    """The tests' side: a child process and its pid."""
+    """The tests' side: a child process and its pid.
 
-    def __init__(self) -> None:
+    Args:
+        script: What it runs.
+    """
+
+    def __init__(self, script: Path = _SCRIPT) -> None:
         self._child = subprocess.Popen(
-            [sys.executable, "-E", "-S", str(_SCRIPT)],
+            [sys.executable, "-E", "-S", str(script)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

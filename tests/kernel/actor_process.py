@@ -195,6 +195,33 @@ def call_32bit(number: int) -> None:
     ctypes.CFUNCTYPE(ctypes.c_int)(address)()
 
 
+def open_in_thread(path: str) -> int:
+    """Open from another thread; returns its id."""
+    seen: list[int] = []
+
+    def work() -> None:
+        seen.append(threading.get_native_id())
+        open_path(path)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    return seen[0]
+
+
+def rename(name: str) -> None:
+    """Give the main thread another name: PR_SET_NAME."""
+    _libc().prctl(15, name.encode(), 0, 0, 0)
+
+
+def read_file(path: str) -> None:
+    """Read a file until its end has been seen, and close it."""
+    descriptor = os.open(path, os.O_RDONLY)
+    while os.read(descriptor, 4096):
+        pass
+    os.close(descriptor)
+
+
 def run(*command: str) -> int:
     """Run a program; returns its pid."""
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:

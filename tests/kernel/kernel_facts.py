@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.probe.bpfsys import program_ids
+from engine.probe.bpfsys import link_ids, program_ids
 
 
 def attached_tracepoints(pid: int | str = "self") -> list[str]:
@@ -20,6 +20,16 @@ def loaded_programs(pid: int | str = "self") -> set[int]:
 def still_loaded(programs: set[int]) -> set[int]:
     """Which of these the kernel still has."""
     return programs & set(program_ids())
+
+
+def attachments(pid: int | str = "self") -> set[int]:
+    """Ids of the attachments a process holds a descriptor of."""
+    return {int(value) for value in _values(pid, "link_id")}
+
+
+def still_attached(links: set[int]) -> set[int]:
+    """Which of these the kernel still has."""
+    return links & set(link_ids())
 
 
 def _values(pid: int | str, name: str) -> list[str]:

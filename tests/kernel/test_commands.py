@@ -79,6 +79,24 @@ def test_only_the_process_asked_for(tmp_path: Path) -> None:
     assert str(tmp_path / "mine") in [event["attributes"]["name"] for event in events]  # type: ignore[index]
 
 
+def test_patterns_presets_and_a_file_add_up_and_filters_hold(tmp_path: Path) -> None:
+    file = tmp_path / "kindling.yml"
+    file.write_text("receivers: {cgoreceiver: {subscribe: [{name: syscall_exit-mkdir}]}}")
+    arguments = ["-e", "syscall_exit-open*", "--preset", "processes", "--subscriptions", str(file)]
+    with running("events", *arguments, "--pid", str(os.getpid()), "--failed", "--json") as child:
+        (tmp_path / "there").write_text("x")
+        (tmp_path / "new").mkdir()
+        with pytest.raises(FileExistsError):
+            (tmp_path / "new").mkdir()
+        with pytest.raises(FileNotFoundError):
+            (tmp_path / "none").read_text()
+        child.send_signal(signal.SIGTERM)
+        *events, stats = parsed(child.communicate()[0])
+    seen = [(event["event"], event["errno"]) for event in events]
+    assert seen == [("syscall_exit-mkdir", "EEXIST"), ("syscall_exit-openat", "ENOENT")]
+    assert reconciles(stats["sources"]["probe"])  # type: ignore[index]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_nothing_stays_in_the_kernel(number: signal.Signals) -> None:
     with running("events", "-e", "syscall_exit-read") as child:

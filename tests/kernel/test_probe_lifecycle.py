@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -14,14 +15,24 @@ from pathlib import Path
 import pytest
 
 from engine.core.errors import ProbeError
+from engine.probe import loader
 from engine.probe.abi import definitions
+from engine.probe.attachments import TRACEPOINT_OF
 from engine.probe.btf import Btf
+from engine.probe.bytecode import LoadedPrograms
 from engine.probe.layout import read_layout
-from engine.probe.loader import Loader
+from engine.probe.loader import PROGRAMS, SOURCES, Loader
 from engine.probe.probe import KernelProbe
+from engine.probe.store import EventStore
 from tests.kernel.actor import Actor
-from tests.kernel.conftest import READY_S, new_probe
-from tests.kernel.kernel_facts import attached_tracepoints, loaded_programs, still_loaded
+from tests.kernel.conftest import READY_S, Watch, new_probe, value_of
+from tests.kernel.kernel_facts import (
+    attached_tracepoints,
+    attachments,
+    loaded_programs,
+    still_attached,
+    still_loaded,
+)
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.kernel
@@ -73,8 +84,8 @@ class TestEnd:
         probe.start()
         assert probe.wait_ready(READY_S), probe.status()
         own = loaded_programs() - others
-        assert len(own) == 5
-        assert attached_tracepoints() == ["inet_sock_set_state", "sys_enter", "sys_exit"]
+        assert len(own) == len(PROGRAMS)
+        assert {"inet_sock_set_state", "sys_enter", "sys_exit"} <= {*attached_tracepoints()}
         probe.stop()
         probe.stop()
         assert attached_tracepoints() == []
@@ -95,25 +106,68 @@ class TestEnd:
         assert probe.counters().seen == probe.counters().kept == 50
         assert len(probe.rings["kernel_event"].since(0, 1_000).records) == 50
 
-    def test_stopping_while_compiling_ends_the_compiler(self) -> None:
+    @pytest.mark.parametrize("cached", [True, False])
+    def test_stopping_while_the_programs_are_made_ends_that(
+        self, cached: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if not cached:
+            monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
         probe = new_probe()
         probe.start()
         probe.stop()
         assert not probe.wait_ready(READY_S)
         assert attached_tracepoints() == []
 
-    @pytest.mark.parametrize("deadly", [signal.SIGTERM, signal.SIGKILL])
-    def test_a_killed_engine_leaves_nothing_in_the_kernel(
-        self, deadly: signal.Signals, opened_path: str
+    @pytest.mark.parametrize("deadly", [signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV])
+    def test_a_killed_engine_leaves_nothing_in_the_kernel_even_under_load(
+        self, deadly: signal.Signals, opened_path: str, actor: Actor
     ) -> None:
         with probe_process("syscall_exit-openat", opened_path) as child:
             assert said(child)["state"] == "running"
             assert said(child)["opened"] == [f"{opened_path}.cat"]
-            own = loaded_programs(child.pid)
-            assert still_loaded(own) == own != set()
+            actor.tell("open_path", opened_path, 1_000_000_000)
+            programs, links = loaded_programs(child.pid), attachments(child.pid)
+            assert still_loaded(programs) == programs != set()
+            assert still_attached(links) == links
+            assert len(links) == 2
             child.send_signal(deadly)
             assert child.wait() == -deadly
-        wait_until(lambda: not still_loaded(own))
+            wait_until(lambda: not still_attached(links))
+            wait_until(lambda: not still_loaded(programs))
+
+    def test_a_probe_that_breaks_detaches_and_another_can_take_its_place(
+        self, actor: Actor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        descriptors = set(os.listdir("/proc/self/fd"))
+
+        def break_down(*_: object) -> None:
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+        probe = new_probe()
+        probe.set_pids(frozenset({actor.pid}))
+        probe.subscribe("syscall_exit-openat")
+        with monkeypatch.context() as patched:
+            patched.setattr(EventStore, "append", break_down)
+            probe.start()
+            assert probe.wait_ready(READY_S), probe.status()
+            actor.do("open_path", str(tmp_path))
+            wait_until(lambda: probe.status().state == "failed")
+        assert "Cannot allocate memory" in probe.status().reason
+        wait_until(lambda: attached_tracepoints() == [])
+        with pytest.raises(ProbeError, match="the probe broke"):
+            probe.subscribe("syscall_exit-openat")
+        probe.stop()
+        assert set(os.listdir("/proc/self/fd")) == descriptors
+        again = new_probe()
+        again.set_pids(frozenset({actor.pid}))
+        again.subscribe("syscall_exit-openat")
+        again.start()
+        try:
+            assert again.wait_ready(READY_S), again.status()
+            actor.do("open_path", str(tmp_path))
+        finally:
+            again.stop()
+        assert again.counters().kept == 1
 
 
 def test_the_own_process_is_filtered_in_another_pid_namespace(opened_path: str) -> None:
@@ -165,7 +219,89 @@ def test_a_program_that_does_not_compile_is_told_with_the_compilers_error(tmp_pa
     source = tmp_path / "broken.c"
     source.write_text("int on_sys_enter(void *ctx) { return nowhere; }\n")
     with pytest.raises(ProbeError, match="use of undeclared identifier 'nowhere'"):
-        Loader({}, source).run()
+        Loader({}, (source,)).run()
+
+
+def load(*sources: Path) -> LoadedPrograms:
+    """The probe's own text with more behind it, for this kernel."""
+    defines = definitions(read_layout(Btf.load()).defines, 1 << 20)
+    return Loader(defines, (*SOURCES, *sources)).run()
+
+
+class TestRefusedProgram:
+    BROKEN = """
+        int on_tcp_state_broken(struct bpf_raw_tracepoint_args *ctx)
+        {
+            u32 row = bpf_get_prandom_u32();
+            struct pair *pair = matrix.lookup(&row);
+
+            return pair->enter[0];
+        }
+    """
+
+    def test_it_is_named_with_the_verifiers_last_line_and_the_others_load(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        source = tmp_path / "broken.c"
+        source.write_text(self.BROKEN)
+        monkeypatch.setattr(loader, "PROGRAMS", ("on_tcp_state_broken", *loader.PROGRAMS))
+        loaded = load(source)
+        try:
+            assert loaded.refused == {
+                "on_tcp_state_broken": (
+                    "Permission denied: R0 invalid mem access 'map_value_or_null'"
+                )
+            }
+            assert set(loaded.programs) == {*loader.PROGRAMS} - {"on_tcp_state_broken"}
+        finally:
+            loaded.close()
+
+    def test_the_engine_goes_on_and_tells_which_events_it_cannot_deliver(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        source = tmp_path / "tcp.c"
+        source.write_text(self.BROKEN.replace("on_tcp_state_broken", "on_tcp_state"))
+        sources = tuple(source if one.name == "tcp.c" else one for one in SOURCES)
+        monkeypatch.setattr(Loader.__init__, "__defaults__", (sources, None))
+        probe = new_probe()
+        probe.subscribe("syscall_exit-openat")
+        probe.start()
+        try:
+            assert probe.wait_ready(READY_S), probe.status()
+            assert probe.status().state == "degraded"
+            assert "the kernel refused on_tcp_state: Perm" in probe.status().reason
+            with pytest.raises(ProbeError, match="refused on_tcp_state"):
+                probe.subscribe("kprobe-tcp_set_state")
+            assert attached_tracepoints() == ["sys_enter", "sys_exit"]
+        finally:
+            probe.stop()
+
+
+class TestRefusedAttachment:
+    def test_nothing_stays_attached_and_trying_again_works(
+        self, watch: Watch, actor: Actor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        watch.probe.set_pids(frozenset({actor.pid}))
+        with monkeypatch.context() as patched:
+            patched.setitem(TRACEPOINT_OF, "on_sys_exit", "no_such_tracepoint")
+            with pytest.raises(ProbeError, match="cannot attach to no_such_tracepoint: No such"):
+                watch.subscribe("syscall_exit-openat")
+            assert attached_tracepoints() == []
+        watch.subscribe("syscall_exit-openat")
+        actor.do("open_path", str(tmp_path))
+        assert [value_of(record, "name") for record in watch.records()] == ["openat"]
+
+    def test_what_was_subscribed_before_goes_on(
+        self, watch: Watch, actor: Actor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        watch.probe.set_pids(frozenset({actor.pid}))
+        watch.subscribe("syscall_exit-openat")
+        with monkeypatch.context() as patched:
+            patched.setitem(TRACEPOINT_OF, "on_tcp_state", "no_such_tracepoint")
+            with pytest.raises(ProbeError):
+                watch.subscribe("kprobe-tcp_set_state")
+        actor.do("open_path", str(tmp_path))
+        assert [value_of(record, "name") for record in watch.records()] == ["openat"]
 
 
 def test_a_kernel_without_some_members_still_loads() -> None:
@@ -176,7 +312,8 @@ def test_a_kernel_without_some_members_still_loads() -> None:
         if not name.startswith("HAVE_")
     }
     loaded = Loader(defines).run()
-    assert len(loaded.programs) == 5
+    assert set(loaded.programs) == {*PROGRAMS}
+    assert loaded.refused == {}
     loaded.close()
 
 

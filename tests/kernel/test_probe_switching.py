@@ -103,7 +103,10 @@ class TestAttachments:
             ("syscall_enter-read", ["sys_enter"]),
             ("syscall_exit-read", ["sys_enter", "sys_exit"]),
             ("tracepoint-procexit", ["sched_process_exit"]),
-            ("kprobe-tcp_set_state", ["inet_sock_set_state"]),
+            (
+                "kprobe-tcp_set_state",
+                ["inet_sock_set_state", "sock_recv_length", "sock_send_length", "tcp_destroy_sock"],
+            ),
         ],
     )
     def test_an_event_attaches_what_it_needs_and_no_longer_than_needed(
@@ -118,6 +121,50 @@ class TestAttachments:
         watch.subscribe("syscall_enter-read:net", "syscall_exit-connect")
         watch.probe.unsubscribe("syscall_exit-connect")
         assert attached_tracepoints() == ["sys_enter"]
+
+
+class TestToggling:
+    """A switch turned on and off while events flow."""
+
+    TIMES = 1_000
+    LONG_EVERY = 50
+    """Now and then a switch stays off for long enough to catch what comes late."""
+    LONG_NS = 250_000_000
+    LATE_NS = 100_000_000
+    TIGHT_NS = 20_000_000
+    """Nothing may even be this late, but for how far the stamps' clock is from the tests'."""
+
+    @pytest.mark.parametrize("beside", [(), ("syscall_exit-openat",)])
+    def test_no_event_is_delivered_that_happened_while_its_switch_was_off(
+        self, watch: Watch, actor: Actor, beside: tuple[str, ...]
+    ) -> None:
+        """Alone, the tracepoints come and go with the switch; beside another they stay."""
+        watch.probe.set_pids(frozenset({actor.pid}))
+        watch.subscribe(*beside)
+        descriptors = set(os.listdir("/proc/self/fd"))
+        threads = threading.active_count()
+        actor.tell("write_null", 1_000_000_000)
+        ring = watch.probe.rings["kernel_event"]
+        late: list[int] = []
+        for number in range(self.TIMES):
+            seen = ring.last_seq
+            watch.subscribe("syscall_exit-write:file")
+            if number % self.LONG_EVERY == 0:
+                wait_until(lambda seen=seen: ring.last_seq > seen)
+            watch.probe.unsubscribe("syscall_exit-write", "file")
+            turned = time.time_ns()
+            if number % self.LONG_EVERY == 0:
+                wait_until(lambda turned=turned: time.time_ns() > turned + self.LONG_NS)
+            watch.probe.drain()
+            # One thread writes, so that its newest event is the last that happened.
+            (newest,) = ring.since(ring.last_seq - 1, 1).records
+            late.append(newest.ts_ns - turned)
+        assert max(late) < self.TIGHT_NS < self.LATE_NS
+        assert watch.probe.status().state == "running"
+        assert threading.active_count() == threads
+        assert set(os.listdir("/proc/self/fd")) == descriptors
+        watch.probe.unsubscribe("syscall_exit-openat")
+        assert attached_tracepoints() == []
 
 
 class TestFilters:

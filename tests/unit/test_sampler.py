@@ -49,6 +49,17 @@ def test_rows_are_told_apart_by_their_key() -> None:
     assert stage.rates() == [1.0, 1.0, 3.0]
 
 
+def test_a_row_that_stays_the_same_object_is_compared_when_somebody_else_wrote_of_it() -> None:
+    stage = Stage()
+    stage.rows = (cell(1.0), cell(1.0, "syscall_exit-write"))
+    stage.sampler.sample()
+    stage.sampler.sample()
+    assert stage.rates() == [1.0, 1.0]
+    stage.rings["subscription"].append(cell(9.0))
+    stage.sampler.sample()
+    assert stage.rates() == [1.0, 1.0, 9.0, 1.0]
+
+
 def test_what_the_source_reported_itself_is_not_written_again() -> None:
     stage = Stage()
     row = new_record(PLUGIN_STATE, {"plugin": "p", "state": "exited"}, ts_ns=1)

@@ -11,10 +11,8 @@ import pytest
 
 from engine.core.errors import ProcessGone
 from engine.core.identity import own_identity
-from engine.discovery.facts import container_id, read_exe, read_facts, user_name
+from engine.discovery.facts import read_exe, read_facts, user_name
 from engine.discovery.language import Languages
-
-ID = "0123456789abcdef" * 4
 
 
 def test_facts_of_this_process() -> None:
@@ -49,27 +47,3 @@ def test_a_process_that_has_ended_is_gone() -> None:
 
 def test_a_user_without_a_name_is_a_number() -> None:
     assert user_name(4_000_000_001) == "4000000001"
-
-
-@pytest.mark.parametrize(
-    ("cgroups", "found"),
-    [
-        (f"0::/docker/{ID}", ID[:12]),
-        (f"0::/system.slice/docker-{ID}.scope", ID[:12]),
-        (f"0::/kubepods.slice/kubepods-pod1.slice/cri-containerd-{ID}.scope", ID[:12]),
-        (f"0::/kubepods/besteffort/podabc/{ID}", ID[:12]),
-        (f"0::/machine.slice/libpod-{ID}.scope/container", ID[:12]),
-        (f"0::/system.slice:cri-containerd:{ID}", ID[:12]),
-        (f"9:name=systemd:/docker/{ID}\n0::/", ID[:12]),
-        (f"0::/docker/{'f' * 64}/docker/{ID}/init.scope", ID[:12]),
-        (f"0::/machine.slice/libpod-conmon-{ID}.scope", None),
-        ("0::/", None),
-        ("", None),
-        ("0::/user.slice/user-1000.slice/session-1.scope", None),
-        (f"0::/build/{ID}0", None),
-        (f"0::/build/x{ID}", None),
-        (f"0::/docker/{ID[:63]}", None),
-    ],
-)
-def test_container_id(cgroups: str, found: str | None) -> None:
-    assert container_id(cgroups) == found

@@ -38,8 +38,10 @@ class BtfBuilder:
         )
         return self._add(name, info, 0, tail)
 
-    def enumeration(self, name: str, values: list[str]) -> int:
-        tail = b"".join(struct.pack("<II", self._string(value), 0) for value in values)
+    def enumeration(self, name: str, values: list[str], numbers: list[int] | None = None) -> int:
+        """An enum; all of its values are 0 unless told."""
+        pairs = zip(values, numbers or [0] * len(values), strict=True)
+        tail = b"".join(struct.pack("<Ii", self._string(value), number) for value, number in pairs)
         return self._add(name, 6 << 24 | len(values), 4, tail)
 
     def prototype(self, parameters: list[int]) -> int:

@@ -4,10 +4,23 @@ import socket
 
 import pytest
 
-from engine.probe import attributes
-from engine.probe.abi import EventFlag
+from engine.probe.abi import EventFlag, SectionKind
+from engine.probe.call_attributes import CALL_DECODERS
+from engine.probe.catalogue import resolve
+from engine.probe.hook_attributes import exited
+from engine.probe.raw import Attributes, Raw, Section
+from engine.probe.values import endpoint, open_flags, signed
 
 AT_FDCWD = -100
+
+
+def decoded(
+    event: str, *args: int, result: int = 0, flags: int = 0, sections: tuple[Section, ...] = ()
+) -> Attributes:
+    """The attributes of an event with these arguments."""
+    row = resolve(event)[0].event.row
+    registers = (*args, *[0] * (6 - len(args)))
+    return CALL_DECODERS[row](Raw(registers, result, 0, flags, sections))
 
 
 @pytest.mark.parametrize(
@@ -27,7 +40,7 @@ AT_FDCWD = -100
     ],
 )
 def test_open_flags_are_written_as_the_manual_writes_them(bits: int, text: str) -> None:
-    assert attributes.open_flags(bits) == text
+    assert open_flags(bits) == text
 
 
 @pytest.mark.parametrize(
@@ -43,7 +56,7 @@ def test_an_endpoint_is_address_and_port(
     family: socket.AddressFamily, address: str, text: str
 ) -> None:
     packed = socket.inet_pton(family, address).ljust(16, b"\0")
-    assert attributes.endpoint(family, packed, 80) == text
+    assert endpoint(family, packed, 80) == text
 
 
 @pytest.mark.parametrize(
@@ -59,13 +72,13 @@ def test_an_endpoint_is_address_and_port(
 def test_an_exit_status_is_a_code_or_a_signal(
     status: int, exit_code: int | None, signal: str | None
 ) -> None:
-    made = attributes.exited((status, 1, 0, 0), 0, 0, b"")
+    made = exited(Raw((status, 1, 0, 0, 0, 0), 0, 0, 0, ()))
     assert (made["exit_code"], made["signal"], made["group_dead"]) == (exit_code, signal, True)
     assert "core_dumped" not in made
 
 
 def test_a_core_dump_is_told() -> None:
-    made = attributes.exited((11 | 0x80, 0, 0, 0), 0, 0, b"")
+    made = exited(Raw((11 | 0x80, 0, 0, 0, 0, 0), 0, 0, 0, ()))
     assert (made["signal"], made["core_dumped"]) == ("SIGSEGV", True)
 
 
@@ -84,23 +97,22 @@ def test_a_core_dump_is_told() -> None:
 def test_a_socket_address_is_shown_by_its_family(
     packed: bytes, shown: tuple[str, str | None]
 ) -> None:
-    made = attributes.connected((3, 0, len(packed), 0), 0, 0, packed)
+    address = Section(SectionKind.SOCKADDR, 1, packed)
+    made = decoded("syscall_exit-connect", 3, 0, len(packed), sections=(address,))
     assert (made["family"], made["address"]) == shown
 
 
-@pytest.mark.parametrize(("flags", "payload"), [(EventFlag.MISSING, b""), (0, b""), (0, b"\2")])
-def test_a_socket_address_that_was_not_read_is_missing(flags: int, payload: bytes) -> None:
-    made = attributes.connected((3, 0, 0, 0), 0, flags, payload)
-    assert made == {"family": None, "address": None, "missing": ["address"]}
+def test_a_socket_address_that_was_not_read_is_missing() -> None:
+    made = decoded("syscall_exit-connect", 3, 0x1000, 16, flags=EventFlag.MISSING)
+    assert (made["family"], made["address"]) == (None, None)
+    assert made["missing"] == ["family", "address"]
 
 
 def test_a_failed_accept_has_no_peer() -> None:
-    assert attributes.accepted((3, 0, 0, 0), 0, 0, b"") == {}
-    missing = attributes.accepted((3, 0, 0, 0), 0, EventFlag.MISSING, b"")
-    assert missing["missing"] == ["peer", "local"]
+    assert "peer" not in decoded("syscall_exit-accept", 3, result=-11)
 
 
 def test_a_descriptor_argument_is_a_signed_number() -> None:
-    assert attributes.signed(0xFFFFFF9C) == AT_FDCWD
-    assert attributes.signed(0xFFFFFFFF_FFFFFF9C) == AT_FDCWD
-    assert attributes.signed(5) == 5
+    assert signed(0xFFFFFF9C) == AT_FDCWD
+    assert signed(0xFFFFFFFF_FFFFFF9C) == AT_FDCWD
+    assert signed(5) == 5

@@ -3,18 +3,18 @@ from __future__ import annotations
 import pytest
 
 from engine.core.errors import UsageError
+from engine.probe.attachments import TRACEPOINT_OF
 from engine.probe.calls import CALLS, Category
 from engine.probe.catalogue import (
     CELLS,
-    COLUMNS,
     EVENTS,
-    ROWS,
     STORY,
-    TRACEPOINTS,
-    parse_subscription,
     resolve,
     unavailable,
 )
+from engine.probe.events import COLUMNS, ROWS
+from engine.probe.payload_maps import PAYLOAD_PROGRAMS
+from engine.probe.session import FOLLOWING
 
 KINDLING = [
     # subscription name, type id, emitted name, categories
@@ -42,23 +42,27 @@ def test_events_have_kindlings_ids_names_and_categories(
 
 def test_an_exit_has_the_id_after_its_enter() -> None:
     for call in CALLS:
+        if not call.returns:
+            continue
         (enter, *_), (leave, *_) = (
             resolve(f"syscall_{way}-{call.name}") for way in ("enter", "exit")
         )
+        assert leave.event.row == enter.event.row + 1
         assert leave.event.type_id == enter.event.type_id + 1
         assert enter.event.type_id % 2 == 0
 
 
 def test_names_ids_and_cells_are_unique_and_fit_the_matrix() -> None:
     assert len({event.name for event in EVENTS}) == len(EVENTS)
-    assert len({event.type_id for event in EVENTS}) == len(EVENTS)
-    assert all(0 < event.type_id < ROWS for event in EVENTS)
+    assert len({event.row for event in EVENTS}) == len(EVENTS)
+    assert all(0 < event.row < ROWS for event in EVENTS)
     assert len({(cell.event.name, cell.category) for cell in CELLS}) == len(CELLS)
     assert all(cell.category < COLUMNS - 2 for cell in CELLS)
 
 
-def test_every_tracepoint_an_event_needs_can_be_attached() -> None:
-    assert {point for event in EVENTS for point in event.tracepoints} == set(TRACEPOINTS)
+def test_every_program_an_event_needs_can_be_attached() -> None:
+    serving = set(TRACEPOINT_OF) - FOLLOWING - {*PAYLOAD_PROGRAMS}
+    assert {program for event in EVENTS for program in event.programs} == serving
 
 
 def test_no_category_means_all_of_the_events() -> None:
@@ -92,14 +96,6 @@ def test_a_category_an_event_never_has_is_answered_with_those_it_has() -> None:
     with pytest.raises(UsageError, match="no category 'net'") as refused:
         resolve("syscall_exit-openat", "net")
     assert refused.value.fix == "valid: file"
-
-
-def test_a_subscription_is_a_name_and_perhaps_a_category() -> None:
-    assert parse_subscription("syscall_exit-read") == ("syscall_exit-read", "")
-    assert parse_subscription("syscall_exit-read:net") == ("syscall_exit-read", "net")
-    for wrong in ("syscall_exit-read:", "syscall_exit-read:nothing", "nothing:net", ""):
-        with pytest.raises(UsageError):
-            parse_subscription(wrong)
 
 
 def test_the_story_can_be_subscribed() -> None:

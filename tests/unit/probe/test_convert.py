@@ -8,14 +8,16 @@ import pytest
 from engine.core.errors import ProbeError
 from engine.core.fields import JsonValue
 from engine.core.kinds import KERNEL_EVENT
-from engine.probe.abi import EVENT, TUPLE, EventFlag
-from engine.probe.calls import Category
-from engine.probe.catalogue import EVENTS, resolve
+from engine.probe.abi import EVENT, TUPLE, EventFlag, SectionKind
+from engine.probe.calls import CALLS, Category
+from engine.probe.catalogue import resolve
 from engine.probe.convert import Converter, undecodable
-from tests.unit.probe.raw_events import raw_event
+from tests.unit.probe.raw_events import raw_event, section
 
 GOLDEN = json.loads(Path(__file__).with_name("data").joinpath("events.json").read_text())
 """Raw events as a kernel wrote them, and the records they are."""
+ADDED = ("core_dumped", "delivered_as")
+"""Attributes that an event has only where there is something unusual to say."""
 
 
 def converted(raw: bytes, *, wall_offset_ns: int = 0) -> dict[str, JsonValue]:
@@ -31,14 +33,21 @@ def test_a_raw_event_is_the_record_it_was_known_to_be(golden: dict[str, object])
     assert shown == golden["record"]
 
 
-def test_the_golden_events_cover_the_catalogue() -> None:
-    covered = {golden["record"]["event"] for golden in GOLDEN}
-    # the same records as their twins: enters that are read like exits, accept like accept4
-    twins = {
-        "syscall_enter-read", "syscall_enter-write", "syscall_enter-accept",
-        "syscall_enter-accept4", "syscall_exit-accept",
-    }  # fmt: skip
-    assert covered | twins == {event.name for event in EVENTS}
+def test_the_golden_events_show_every_source_and_category_of_calls() -> None:
+    shown = set()
+    for golden in GOLDEN:
+        way, _, name = golden["record"]["event"].partition("-")
+        for call in CALLS:
+            if call.name == name:
+                attributes = call.enter if way == "syscall_enter" else call.exit
+                shown |= {each.source for each in attributes}
+    sources = {each.source for call in CALLS for each in (*call.enter, *call.exit)}
+    assert sources == shown
+    categories = {golden["record"]["category"] for golden in GOLDEN}
+    assert categories >= {column.label for call in CALLS if (column := call.category)} - {
+        "scheduler",
+        "system",
+    }
 
 
 @pytest.mark.parametrize("golden", GOLDEN, ids=lambda golden: golden["record"]["event"])
@@ -46,7 +55,7 @@ def test_attributes_are_those_the_catalogue_announces(golden: dict[str, object])
     record = golden["record"]
     assert isinstance(record, dict)
     announced = resolve(record["event"])[0].event.attributes
-    assert set(record["attributes"]) <= {*announced, "missing", "unresolved", "core_dumped"}
+    assert set(record["attributes"]) <= {*announced, "missing", "unresolved", *ADDED}
 
 
 def test_every_field_of_the_kind_is_filled_in_order() -> None:
@@ -89,7 +98,11 @@ def test_an_event_that_is_no_exit_has_no_result() -> None:
 
 def test_names_and_paths_are_sanitised() -> None:
     shown = converted(
-        raw_event("syscall_exit-openat", comm=b"a\x1b[31m\0junk", payload=b"/tmp/\x1b]0;x\x07\0")
+        raw_event(
+            "syscall_exit-openat",
+            comm=b"a\x1b[31m\0junk",
+            payload=section(SectionKind.TEXT, b"/tmp/\x1b]0;x\x07\0", 1),
+        )
     )
     attributes = shown["attributes"]
     assert isinstance(attributes, dict)
@@ -101,7 +114,7 @@ def test_a_category_that_could_not_be_judged_is_marked() -> None:
     raw = raw_event("syscall_exit-close", category=Category.OTHER, flags=EventFlag.UNRESOLVED)
     shown = converted(raw)
     assert shown["category"] == "other"
-    assert shown["attributes"] == {"fd_type": "unknown", "unresolved": True}
+    assert shown["attributes"] == {"res": 0, "fd": 0, "fd_type": "unknown", "unresolved": True}
 
 
 def test_an_event_without_an_owner_names_no_process_but_the_thread_that_was_there() -> None:
@@ -112,23 +125,33 @@ def test_an_event_without_an_owner_names_no_process_but_the_thread_that_was_ther
         raw_event(
             "kprobe-tcp_set_state",
             category=Category.NET,
-            args=(10, 3, 4711, 0),
+            args=(10, 3, 0, 0, 4711, 0),
             flags=EventFlag.NO_OWNER,
-            payload=payload,
+            payload=section(SectionKind.TUPLE, payload),
         )
     )
     assert not {"pid", "comm"} & shown.keys()
     assert (shown["tid"], shown["uid"], shown["gid"]) == (None, None, None)
     assert shown["attributes"] == {
-        "src": "127.0.0.1:80",
-        "dst": "127.0.0.2:4000",
+        "sip": "127.0.0.1",
+        "sport": 80,
+        "dip": "127.0.0.2",
+        "dport": 4000,
         "old_state": "LISTEN",
         "new_state": "SYN_RECV",
+        "src": "127.0.0.1:80",
+        "dst": "127.0.0.2:4000",
+        "owner": None,
+        "role": None,
         "ctx_tid": 4711,
     }
 
 
-WHOLE = raw_event("kprobe-tcp_set_state", category=Category.NET, payload=bytes(TUPLE.size))
+WHOLE = raw_event(
+    "kprobe-tcp_set_state",
+    category=Category.NET,
+    payload=section(SectionKind.TUPLE, bytes(TUPLE.size)),
+)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +162,7 @@ WHOLE = raw_event("kprobe-tcp_set_state", category=Category.NET, payload=bytes(T
         WHOLE[:-1],
         raw_event("kprobe-tcp_set_state", category=Category.NET, payload=b"short"),
         raw_event("syscall_exit-read", row=999),
-        EVENT.pack(*[0] * 13, 7, 0, 15, 0, 0, b""),
+        EVENT.pack(*[0] * 16, 7, 0, 15, 0, 0, b""),
     ],
 )
 def test_what_the_programs_never_write_is_refused(raw: bytes) -> None:

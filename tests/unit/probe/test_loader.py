@@ -9,6 +9,7 @@ import pytest
 from engine.core.errors import BoxscopeError, ProbeError, RequirementError
 from engine.probe import compile_child
 from engine.probe.loader import Loader, compiler_flags
+from engine.probe.program_cache import ProgramCache
 
 
 @pytest.fixture
@@ -20,17 +21,17 @@ def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def answering(text: str, printed: str = "") -> str:
-    return (
-        "import socket, sys\n"
-        f"print({printed!r})\n"
-        f"socket.socket(fileno=int(sys.argv[1])).send({text!r}.encode())\n"
-    )
+    return f"import os, sys\nprint({printed!r})\nos.write(int(sys.argv[1]), {text!r}.encode())\n"
+
+
+def new_loader() -> Loader:
+    return Loader({}, cache=ProgramCache(None))
 
 
 def failure(script: Path, text: str) -> BoxscopeError:
     script.write_text(text)
     with pytest.raises(BoxscopeError) as failed:
-        Loader({}).run()
+        new_loader().run()
     return failed.value
 
 
@@ -68,10 +69,10 @@ def test_a_compile_error_is_told_by_its_first_line(child: Path) -> None:
     assert error.message.endswith("/virtual/main.c:3:1: error: no such thing")
 
 
-def test_descriptors_that_did_not_arrive_are_told(child: Path) -> None:
-    error = failure(child, answering('{"maps": ["ring"], "programs": []}'))
-    assert "did not all arrive" in error.message
-    assert "ulimit" in error.fix
+def test_an_answer_that_is_not_what_was_asked_for_is_refused(child: Path) -> None:
+    error = failure(child, answering('{"maps": [["ring"]], "programs": {}}'))
+    assert isinstance(error, ProbeError)
+    assert error.message.startswith("the compiler's answer is of no use")
 
 
 def test_what_a_child_prints_is_sanitised(child: Path) -> None:
@@ -90,7 +91,7 @@ def test_a_missing_system_python_is_told(
 
 def test_a_cancelled_compilation_starts_no_child(child: Path) -> None:
     child.write_text("")
-    loader = Loader({})
+    loader = new_loader()
     loader.cancel()
     with pytest.raises(ProbeError, match="cancelled"):
         loader.run()

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine.probe.catalogue import COLUMNS, Cell, resolve
+from engine.probe.catalogue import Cell, resolve
+from engine.probe.events import COLUMNS
 from engine.probe.matrix import SIZE, Matrix
 
 (READ_NET,) = resolve("syscall_exit-read", "net")

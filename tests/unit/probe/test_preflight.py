@@ -129,4 +129,59 @@ def test_the_first_thing_missing_is_raised_with_its_fix(monkeypatch: pytest.Monk
 
 def test_every_need_of_this_box_is_told() -> None:
     names = [need.name for need in preflight.requirements()]
-    assert names == ["architecture", "rights", "lockdown", "bpf(2)", "BTF", "BCC"]
+    assert names == [
+        "architecture",
+        "rights",
+        "lockdown",
+        "bpf(2)",
+        "kernel memory",
+        "BTF",
+        "BCC",
+        "other hooks",
+        "tracefs",
+        "locked memory",
+    ]
+
+
+def test_a_refused_read_of_kernel_memory_is_told_as_lockdown() -> None:
+    found = preflight.kernel_memory(lambda code: refuse(errno.EPERM), status(ADMIN))
+    assert not found.ok
+    assert "Operation not permitted" in found.detail
+    assert "lockdown=integrity" in found.fix
+    unprivileged = preflight.kernel_memory(lambda code: refuse(errno.EPERM), status(0))
+    assert "CAP_BPF" in unprivileged.fix
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        (("kprobe", "uprobe"), "not needed"),
+        (("uprobe",), "no kprobes: raw tracepoints"),
+        (("kprobe",), "TLS plaintext unavailable"),
+        ((), "neither"),
+    ],
+)
+def test_hooks_that_are_not_there_are_told_and_not_missed(
+    tmp_path: Path, there: tuple[str, ...], said: str
+) -> None:
+    for name in there:
+        (tmp_path / name).mkdir()
+    found = preflight.other_hooks(tmp_path)
+    assert found.ok
+    assert said in found.detail
+
+
+def test_tracefs_is_told_and_not_needed() -> None:
+    mounted = preflight.tracefs("tracefs /sys/kernel/tracing tracefs rw 0 0\n")
+    assert mounted.ok
+    assert mounted.detail.startswith("mounted")
+    assert preflight.tracefs("proc /proc proc rw 0 0\n").detail.startswith("not mounted")
+
+
+@pytest.mark.parametrize(
+    ("release", "counts"), [("5.10.0-28-amd64", True), ("5.11.0", False), ("6.18.44", False)]
+)
+def test_locked_memory_counts_before_5_11_only(release: str, counts: bool) -> None:
+    found = preflight.locked_memory(release)
+    assert found.ok
+    assert ("counts" in found.detail) is counts

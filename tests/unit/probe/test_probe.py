@@ -60,6 +60,38 @@ def test_subscriptions_may_be_made_and_taken_back_before_the_start(probe: Kernel
     ]
 
 
+def test_patterns_and_presets_are_subscribed_and_taken_back_as_a_whole(probe: KernelProbe) -> None:
+    probe.subscribe("syscall_*-openat", "f*")
+    assert switched_on(probe) == [
+        ("syscall_enter-openat", "file"),
+        ("syscall_exit-openat", "file"),
+    ]
+    probe.subscribe("@story")
+    probe.unsubscribe("*")
+    assert switched_on(probe) == []
+
+
+def test_taking_back_closes_exactly_what_it_names(probe: KernelProbe) -> None:
+    probe.subscribe("@story")
+    before = switched_on(probe)
+    probe.subscribe("syscall_exit-read", "net")
+    probe.subscribe("syscall_exit-read", "net")
+    probe.unsubscribe("syscall_exit-read", "net")
+    assert switched_on(probe) == before
+    probe.unsubscribe("syscall_exit-read")
+    assert switched_on(probe) == before
+
+
+def test_several_switches_are_turned_together_or_not_at_all(probe: KernelProbe) -> None:
+    with pytest.raises(UsageError):
+        probe.switch([("syscall_exit-openat", ""), ("syscall_exit-nothing", "")], True)
+    assert switched_on(probe) == []
+    probe.switch([("syscall_exit-openat", "file"), ("syscall_exit-read", "net")], True)
+    assert len(switched_on(probe)) == 2
+    probe.switch([("syscall_exit-openat", "file"), ("syscall_exit-read", "net")], False)
+    assert switched_on(probe) == []
+
+
 def test_wrong_names_are_refused_before_the_start(probe: KernelProbe) -> None:
     with pytest.raises(UsageError, match="unknown event"):
         probe.subscribe("syscall_exit-nothing")
@@ -108,8 +140,14 @@ def test_a_scope_that_cannot_be_is_refused(probe: KernelProbe, pids: set[int]) -
 
 
 def test_the_programs_and_stub_headers_are_beside_their_package() -> None:
-    from engine.probe.loader import HEADERS, SOURCE
+    from engine.probe.loader import HEADERS, SOURCES
 
-    assert SOURCE.is_file()
+    assert all(source.is_file() for source in SOURCES)
     assert (HEADERS / "include/linux/kconfig.h").is_file()
     assert Path(HEADERS, "include/uapi/linux/bpf.h").is_file()
+
+
+@pytest.mark.parametrize("snaplen", [-1, 2049])
+def test_a_snaplen_that_cannot_be_is_refused(probe: KernelProbe, snaplen: int) -> None:
+    with pytest.raises(UsageError, match="cannot be"):
+        probe.set_snaplen(snaplen)

@@ -10,16 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.core.records import Record, RecordRing
+from engine.probe.abi import SectionKind
+from engine.probe.calls import Category
 from engine.probe.convert import Converter
 from engine.probe.ring import RingReader, Taken
 from engine.probe.store import CHUNK_BYTES, EventStore
 from tests.unit.probe.kernel_side import DISCARDED, SIZE, KernelSide
-from tests.unit.probe.raw_events import raw_event
+from tests.unit.probe.raw_events import raw_event, section
 
 
 def event(number: int, path: int = 0) -> bytes:
     """An event that carries its number, and a path of that length."""
-    return raw_event("syscall_exit-openat", result=number, payload=b"p" * path)
+    text = section(SectionKind.TEXT, b"p" * path, 1) if path else b""
+    return raw_event("syscall_exit-openat", result=number, payload=text)
 
 
 def taken(*events: bytes, discarded: Sequence[int] = ()) -> Taken:
@@ -123,6 +126,24 @@ def test_an_event_that_cannot_be_decoded_is_shown_in_its_place() -> None:
     assert numbers(store.since(0).records) == [(1, 1), (2, None), (3, 3)]
     (record,) = store.since(1, 1).records
     assert (record.get("name"), record.ts_ns) == ("undecodable", 1_005)
+
+
+def test_calls_can_be_shown_with_kindlings_attributes_alone() -> None:
+    store = EventStore(10)
+    store.append(taken(raw_event("syscall_exit-close")), 0)
+    assert store.since(0).records[0].get("attributes") == {"res": 0, "fd": 0, "fd_type": "unknown"}
+    store.set_faithful(True)
+    assert store.since(0).records[0].get("attributes") == {"res": 0}
+
+
+def test_a_faithful_store_gives_events_kindlings_category() -> None:
+    converter = Converter()
+    wait = raw_event("syscall_exit-epoll_wait", category=Category.WAIT)
+    opened = raw_event("syscall_exit-openat", category=Category.FILE)
+    for faithful, told in ((False, ["wait", "file"]), (True, ["other", "file"])):
+        converter.faithful = faithful
+        records = [converter.convert(memoryview(raw), 0, len(raw), 0) for raw in (wait, opened)]
+        assert [record.get("category") for record in records] == told
 
 
 def test_a_store_without_room_is_refused() -> None:

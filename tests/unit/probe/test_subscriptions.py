@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from engine.probe.catalogue import CELLS, COLUMNS, ROWS, Cell, resolve
+from engine.probe.catalogue import CELLS, Cell, resolve
+from engine.probe.events import COLUMNS, ROWS
 from engine.probe.subscriptions import SubscriptionTable
 
 (OPENAT,) = resolve("syscall_exit-openat")
@@ -33,10 +34,11 @@ def shown(table: SubscriptionTable, cell: Cell) -> tuple[object, ...]:
 def test_a_row_tells_switch_rate_total_and_why_not() -> None:
     clock, counts = SetClock(), [0] * (ROWS * COLUMNS)
     table = SubscriptionTable(clock)
-    counts[OPENAT.event.type_id * COLUMNS + OPENAT.category] = 50
+    counts[OPENAT.event.row * COLUMNS + OPENAT.category] = 50
     clock.now = 2 * SECOND
     table.measure(counts)
-    table.rebuild({OPENAT}, why_not)
+    table.explain(why_not)
+    table.rebuild({OPENAT})
     assert len(table.rows) == len(CELLS)
     assert shown(table, OPENAT) == (True, 25.0, 50, "")
     assert shown(table, PROCEXIT) == (False, 0.0, 0, "it is missing")
@@ -45,19 +47,48 @@ def test_a_row_tells_switch_rate_total_and_why_not() -> None:
 def test_a_rate_is_that_of_the_last_measurement_only() -> None:
     clock, counts = SetClock(), [0] * (ROWS * COLUMNS)
     table = SubscriptionTable(clock)
-    counts[OPENAT.event.type_id * COLUMNS + OPENAT.category] = 50
+    counts[OPENAT.event.row * COLUMNS + OPENAT.category] = 50
     for seconds in (1, 2):
         clock.now = seconds * SECOND
         table.measure(counts)
-    table.rebuild({OPENAT}, why_not)
+    table.rebuild({OPENAT})
     assert shown(table, OPENAT) == (True, 0.0, 50, "")
 
 
 def test_what_is_switched_off_has_no_rate_but_keeps_its_total() -> None:
     clock, counts = SetClock(), [0] * (ROWS * COLUMNS)
     table = SubscriptionTable(clock)
-    counts[OPENAT.event.type_id * COLUMNS + OPENAT.category] = 50
+    counts[OPENAT.event.row * COLUMNS + OPENAT.category] = 50
     clock.now = SECOND
     table.measure(counts)
-    table.rebuild(frozenset(), why_not)
+    table.rebuild(frozenset())
     assert shown(table, OPENAT) == (False, 0.0, 50, "")
+
+
+def test_a_cell_switched_on_again_does_not_show_the_rate_it_had() -> None:
+    clock, counts = SetClock(), [0] * (ROWS * COLUMNS)
+    table = SubscriptionTable(clock)
+    counts[OPENAT.event.row * COLUMNS + OPENAT.category] = 50
+    for seconds in (1, 2):
+        clock.now = seconds * SECOND
+        table.measure(counts)
+        table.rebuild(frozenset())
+    table.rebuild({OPENAT})
+    assert shown(table, OPENAT) == (True, 0.0, 50, "")
+
+
+def test_rows_that_say_nothing_new_stay_the_same_objects() -> None:
+    clock, counts = SetClock(), [0] * (ROWS * COLUMNS)
+    table = SubscriptionTable(clock)
+    table.rebuild({OPENAT, PROCEXIT})
+    before = table.rows
+    table.measure(counts)
+    table.explain(lambda cell: "")
+    table.rebuild({OPENAT, PROCEXIT})
+    assert table.rows is before
+    counts[OPENAT.event.row * COLUMNS + OPENAT.category] = 1
+    clock.now = SECOND
+    table.measure(counts)
+    table.rebuild({OPENAT, PROCEXIT})
+    new = [cell for cell, row, old in zip(CELLS, table.rows, before, strict=True) if row is not old]
+    assert new == [OPENAT]

@@ -34,7 +34,8 @@ def process(pid: int, change: str, ts_ns: int) -> dict[str, object]:
 def test_the_shipped_recording_fills_every_table_and_stream() -> None:
     with ReplayEngine(FIRST_LIGHT, instant=True) as engine:
         snapshot = engine.snapshot()
-        assert all(snapshot.tables.values()), snapshot.tables.keys()
+        empty = [kind for kind, rows in snapshot.tables.items() if not rows]
+        assert empty == ["probe_state"], "the recording is older than that kind"
         for kind in ("plugin_record", "kernel_event", "l7_message", "wasm_result"):
             assert engine.since(kind, 0).records, kind
         assert engine.faults == ()

@@ -1,0 +1,101 @@
+"""The maps of the payload programs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from engine.core.errors import ProbeError
+from engine.core.sanitise import clean
+from engine.probe import bpfsys
+from engine.probe.payload_abi import PAYLOAD_CONFIG, PAYLOAD_STATS, PayloadSlot
+from engine.probe.ring import RingReader, Taken
+
+PAYLOAD_PROGRAMS = ("on_payload_enter", "on_payload_exit", "on_payload_messages")
+
+
+class PayloadCounters(NamedTuple):
+    """What the payload programs counted since they were loaded."""
+
+    produced: int = 0
+    dropped: int = 0
+    """Of these, lost because the ring was full."""
+    faults: int = 0
+    """Of these, with memory that could not be read."""
+    left_out: int = 0
+    """Not produced: messages beyond those told of one call."""
+
+
+class PayloadMaps:
+    """Ring, choice and counters of the payload programs.
+
+    Args:
+        maps: Descriptors by name; not closed here.
+        ring_bytes: Size of the payload ring.
+        attach: Has the payload programs attached, or not; may raise ProbeError.
+
+    Raises:
+        OSError: if the ring cannot be mapped.
+    """
+
+    def __init__(
+        self, maps: Mapping[str, int], ring_bytes: int, attach: Callable[[bool], None]
+    ) -> None:
+        self._ring = RingReader(maps["payload_ring"], ring_bytes)
+        self._tgids = maps["payload_tgids"]
+        self._config = maps["payload_config"]
+        self._stats = maps["payload_stats"]
+        self._attach = attach
+        self._chosen: frozenset[int] = frozenset()
+        self._cpus = bpfsys.possible_cpus()
+
+    def set_chosen(self, tgids: frozenset[int], cap: int) -> None:
+        """Capture up to `cap` bytes a message of these processes only; of none: detach.
+
+        Raises:
+            ProbeError: if the kernel refuses.
+        """
+        try:
+            bpfsys.map_update(self._config, _key(0), PAYLOAD_CONFIG.pack(cap))
+            for tgid in self._chosen - tgids:
+                with contextlib.suppress(FileNotFoundError):
+                    bpfsys.map_delete(self._tgids, _key(tgid))
+            for tgid in tgids - self._chosen:
+                bpfsys.map_update(self._tgids, _key(tgid), b"\1")
+        except OSError as refused:
+            raise ProbeError(f"cannot choose processes: {clean(str(refused))}") from refused
+        self._chosen = tgids
+        self._attach(bool(tgids))
+
+    def take(self, limit: int) -> Taken:
+        """The oldest records, about `limit` bytes of them."""
+        return self._ring.take(limit)
+
+    def counters(self) -> PayloadCounters:
+        """The totals now.
+
+        Raises:
+            ProbeError: if the kernel refuses.
+        """
+        try:
+            per_cpu = [
+                PAYLOAD_STATS.unpack(value)
+                for slot in PayloadSlot
+                for value in bpfsys.per_cpu_lookup(
+                    self._stats, _key(slot), PAYLOAD_STATS.size, self._cpus
+                )
+            ]
+        except OSError as refused:
+            raise ProbeError(
+                f"cannot read the payloads' counters: {clean(str(refused))}"
+            ) from refused
+        return PayloadCounters(*map(sum, zip(*per_cpu, strict=True)))
+
+    def close(self) -> None:
+        """Unmap. May be called twice."""
+        self._ring.close()
+
+
+def _key(number: int) -> bytes:
+    return number.to_bytes(4, "little")

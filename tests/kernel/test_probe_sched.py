@@ -1,0 +1,138 @@
+"""Where a thread's time goes: segments that add up, and what ended each wait."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from engine.core.records import Record
+from tests.kernel.actor import Actor
+from tests.kernel.conftest import Watch, attributes
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.kernel
+
+SCRIPT = Path(__file__).with_name("task_process.py")
+SLEEPS = 12
+SLEEP_NS = 5_000_000
+DAY_NS = 86_400_000_000_000
+
+
+@pytest.fixture
+def tasks() -> Iterator[Actor]:
+    with Actor(SCRIPT) as one:
+        yield one
+
+
+def values(record: Record, name: str) -> list[object]:
+    value = attributes(record)[name]
+    assert isinstance(value, list)
+    return value
+
+
+def numbers(record: Record, name: str) -> list[int]:
+    found = [value for value in values(record, name) if isinstance(value, int)]
+    assert len(found) == len(values(record, name))
+    return found
+
+
+class TestTime:
+    @pytest.fixture
+    def slept(self, watch: Watch, tasks: Actor) -> list[Record]:
+        """Records of a thread that slept often and then ended."""
+        watch.probe.set_pids(frozenset({tasks.pid}))
+        watch.subscribe("tracepoint-cpu_analysis")
+        tasks.do("sleep", SLEEPS, SLEEP_NS / 1e9)
+        tasks.__exit__()
+        wait_until(lambda: watch.records(tid=tasks.pid))
+        return watch.records(tid=tasks.pid)
+
+    def test_the_sleeps_are_waits_of_their_length(self, slept: list[Record]) -> None:
+        lengths = [
+            length
+            for record in slept
+            for length, kind in zip(
+                numbers(record, "time_specs"), values(record, "time_type"), strict=True
+            )
+            if kind == "idle"
+        ]
+        assert len([length for length in lengths if length >= SLEEP_NS * 0.9]) == SLEEPS
+
+    def test_segments_add_up_and_follow_one_another(self, slept: list[Record]) -> None:
+        end = 0
+        for record in slept:
+            facts = attributes(record)
+            start, stop = facts["start_time"], facts["end_time"]
+            assert isinstance(start, int)
+            assert isinstance(stop, int)
+            assert stop - start == sum(numbers(record, "time_specs"))
+            assert start >= end
+            end = stop
+            kinds = values(record, "time_type")
+            assert all((one == "on") != (other == "on") for one, other in pairwise(kinds))
+            waits = len([kind for kind in kinds if kind != "on"])
+            for name in ("runq_latency", "off_reason", "waker"):
+                assert len(values(record, name)) == waits
+            assert facts["on_ns"] + facts["off_ns"] == stop - start  # type: ignore[operator]
+            assert abs(record.ts_ns - stop) < DAY_NS
+            assert record.get("category") == "process"
+            assert record.get("name") == "cpu_event"
+
+    def test_a_sleeping_thread_was_left_sleeping(self, slept: list[Record]) -> None:
+        for record in slept:
+            waits = [kind for kind in values(record, "time_type") if kind != "on"]
+            for kind, reason in zip(waits, values(record, "off_reason"), strict=True):
+                if kind == "idle":
+                    assert reason in ("sleeping", "running")
+
+    def test_who_gives_a_lock_free_is_its_waiters_waker(self, watch: Watch, tasks: Actor) -> None:
+        watch.probe.set_pids(frozenset({tasks.pid}))
+        watch.subscribe("tracepoint-cpu_analysis")
+        tid = tasks.do("wait_in_turn")
+        wait_until(lambda: watch.records(tid=tid))
+        wakers = [
+            waker
+            for record in watch.records(tid=tid)
+            for kind, waker in zip(
+                [kind for kind in values(record, "time_type") if kind != "on"],
+                values(record, "waker"),
+                strict=True,
+            )
+            if kind == "lock"
+        ]
+        assert tasks.pid in wakers
+
+    def test_other_processes_are_not_told(self, watch: Watch, tasks: Actor) -> None:
+        watch.probe.set_pids(frozenset({tasks.pid}))
+        watch.subscribe("tracepoint-cpu_analysis")
+        tasks.do("end_thread")
+        wait_until(watch.records)
+        assert {one.pid for one in watch.records()} == {tasks.pid}
+
+
+class TestSwitch:
+    def test_each_sleep_is_a_switch_away(self, watch: Watch, tasks: Actor) -> None:
+        tasks.wait_idle()
+        watch.probe.set_pids(frozenset({tasks.pid}))
+        watch.subscribe("tracepoint-sched_switch")
+        tasks.do("sleep", SLEEPS, SLEEP_NS / 1e9)
+        slept = [one for one in watch.records() if attributes(one)["state"] == "sleeping"]
+        assert len(slept) in (SLEEPS, SLEEPS + 1)  # and that of waiting for the next command
+        for record in slept:
+            assert (record.pid, record.get("category")) == (tasks.pid, "scheduler")
+            assert record.get("name") == "switch"
+            assert attributes(record)["next"] != tasks.pid
+
+    def test_the_category_kindling_gives_it_is_accepted(self, watch: Watch, tasks: Actor) -> None:
+        watch.probe.set_pids(frozenset({tasks.pid}))
+        watch.probe.set_filters(replace(watch.probe.filters, faithful=True))
+        try:
+            watch.subscribe("tracepoint-sched_switch:other")
+            tasks.do("sleep", 1, 0.001)
+            assert watch.records()
+        finally:
+            watch.probe.set_filters(replace(watch.probe.filters, faithful=False))
