@@ -161,6 +161,88 @@ def test_the_matrix_stands_beside_the_stream_when_zoomed(snap_compare: SnapCompa
     assert look(snap_compare, (160, 45), "3", "o", "up", "up", shown="›")
 
 
+def matrix_engine() -> FakeEngine:
+    """Hundreds of switches, of which some are on and some cannot be."""
+    engine = FakeEngine()
+    calls = {"file": ("open", "stat", "rename"), "net": ("bind", "connect"), "wait": ("poll",)}
+    cells = [
+        (f"syscall_{way}-{call}{number}", category, "")
+        for category, names in calls.items()
+        for call in names
+        for number in range(20)
+        for way in ("enter", "exit")
+    ]
+    cells += [
+        (f"syscall_exit-{call}", each, "")
+        for call in ("read", "write")
+        for each in calls.keys() - {"wait"}
+    ]
+    cells += [("kprobe-tcp_drop", "net", "this kernel has no tracepoint kfree_skb")]
+    cells += [("kprobe-tcp_close", "net", "")]
+    engine.set_table(
+        "subscription",
+        [
+            record(
+                "subscription",
+                event=event,
+                category=category,
+                on=(on := not why and number % 9 == 0),
+                rate=[0.0, 0.25, 81.5, 12_345.0][number % 4] if on else 0.0,
+                total=number * 1_000,
+                unavailable=why,
+            )
+            for number, (event, category, why) in enumerate(sorted(cells))
+        ],
+    )
+    engine.set_table(
+        "probe_state",
+        [
+            record(
+                "probe_state",
+                produced=1_234_567,
+                read=1_234_500,
+                dropped={"ring_full": 67},
+                ring_fill=1.2,
+                ring_peak=35.5,
+                oldest_ms=18.25,
+                reader_cpu=0.031,
+            )
+        ],
+    )
+    engine.emit_events(30)
+    return engine
+
+
+def look_at_matrix(
+    snap_compare: SnapCompare, size: tuple[int, int], *keys: str, shown: str
+) -> bool:
+    """Compare the events pane over a scripted matrix."""
+    app = ConsoleApp(matrix_engine())
+
+    async def run_before(pilot: Pilot[None]) -> None:
+        await pilot.press("3")
+        await until(pilot, lambda: app.main.events.matrix.cursor_line is not None)
+        await pilot.press(*keys)
+        app.look()
+        await until(pilot, lambda: shown in screen_text(pilot), shown)
+        await pilot.pause()
+
+    return snap_compare(app, terminal_size=size, run_before=run_before)
+
+
+def test_hundreds_of_switches_at_80x24(snap_compare: SnapCompare) -> None:
+    assert look_at_matrix(snap_compare, (80, 24), "down", "down", "right", shown="open0")
+
+
+def test_hundreds_of_switches_searched_at_120x40(snap_compare: SnapCompare) -> None:
+    keys = ("slash", *"tcp", "enter", "down")
+    assert look_at_matrix(snap_compare, (120, 40), *keys, shown="kfree_skb")
+
+
+def test_only_the_switches_that_are_on_at_200x60(snap_compare: SnapCompare) -> None:
+    assert look_at_matrix(snap_compare, (200, 60), "v", shown="only on")
+
+
 def test_the_detail_of_a_message(snap_compare: SnapCompare) -> None:
     assert look(snap_compare, (100, 30), "4", "up", "enter", shown="escape closes")
 

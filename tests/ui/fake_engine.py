@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -175,6 +175,19 @@ class FakeEngine(Engine):
     def unsubscribe(self, event: str, category: str = "") -> None:
         """Switch a cell off, unless told to refuse."""
         self._switch("unsubscribe", event, category, False)
+
+    def switch(self, subscriptions: Sequence[tuple[str, str]], on: bool) -> None:
+        """Switch cells on or off, unless told to refuse; one call for all of them."""
+        self._obey("on" if on else "off", *(f"{event}:{each}" for event, each in subscriptions))
+        self.set_cells(*((event, each, on) for event, each in subscriptions if each))
+
+    def set_pids(self, pids: frozenset[int]) -> None:
+        """Note it, unless told to refuse."""
+        self._obey("set_pids", *map(str, sorted(pids)))
+
+    def time_programs(self, wanted: bool) -> None:
+        """Note it, unless told to refuse."""
+        self._obey("time_programs", str(wanted))
 
     def _obey(self, *call: str) -> None:
         self.calls.append(call)

@@ -33,7 +33,7 @@ async def test_all_four_panes_show_rows_of_the_recording() -> None:
         plugins, ports, events, traffic = app.main.panes
         await until(pilot, lambda: "● running" in text_of(plugins.parts[0]), "a running plugin")
         await until(pilot, lambda: "tcp" in text_of(ports.parts[0]), "a port")
-        assert "openat" in text_of(events.parts[0])
+        assert "everything" in text_of(events.parts[0])
         assert "tcp_set" in text_of(events.parts[1])
         await until(pilot, lambda: "GET /" in text_of(traffic.parts[0]), "a message")
         await until(pilot, lambda: "loaded" in text_of(traffic.parts[1]), "a Wasm plugin")
@@ -41,7 +41,7 @@ async def test_all_four_panes_show_rows_of_the_recording() -> None:
 
 @pytest.mark.parametrize(
     ("key", "number", "evidence"),
-    [("1", 1, "● running"), ("2", 2, "tcp"), ("3", 3, "openat"), ("4", 4, "GET /")],
+    [("1", 1, "● running"), ("2", 2, "tcp"), ("3", 3, "everything"), ("4", 4, "GET /")],
 )
 async def test_at_80x24_every_pane_is_one_key_away_and_alive(
     key: str, number: int, evidence: str

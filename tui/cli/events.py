@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
 from engine.core.settings import load_settings
+from tui.cli.events_list import list_events
 from tui.cli.options import bounded, json_option
-from tui.cli.output import JsonOutput, choose_output, write_table
+from tui.cli.output import choose_output
 from tui.cli.stream import StreamOptions, StreamRunner
+
+if TYPE_CHECKING:
+    from engine.engine import Engine
+    from engine.live import LiveEngine
+
+Subscriptions = tuple[tuple[str, str], ...]
+
+_NAMED = 8
+"""Subscriptions up to which each is named when they are announced."""
 
 
 @click.command("events")
@@ -17,29 +31,65 @@ from tui.cli.stream import StreamOptions, StreamRunner
     "events",
     multiple=True,
     metavar="NAME[:CATEGORY]",
-    help="Event to subscribe; may be given several times. Default: a set that tells a story.",
+    help="Event to subscribe, also with wildcards, as in 'syscall_exit-*:net', or a preset, as in "
+    "@network; may be given several times. Default: @story.",
+)
+@click.option(
+    "--preset", "presets", multiple=True, metavar="NAME", help="A named set: the same as -e @NAME."
+)
+@click.option(
+    "--subscriptions",
+    "files",
+    multiple=True,
+    metavar="YAML",
+    type=click.Path(path_type=Path),
+    help="A file with subscriptions, such as the configuration of Kindling's agent.",
 )
 @click.option("--pid", "pids", type=int, multiple=True, help="Only events of this process.")
-@click.option("--list", "list_", is_flag=True, help="List the events and end.")
+@click.option("--follow", is_flag=True, help="Also of the children it has from now on, and theirs.")
+@click.option(
+    "--comm", "comms", multiple=True, metavar="NAME", help="Only events of threads of this name."
+)
+@click.option("--failed", is_flag=True, help="Of calls that return, only those that failed.")
+@click.option("--faithful", is_flag=True, help="Understand and filter events as Kindling does.")
+@click.option("--cost", is_flag=True, help="Tell at the end what the kernel programs took.")
+@click.option(
+    "--list", "list_", is_flag=True, help="List the events, and what this kernel can deliver."
+)
 @bounded
 @json_option
 def command(
     events: tuple[str, ...],
+    presets: tuple[str, ...],
+    files: tuple[Path, ...],
     pids: tuple[int, ...],
+    follow: bool,
+    comms: tuple[str, ...],
+    failed: bool,
+    faithful: bool,
+    cost: bool,
     list_: bool,
     seconds: float | None,
     count: int | None,
     as_json: bool,
 ) -> int:
     """Stream kernel events as they happen."""
-    from engine.probe.catalogue import STORY, parse_subscription
-
     if list_:
-        return _list(as_json)
+        return list_events(as_json)
     from engine.live import LiveEngine, Selection
+    from engine.probe.filters import Filters
 
-    subscriptions = tuple(parse_subscription(text) for text in events) or STORY
-    selection = Selection(probe=True, subscriptions=subscriptions, pids=frozenset(pids))
+    subscriptions, suppressed = _subscriptions(events, presets, files, faithful=faithful)
+    filters = Filters(
+        tgids=frozenset(pids),
+        follow=follow,
+        comms=frozenset(comms),
+        excluded_comms=suppressed,
+        failed_only=failed,
+        faithful=faithful,
+    )
+    filters.check()
+    selection = Selection(probe=True, subscriptions=subscriptions, filters=filters)
     engine = LiveEngine(selection, load_settings().values)
     options = StreamOptions(
         ("kernel_event",),
@@ -47,25 +97,79 @@ def command(
         count,
         ready=lambda: engine.snapshot().sources["probe"].state != "starting",
         done=lambda: engine.snapshot().sources["probe"].state == "failed",
-        announce=f"subscribed: {', '.join(_shown(pair) for pair in subscriptions)}",
+        announce=lambda: _announcement(engine, subscriptions, faithful=faithful, cost=cost),
+        conclude=lambda: _costs(engine) if cost else (),
     )
     return StreamRunner(engine, choose_output(as_json), options).run_or_fail("probe")
 
 
-def _shown(pair: tuple[str, str]) -> str:
-    return ":".join(part for part in pair if part)
+def _subscriptions(
+    events: Iterable[str], presets: Iterable[str], files: Iterable[Path], *, faithful: bool
+) -> tuple[Subscriptions, frozenset[str]]:
+    """Everything asked for, or the default if nothing is, and the names of threads not wanted.
+
+    Raises:
+        UsageError: some of it means nothing.
+    """
+    from engine.probe.patterns import PRESET_MARK, parse, preset_named
+    from engine.probe.subscription_file import read_subscriptions
+
+    asked = [parse(text, faithful=faithful) for text in events]
+    asked += [(PRESET_MARK + preset_named(name).name, "") for name in presets]
+    suppressed: set[str] = set()
+    for file in files:
+        read = read_subscriptions(file, faithful=faithful)
+        asked += read.subscriptions
+        suppressed.update(read.suppressed_comms)
+    return tuple(dict.fromkeys(asked)) or ((f"{PRESET_MARK}story", ""),), frozenset(suppressed)
 
 
-def _list(as_json: bool) -> int:
-    from engine.probe.catalogue import EVENTS
+def _announcement(
+    engine: Engine, subscriptions: Subscriptions, *, faithful: bool, cost: bool = False
+) -> Iterable[str]:
+    """What is subscribed now, and what of it this kernel cannot deliver."""
+    from engine.probe.patterns import cells_of_all
 
-    rows = [(event.name, " ".join(event.categories), event.help) for event in EVENTS]
-    if as_json:
-        output = JsonOutput()
-        for name, categories, help_ in rows:
-            output.object(
-                {"kind": "event", "name": name, "categories": categories.split(), "help": help_}
-            )
-    else:
-        write_table(("NAME", "CATEGORIES", "WHAT"), rows)
-    return 0
+    if cost:
+        engine.time_programs(True)
+    rows = {
+        (row.get("event"), row.get("category")): row
+        for row in engine.snapshot().tables["subscription"]
+    }
+    asked = [
+        rows[cell.event.name, cell.category.label]
+        for cell in cells_of_all(subscriptions, faithful=faithful)
+    ]
+    on = [row for row in asked if row.get("on")]
+    shown = [":".join(part for part in pair if part) for pair in subscriptions]
+    text = ", ".join(shown) if len(shown) <= _NAMED else f"{len(shown)} subscriptions"
+    if len(on) != len(shown):
+        names = {row.get("event") for row in on}
+        text += f" ({_number(len(names), 'event')}, {_number(len(on), 'switch', 'switches')})"
+    yield f"subscribed: {text}"
+    reasons: dict[str, list[str]] = {}
+    for row in asked:
+        if row.get("unavailable"):
+            reasons.setdefault(str(row.get("unavailable")), []).append(str(row.get("event")))
+    for reason, names_of in reasons.items():
+        yield f"not available: {_some(list(dict.fromkeys(names_of)))}: {reason}"
+
+
+def _costs(engine: LiveEngine) -> Iterable[str]:
+    """What each kernel program that ran took, the dearest first."""
+    costs = sorted(engine.program_costs().items(), key=lambda item: -item[1].run_ns)
+    for name, cost in costs:
+        if cost.runs:
+            each = cost.run_ns / cost.runs
+            total = cost.run_ns / 1e6
+            yield f"{name}: {_number(cost.runs, 'run')}, {total:.1f} ms, {each:.0f} ns each"
+
+
+def _number(count: int, one: str, several: str = "") -> str:
+    return f"{count} {one if count == 1 else several or one + 's'}"
+
+
+def _some(names: Sequence[str], most: int = 3) -> str:
+    """The first names, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

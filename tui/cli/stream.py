@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from engine.core.counters import Counters
@@ -46,8 +46,10 @@ class StreamOptions:
     """Another reason to stop, asked at each pull."""
     ready: Callable[[], bool] = lambda: True
     """Whether the sources have begun; `seconds` count from then."""
-    announce: str = ""
-    """Said on stderr once they have."""
+    announce: Callable[[], Iterable[str]] = tuple
+    """Lines said on stderr once they have."""
+    conclude: Callable[[], Iterable[str]] = tuple
+    """Lines said on stderr at the end, asked for while the sources still run."""
 
 
 class StreamRunner:
@@ -102,20 +104,24 @@ class StreamRunner:
             self._engine.start()
             self._wait_until_ready()
             self._pump()
+            concluded = list(self._options.conclude())
         finally:
             self._running = self._engine.snapshot().sources
             self._engine.stop()
         self._pull_rest()
         self._print_stats()
         self._output.flush()
+        for line in concluded:
+            say(line)
 
     def _wait_until_ready(self) -> None:
         while not self._options.ready():
             if self._interruption.asked:
                 return
             time.sleep(_PULL_S)
-        if self._options.announce and not self._options.done():
-            say(self._options.announce)
+        if not self._options.done():
+            for line in self._options.announce():
+                say(line)
 
     def _pump(self) -> None:
         begun = time.monotonic()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import ClassVar
 
@@ -22,16 +22,20 @@ from tui.console.engine_life import EngineLife
 from tui.console.keys import KEYS, SECTIONS
 from tui.console.panes.plugins import PluginRow
 from tui.console.panes.ports import PortRow
+from tui.console.presets import preset_choices
+from tui.console.scope import Process, process_of
 from tui.console.screens.detail import DetailScreen
 from tui.console.screens.help import HelpScreen
 from tui.console.screens.main import MainScreen
 from tui.console.screens.parts import PartsScreen
 from tui.console.screens.plugin import PluginScreen
+from tui.console.screens.presets import PresetScreen
 from tui.console.screens.record import RecordScreen
 from tui.console.widgets.frames import FrameStream
 from tui.console.widgets.lines import LineView
-from tui.console.widgets.matrix import CellKey, MatrixView
+from tui.console.widgets.matrix import MatrixView
 from tui.console.widgets.stream import StreamView
+from tui.console.widgets.switches import CellKey
 from tui.console.widgets.table import TableView
 
 TABLES_EVERY_S = 1.0
@@ -60,6 +64,7 @@ class ConsoleApp(App[None]):
         self.main = MainScreen()
         self._life = EngineLife(engine)
         self._commands = asyncio.Lock()
+        self._timing = False
         self._plugins = PluginCommands(self, engine, self.look_at_tables)
 
     def get_default_screen(self) -> Screen[None]:
@@ -131,24 +136,65 @@ class ConsoleApp(App[None]):
 
     def on_matrix_view_toggled(self, message: MatrixView.Toggled) -> None:
         """Pass a turned switch on to the engine."""
-        self.run_worker(self._switch(message), group="commands", name="switch a subscription")
+        run = self._tell_engine(
+            message.keys, lambda: self.engine.switch(message.keys, message.wanted)
+        )
+        self.run_worker(run, group="commands", name="switch a subscription")
 
-    async def _switch(self, message: MatrixView.Toggled) -> None:
-        cell = message.cell
-        command = self.engine.subscribe if message.wanted else self.engine.unsubscribe
+    async def _tell_engine(self, keys: Sequence[CellKey], command: Callable[[], None]) -> None:
+        """Have the engine change subscriptions, one command after the other, and look at it."""
         async with self._commands:
             try:
-                await asyncio.to_thread(command, cell.event, cell.category)
+                await asyncio.to_thread(command)
             except BoxscopeError as error:
                 self.complain(error)
         for delay in AFTER_COMMAND_S:
             self.set_timer(delay, self.look_at_streams)
-        self.set_timer(CONFIRM_AFTER_S, partial(self._confirm, cell.key))
+        self.set_timer(CONFIRM_AFTER_S, partial(self._confirm, keys))
 
-    def _confirm(self, key: CellKey) -> None:
-        """Show the engine's own picture of a cell again."""
-        self.main.events.settle(key)
+    def _confirm(self, keys: Sequence[CellKey]) -> None:
+        """Show the engine's own picture of some cells again."""
+        self.main.events.settle(keys)
         self.look_at_tables()
+
+    async def on_matrix_view_presets_asked(self) -> None:
+        """Let somebody choose a preset."""
+        choices = await asyncio.to_thread(preset_choices, self.main.events.matrix.switches)
+        self.push_screen(PresetScreen(choices), self._apply_preset)
+
+    def _apply_preset(self, chosen: tuple[str, bool] | None) -> None:
+        if chosen is not None:
+            name, wanted = chosen
+            run = self._tell_engine((), lambda: self.engine.switch([(name, "")], wanted))
+            self.run_worker(run, group="commands", name="switch a preset")
+
+    def on_matrix_view_cost_asked(self) -> None:
+        """Have the kernel time the probe's programs, or no longer."""
+        wanted = not self._timing
+
+        def command() -> None:
+            self.engine.time_programs(wanted)
+            self._timing = wanted
+
+        self.run_worker(self._tell_engine((), command), group="commands", name="time programs")
+
+    def action_scope(self) -> None:
+        """Kernel events of the selected process only, or of all again."""
+        self._set_scope(None if self.main.scope else process_of(self.focused))
+
+    def _set_scope(self, process: Process | None) -> None:
+        pids = frozenset({process.pid} if process else ())
+
+        async def tell() -> None:
+            async with self._commands:
+                try:
+                    await asyncio.to_thread(self.engine.set_pids, pids)
+                except BoxscopeError as error:
+                    self.complain(error)
+                else:
+                    self.main.set_scope(process)
+
+        self.run_worker(tell(), group="commands", name="set the scope")
 
     def on_stream_view_came_into_view(self) -> None:
         """Do not leave a stream empty until the next tick."""
@@ -248,6 +294,8 @@ class ConsoleApp(App[None]):
         match action:
             case "switch_cell":
                 return self.main.active is self.main.events
+            case "scope":
+                return self.main.scope is not None or process_of(self.focused) is not None
             case "follow":
                 return bool(self.main.active.streams) and not self.main.active.moving
             case "sort":

@@ -39,6 +39,13 @@ KEYS: tuple[Binding, ...] = (
         tooltip="Go to the previous pane",
         show=False,
     ),
+    Binding(
+        "x",
+        "scope",
+        "Scope",
+        id="scope",
+        tooltip="Kernel events of the selected process only, or of all again",
+    ),
     Binding("s", "sort", "Sort", id="sort", tooltip="Sort this table by the next column"),
     Binding("o", "other_part", "Part", id="pane.part", tooltip="Go to the other half of this pane"),
     Binding(
@@ -98,7 +105,61 @@ LIST_KEYS: tuple[Binding, ...] = (
 """The bindings of every list."""
 
 MATRIX_KEYS: tuple[Binding, ...] = (
-    Binding("enter", "switch", "Toggle", show=False, id="cell.switch", tooltip="Switch this cell"),
+    Binding(
+        "enter",
+        "open",
+        "Open",
+        show=False,
+        id="cell.switch",
+        tooltip="Switch this cell; open or close a family",
+    ),
+    Binding("slash", "find", "Find", id="matrix.find", tooltip="Look for events by name"),
+    Binding(
+        "v",
+        "view",
+        "View",
+        id="matrix.view",
+        tooltip="All events, only those that are on, only those that deliver",
+    ),
+    Binding("p", "presets", "Presets", id="matrix.presets", tooltip="Switch a named set on or off"),
+    Binding(
+        "T", "switch_line", "Line", show=False, id="matrix.line", tooltip="Switch the whole line"
+    ),
+    Binding(
+        "C",
+        "switch_column",
+        "Column",
+        show=False,
+        id="matrix.column",
+        tooltip="Switch the whole column, as far as it is in view",
+    ),
+    Binding(
+        "c",
+        "cost",
+        "Cost",
+        show=False,
+        id="matrix.cost",
+        tooltip="Have the kernel time the probe's programs, or no longer",
+    ),
+    Binding(
+        "e",
+        "open_all",
+        "Open all",
+        show=False,
+        id="matrix.open_all",
+        tooltip="Open every family, or close them all",
+    ),
+    Binding(
+        "escape", "clear", "Show all", id="matrix.clear", tooltip="Show all events of the matrix"
+    ),
+    Binding("pageup", "page(-1)", "Page up", show=False, id="cell.page_up", tooltip="A page up"),
+    Binding(
+        "pagedown", "page(1)", "Page down", show=False, id="cell.page_down", tooltip="A page down"
+    ),
+    Binding(
+        "home,g", "edge(False)", "First", show=False, id="cell.first", tooltip="The first line"
+    ),
+    Binding("end,G", "edge(True)", "Last", show=False, id="cell.last", tooltip="The last line"),
     Binding("up,k", "move(-1, 0)", "Up", show=False, id="cell.up", tooltip="The event above"),
     Binding("down,j", "move(1, 0)", "Down", show=False, id="cell.down", tooltip="Next event"),
     Binding(
@@ -107,7 +168,7 @@ MATRIX_KEYS: tuple[Binding, ...] = (
         "Left",
         show=False,
         id="cell.left",
-        tooltip="The category to the left",
+        tooltip="The category to the left, then the name, then the family",
     ),
     Binding(
         "right,l",
@@ -115,10 +176,18 @@ MATRIX_KEYS: tuple[Binding, ...] = (
         "Right",
         show=False,
         id="cell.right",
-        tooltip="The category to the right",
+        tooltip="Open the family, then the category to the right",
     ),
 )
 """The bindings of the subscription matrix."""
+
+FINDER_KEYS: tuple[Binding, ...] = (
+    Binding("enter,tab", "leave", "Done", id="find.done", tooltip="Go to what was found"),
+    Binding("escape", "clear", "Forget", id="find.clear", tooltip="Show everything again"),
+    Binding("up", "step(-1)", "Up", show=False, id="find.up", tooltip="The line above"),
+    Binding("down", "step(1)", "Down", show=False, id="find.down", tooltip="The line below"),
+)
+"""The bindings of the line one searches in."""
 
 PLUGIN_KEYS: tuple[Binding, ...] = (
     Binding(
@@ -240,10 +309,16 @@ PATH_KEYS: tuple[Binding, ...] = (
 )
 """The bindings of a field for a path."""
 
+PRESET_KEYS: tuple[Binding, ...] = (
+    Binding("u", "off", "Off", id="preset.off", tooltip="Switch the preset off"),
+    Binding("escape,q,p", "close", "Close", id="preset.close", tooltip="Change nothing"),
+)
+"""The bindings of the list of presets; `enter` switches one on."""
+
 SECTIONS: tuple[tuple[str, tuple[Binding, ...]], ...] = (
     ("Keys", KEYS),
     ("In lists", LIST_KEYS),
-    ("In the matrix", MATRIX_KEYS),
+    ("In the matrix", (*MATRIX_KEYS, *FINDER_KEYS, *PRESET_KEYS)),
     ("Plugins", PLUGIN_KEYS),
     ("About one plugin or record", (*PART_KEYS, *STREAM_KEYS, *RECORD_KEYS)),
     ("In dialogs", (*DIALOG_KEYS, *CONFIRM_KEYS, *PATH_KEYS)),

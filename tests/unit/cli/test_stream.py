@@ -101,7 +101,7 @@ import sys
 from tests.unit.cli.test_stream import BurstEngine, BurstSource
 from tui.cli.output import JsonOutput
 from tui.cli.stream import StreamOptions, StreamRunner
-options = StreamOptions(("kernel_event",), announce="running")
+options = StreamOptions(("kernel_event",), announce=lambda: ["running"])
 sys.exit(StreamRunner(BurstEngine(BurstSource(3, 10)), JsonOutput(), options).run())
 """
 

@@ -25,7 +25,7 @@ class Pane(Vertical):
     """
 
     number: ClassVar[int]
-    heading: ClassVar[str]
+    heading: str
     """What the pane is called on its border and in the tab strip."""
     sources: ClassVar[tuple[str, ...]]
     """Sources whose state the pane tells when they cannot run."""

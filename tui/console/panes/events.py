@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from textwrap import wrap
 
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
@@ -10,18 +11,25 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
-from engine.core.kinds import KERNEL_EVENT
+from engine.core.fields import JsonValue
+from engine.core.kinds import KERNEL_EVENT, PROBE_STATE
 from engine.core.records import Record
 from engine.core.sanitise import clean
 from engine.core.snapshot import Snapshot
-from tui.console.format import value_text
+from tui.console.format import count, duration, share, value_text
 from tui.console.panes.base import Pane
+from tui.console.scope import Process
 from tui.console.widgets.columns import Column, Tone, record_columns
-from tui.console.widgets.matrix import Cell, CellKey, MatrixView, describe
+from tui.console.widgets.finder import Finder
+from tui.console.widgets.matrix import MatrixView, describe
 from tui.console.widgets.stream import StreamView
+from tui.console.widgets.switches import CellKey
 
 _BESIDE_WIDTH = 120
 """From this width on the matrix stands beside the stream."""
+
+_ROOMY_HEIGHT = 22
+"""Below this many lines the matrix needs the line about the probe for itself."""
 
 NOTHING_ON = "nothing is subscribed: choose a cell above and press t"
 WAITING = "waiting for the first event"
@@ -54,6 +62,7 @@ def event_columns() -> tuple[Column[Record], ...]:
                 "name",
                 "latency_ns",
                 "fd",
+                "fd_name",
                 "attributes",
             ],
             titles={"ts": "time", "category": "cat", "latency_ns": "latency"},
@@ -85,12 +94,46 @@ def event_columns() -> tuple[Column[Record], ...]:
         ),
         declared["latency_ns"],
         declared["fd"],
+        declared["fd_name"],
         declared["attributes"],
     )
 
 
 def _result_tone(record: Record) -> Tone:
     return "bad" if record.get("errno") else ""
+
+
+def probe_text(row: Record) -> str:
+    """The probe in one line: what was produced and what became of it, the ring, the price."""
+
+    numbers = {field.name: _number(row.get(field.name)) for field in PROBE_STATE.fields}
+    dropped = row.get("dropped")
+    reasons = dropped if isinstance(dropped, Mapping) else {}
+    named = [f"{count(int(_number(each)))} {clean(why)}" for why, each in reasons.items()]
+    lost = named[0] if len(named) == 1 else count(int(numbers["produced"] - numbers["read"]))
+    if len(named) > 1:
+        lost += f" ({', '.join(named)})"
+    parts = [
+        f"{count(int(numbers['produced']))} = {count(int(numbers['read']))} read + lost {lost}",
+        f"ring {share(numbers['ring_fill'] / 100)} ↑{share(numbers['ring_peak'] / 100)}",
+        f"oldest {duration(numbers['oldest_ms'] * 1e6)}",
+        f"reader {share(numbers['reader_cpu'])}",
+    ]
+    if row.get("programs_cpu") is not None:
+        parts.append(f"programs {share(numbers['programs_cpu'])}")
+    return " · ".join(parts)
+
+
+def _say(static: Static, text: str) -> None:
+    """Show other text; the pane is arranged anew, which is dear, only for another height."""
+    width, before = max(1, static.content_size.width), str(static.content)
+    if text != before:
+        lines, lines_before = (len(wrap(each, width)) for each in (text, before))
+        static.update(Content(text), layout=lines != lines_before)
+
+
+def _number(value: JsonValue) -> float:
+    return value if isinstance(value, (int, float)) else 0
 
 
 class EventsPane(Pane):
@@ -104,7 +147,9 @@ class EventsPane(Pane):
         super().__init__()
         self.matrix = MatrixView()
         self.switches = Vertical(id="switches")
+        self.finder = Finder("name, syscall_*-read*, :net")
         self.cell_line = Static(id="cell-line", markup=False)
+        self.probe_line = Static(id="probe-line", markup=False)
         self.stream = StreamView("kernel_event", event_columns(), empty=WAITING, widget_id="events")
 
     def compose_parts(self) -> ComposeResult:
@@ -112,7 +157,9 @@ class EventsPane(Pane):
         with Container(id="events-body"):
             with self.switches:
                 yield self.matrix
+                yield self.finder
                 yield self.cell_line
+                yield self.probe_line
             yield self.stream
 
     @property
@@ -126,23 +173,26 @@ class EventsPane(Pane):
 
     def show_switches(self, snapshot: Snapshot) -> None:
         """Draw the matrix, also while the stream is paused."""
-        cells = [Cell.of(record) for record in snapshot.tables.get("subscription", ())]
-        self.matrix.set_cells(cells)
-        self.stream.say_when_empty(WAITING if any(cell.on for cell in cells) else NOTHING_ON)
+        self.matrix.set_rows(snapshot.tables.get("subscription", ()))
+        self._show_probe(snapshot)
+        any_on = any(cell.on for cell in self.matrix.switches.cells.values())
+        self.stream.say_when_empty(WAITING if any_on else NOTHING_ON)
         self.describe_cell()
 
-    def settle(self, key: CellKey) -> None:
-        """The engine has answered a switch."""
-        self.matrix.settle(key)
+    def _show_probe(self, snapshot: Snapshot) -> None:
+        """Write the line about the probe."""
+        rows = snapshot.tables.get("probe_state", ())
+        _say(self.probe_line, probe_text(rows[0]) if rows else "")
+
+    def settle(self, keys: Iterable[CellKey]) -> None:
+        """The engine has answered."""
+        self.matrix.settle(keys)
         self.describe_cell()
 
     def describe_cell(self) -> None:
-        """Write the line about the cell under the cursor."""
-        under_cursor = self.matrix.cursor_cell
-        text = ""
-        if under_cursor is not None:
-            text = describe(under_cursor, self.matrix.is_on(under_cursor.key))
-        self.cell_line.update(Content(f" {text}"))
+        """Write the line about what is under the cursor."""
+        text = describe(self.matrix) or " "
+        _say(self.cell_line, text)
 
     def on_matrix_view_cursor_moved(self) -> None:
         """Another cell, another line."""
@@ -152,7 +202,37 @@ class EventsPane(Pane):
         """Say at once what the switch is going to be."""
         self.describe_cell()
 
+    def show_scope(self, process: Process | None) -> None:
+        """Say whose events these are."""
+        self.heading = f"Events of {process}" if process else "Events"
+        self.update_title()
+
+    # Searching.
+
+    def on_matrix_view_find_asked(self) -> None:
+        """Open the line one searches in."""
+        self.finder.open()
+
+    def on_matrix_view_cleared(self) -> None:
+        """Close it again."""
+        self.finder.close()
+
+    def on_input_changed(self) -> None:
+        """What is typed counts at once."""
+        self.matrix.find(self.finder.value)
+
+    def on_finder_left(self) -> None:
+        """Go to what was found."""
+        if not self.finder.value:
+            self.finder.close()
+        self.matrix.focus()
+
+    def on_finder_moved(self, message: Finder.Moved) -> None:
+        """Move in what was found while typing."""
+        self.matrix.action_move(message.step, 0)
+
     def on_resize(self) -> None:
         """Choose between above and beside."""
         super().on_resize()
         self.set_class(self.size.width >= _BESIDE_WIDTH, "-beside")
+        self.set_class(self.size.height < _ROOMY_HEIGHT, "-low")

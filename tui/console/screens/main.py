@@ -13,6 +13,7 @@ from tui.console.panes.events import EventsPane
 from tui.console.panes.plugins import PluginsPane
 from tui.console.panes.ports import PortsPane
 from tui.console.panes.traffic import TrafficPane
+from tui.console.scope import Process
 from tui.console.widgets.header import HeaderLine
 from tui.console.widgets.honesty import HonestyLine
 from tui.console.widgets.keyline import KeyLine
@@ -38,6 +39,7 @@ class MainScreen(Screen[None], inherit_bindings=False):
         self.plugins = PluginsPane()
         self.panes: tuple[Pane, ...] = (self.plugins, PortsPane(), self.events, TrafficPane())
         self.zoomed = False
+        self.scope: Process | None = None
         self._active = 0
         self._snapshot: Snapshot | None = None
 
@@ -130,6 +132,14 @@ class MainScreen(Screen[None], inherit_bindings=False):
                     self._active = position
                     self.rearrange()
                 self.refresh_bindings()
+
+    def set_scope(self, process: Process | None) -> None:
+        """Say whose kernel events are shown."""
+        self.scope = process
+        self.header.show_scope(str(process) if process else "all")
+        self.events.show_scope(process)
+        self._show_tabs()
+        self.refresh_bindings()
 
     def on_tab_strip_chosen(self, message: TabStrip.Chosen) -> None:
         """A tab was clicked."""

@@ -50,6 +50,11 @@ class HeaderLine(Widget):
         self._snapshot = snapshot
         self.refresh()
 
+    def show_scope(self, scope: str) -> None:
+        """Say what is looked at."""
+        self.scope = scope
+        self.refresh()
+
     def render(self) -> Content:
         """The line as it fits now."""
         name = Content.styled(self.NAME, "bold reverse")

@@ -1,11 +1,9 @@
-"""The subscription matrix: events down, categories across, every applicable cell a switch."""
+"""The subscription matrix: events down in families, categories across, every cell a switch."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -21,65 +19,33 @@ from engine.core.sanitise import clean
 from tui.console.format import count, rate
 from tui.console.keys import MATRIX_KEYS
 from tui.console.widgets.columns import cell
-
-CellKey: TypeAlias = tuple[str, str]
-"""Event and category."""
+from tui.console.widgets.switches import (
+    EVERYTHING,
+    VIEWS,
+    CellKey,
+    Line,
+    Sum,
+    Switches,
+    short_name,
+)
 
 _CELL = 8
-_LABEL_MAX = 26
-_PREFIXES = {
-    "syscall_enter-": " enter",
-    "syscall_exit-": " exit",
-    "tracepoint-": " tp",
-    "kprobe-": " kp",
-    "kretprobe-": " krp",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One switch as the engine reports it."""
-
-    event: str
-    category: str
-    on: bool
-    rate: float
-    total: int
-    unavailable: str
-
-    @property
-    def key(self) -> CellKey:
-        """What identifies the cell."""
-        return (self.event, self.category)
-
-    @staticmethod
-    def of(record: Record) -> Cell:
-        """The cell a `subscription` record describes."""
-        per_second, total = record.get("rate"), record.get("total")
-        return Cell(
-            event=str(record.get("event") or ""),
-            category=str(record.get("category") or ""),
-            on=bool(record.get("on")),
-            rate=float(per_second) if isinstance(per_second, (int, float)) else 0.0,
-            total=total if isinstance(total, int) else 0,
-            unavailable=str(record.get("unavailable") or ""),
-        )
-
-
-def short_name(event: str) -> str:
-    """A subscription name with its prefix turned into a short ending: `openat exit`."""
-    for prefix, ending in _PREFIXES.items():
-        if event.startswith(prefix):
-            return clean(event.removeprefix(prefix)) + ending
-    return clean(event)
+_LABEL = 24
+_NAME = ""
+"""The column of the names: a switch there is all of its line."""
 
 
 class MatrixView(ScrollView, can_focus=True, inherit_bindings=False):
-    """Switches in rows of events and columns of categories, each with its rate."""
+    """Switches in lines of events and columns of categories, each with its rate.
+
+    The cursor stands on a line and in a column; the first column holds the names, and turning
+    the switch there turns all of the line.
+    """
 
     ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "matrix--title",
+        "matrix--family",
         "matrix--cursor",
         "matrix--on",
         "matrix--off",
@@ -88,200 +54,398 @@ class MatrixView(ScrollView, can_focus=True, inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = [*MATRIX_KEYS]
 
     class Toggled(Message):
-        """Somebody turned a switch."""
+        """Somebody turned a switch, or several at once."""
 
-        def __init__(self, cell: Cell, wanted: bool) -> None:
+        def __init__(self, keys: Sequence[CellKey], wanted: bool) -> None:
             super().__init__()
-            self.cell = cell
+            self.keys = tuple(keys)
             self.wanted = wanted
 
     class CursorMoved(Message):
-        """The cursor stands on another cell, or what its cell says has changed."""
+        """The cursor stands elsewhere, or what is under it has changed."""
+
+    class FindAsked(Message):
+        """Somebody wants to look for events by name."""
+
+    class Cleared(Message):
+        """Nothing is looked for any more."""
+
+    class CostAsked(Message):
+        """Somebody wants to know what the probe costs, or no longer."""
+
+    class PresetsAsked(Message):
+        """Somebody wants to choose a preset."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._cells: dict[CellKey, Cell] = {}
-        self._wanted: dict[CellKey, bool] = {}
-        self._unanswered: Counter[CellKey] = Counter()
-        self._events: tuple[str, ...] = ()
-        self._categories: tuple[str, ...] = ()
-        self._label_width = 0
-        self.cursor_key: CellKey | None = None
+        self.switches = Switches()
+        self._line: Line | None = None
+        self._column = _NAME
+        self._styles: dict[str, Style] = {}
+
+    # The cursor.
+
+    @property
+    def cursor_line(self) -> Line | None:
+        """The line the cursor is on."""
+        return self._line
+
+    @property
+    def cursor_column(self) -> str:
+        """The category the cursor is in; empty on the name."""
+        return self._column
+
+    @property
+    def cursor_key(self) -> CellKey | None:
+        """The cell under the cursor; None on a name or a family."""
+        line = self._line
+        return (line.name, self._column) if line and line.kind == "event" and self._column else None
+
+    @property
+    def cursor_sum(self) -> Sum | None:
+        """What is under the cursor."""
+        return self.switches.sum_of(self._line, self._column) if self._line else None
+
+    def _position(self) -> int | None:
+        try:
+            return None if self._line is None else self.switches.lines.index(self._line)
+        except ValueError:
+            return None
 
     # Contents.
 
-    @property
-    def cells(self) -> Mapping[CellKey, Cell]:
-        """All cells by event and category."""
-        return self._cells
-
-    @property
-    def cursor_cell(self) -> Cell | None:
-        """The cell under the cursor."""
-        return self._cells.get(self.cursor_key) if self.cursor_key else None
-
-    def is_on(self, key: CellKey) -> bool:
-        """The state of a switch, counting one that was just turned as done."""
-        return self._wanted.get(key, self._cells[key].on)
-
-    def set_cells(self, cells: Sequence[Cell]) -> None:
+    def set_rows(self, records: Sequence[Record]) -> None:
         """Take over the engine's picture."""
-        by_key = {one.key: one for one in cells}
-        if by_key == self._cells:
-            return
-        self._cells = by_key
-        self._events = tuple(dict.fromkeys(one.event for one in cells))
-        self._categories = tuple(dict.fromkeys(one.category for one in cells))
-        widest = max((len(short_name(event)) for event in self._events), default=0)
-        self._label_width = min(widest, _LABEL_MAX) + 1
-        if self.cursor_key not in by_key:
-            self.cursor_key = next(iter(by_key), None)
-        self.virtual_size = Size(
-            self._label_width + _CELL * len(self._categories), len(self._events) + 1
-        )
+        if self.switches.take(records):
+            self._changed()
+
+    def settle(self, keys: Iterable[CellKey]) -> None:
+        """The engine has answered; its own picture counts again."""
+        self.switches.settle(keys)
+        self.refresh()
+
+    def find(self, text: str) -> None:
+        """Show only the events that fit, and go to the first unless the cursor is on one."""
+        self.switches.find(text)
+        if self.switches.search and self._line and self._line.kind != "event":
+            self._line = None
+        self._changed()
+
+    def _changed(self) -> None:
+        """Other lines, or the same ones saying something else."""
+        lines, columns = self.switches.lines, self.switches.categories
+        if self._position() is None:
+            self._line = self._nearest()
+        if self._line and self._column and self.switches.sum_of(self._line, self._column) is None:
+            self._column = self._column_near(self._line)
+        self.virtual_size = Size(_LABEL + _CELL * len(columns), len(lines) + 1)
         self.refresh()
         self.post_message(self.CursorMoved())
 
-    def settle(self, key: CellKey) -> None:
-        """The engine has answered a switch; after the last its own picture counts again."""
-        self._unanswered[key] -= 1
-        if self._unanswered[key] <= 0:
-            del self._unanswered[key]
-            self._wanted.pop(key, None)
-            self.refresh()
+    def _nearest(self) -> Line | None:
+        """Where the cursor goes when its line is gone: the family, else the first event.
+
+        Where there is no event in view it goes to a name, so that a key pressed by chance does
+        not switch a family on.
+        """
+        lines = self.switches.lines
+        if self._line is not None and self._line.kind == "event" and self._line.name:
+            family = self.switches.family_line(self._line)
+            if family in lines and not self.switches.search:
+                return family
+        for line in lines:
+            if line.kind == "event":
+                self._column = self._column or self._column_near(line)
+                return line
+        self._column = _NAME
+        return EVERYTHING if lines else None
 
     # Acting.
 
     def action_switch(self) -> None:
-        """Turn the switch under the cursor."""
-        under_cursor = self.cursor_cell
-        if under_cursor is None:
+        """Turn what is under the cursor: on if nothing of it is on, else off."""
+        if self._line is not None:
+            self._turn(self._line, self._column)
+
+    def action_open(self) -> None:
+        """Open or close a family; turn any other switch."""
+        line = self._line
+        if line is not None and not self._column and line.kind == "family":
+            self._set_open(line, not self.switches.is_open(line.name))
+        elif line is EVERYTHING and not self._column:
+            self.action_open_all()
+        else:
+            self.action_switch()
+
+    def action_switch_line(self) -> None:
+        """Turn the whole line."""
+        if self._line is not None:
+            self._turn(self._line, _NAME)
+
+    def action_switch_column(self) -> None:
+        """Turn the whole column, as far as it is in view."""
+        if self._column:
+            self._turn(EVERYTHING, self._column)
+
+    def _turn(self, line: Line, column: str) -> None:
+        keys = self.switches.keys_of(line, column)
+        if not keys:
             return
-        wanted = not self.is_on(under_cursor.key)
-        if not under_cursor.unavailable:
-            self._wanted[under_cursor.key] = wanted
-            self.refresh()
-        self._unanswered[under_cursor.key] += 1
-        self.post_message(self.Toggled(under_cursor, wanted))
+        usable = [key for key in keys if not self.switches.cells[key].unavailable] or keys
+        on = [key for key in usable if self.switches.is_on(key)]
+        if not on and line == EVERYTHING and not column and not self.switches.search:
+            self.notify(
+                "everything at once would tell nothing: choose a family or a column, or search",
+                markup=False,
+            )
+            return
+        turned, wanted = (on, False) if on else (usable, True)
+        self.switches.turn(turned, wanted)
+        self.refresh()
+        self.post_message(self.Toggled(turned, wanted))
+
+    def action_open_all(self) -> None:
+        """Open every family, or close them all."""
+        self.switches.open_all()
+        self._changed()
+        self._show_cursor()
+
+    def action_view(self) -> None:
+        """Go on to the next view: all events, those that are on, those that deliver."""
+        following = VIEWS[(VIEWS.index(self.switches.view) + 1) % len(VIEWS)]
+        self.switches.set_view(following)
+        self._changed()
+        self._show_cursor()
+
+    def action_find(self) -> None:
+        """Ask for words to look for."""
+        self.post_message(self.FindAsked())
+
+    def action_presets(self) -> None:
+        """Ask for a preset."""
+        self.post_message(self.PresetsAsked())
+
+    def action_cost(self) -> None:
+        """Ask what the probe costs, or no longer."""
+        self.post_message(self.CostAsked())
+
+    def action_clear(self) -> None:
+        """Show everything again."""
+        self.switches.set_view("all")
+        self.find("")
+        self.post_message(self.Cleared())
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """There is nothing to clear where everything is shown."""
+        if action == "clear":
+            return bool(self.switches.search) or self.switches.view != "all"
+        return True
+
+    # Moving.
 
     def action_move(self, down: int, across: int) -> None:
-        """Move the cursor to the next applicable cell in a direction."""
-        if self.cursor_key is None:
-            return
-        event = self._events.index(self.cursor_key[0])
-        category = self._categories.index(self.cursor_key[1])
-        target = (
-            self._across(event, category, across) if across else self._down(event, category, down)
-        )
-        if target is not None:
-            self._go(target)
+        """Move the cursor to the next switch in a direction."""
+        if across:
+            self._across(across)
+        elif (position := self._position()) is not None:
+            self._go_to(position + down)
 
-    def _across(self, event: int, category: int, step: int) -> CellKey | None:
-        position = category + step
-        while 0 <= position < len(self._categories):
-            key = (self._events[event], self._categories[position])
-            if key in self._cells:
-                return key
+    def action_page(self, pages: int) -> None:
+        """Move the cursor by pages."""
+        self._go_to((self._position() or 0) + pages * self._page)
+
+    def action_edge(self, last: bool) -> None:
+        """Go to the first or the last line."""
+        self._go_to(len(self.switches.lines) - 1 if last else 0)
+
+    @property
+    def _page(self) -> int:
+        return max(1, self.size.height - 1)
+
+    def _go_to(self, position: int) -> None:
+        lines = self.switches.lines
+        if lines:
+            line = lines[min(max(position, 0), len(lines) - 1)]
+            self._go(line, self._column_near(line) if self._column else _NAME)
+
+    def _across(self, step: int) -> None:
+        line = self._line
+        if line is None:
+            return
+        columns = (_NAME, *self.switches.categories)
+        position = columns.index(self._column) + step if self._column in columns else 0
+        if line.kind == "family" and step > 0 and not self._column:
+            if not self.switches.is_open(line.name):
+                return self._set_open(line, True)
+        elif position < 0:
+            return self._outwards(line)
+        while 0 <= position < len(columns):
+            if not columns[position] or self.switches.sum_of(line, columns[position]):
+                return self._go(line, columns[position])
             position += step
         return None
 
-    def _down(self, event: int, category: int, step: int) -> CellKey | None:
-        """The applicable cell nearest to the column in the next row."""
-        position = event + step
-        if not 0 <= position < len(self._events):
-            return None
-        row = [
-            (abs(column - category), (self._events[position], name))
-            for column, name in enumerate(self._categories)
-            if (self._events[position], name) in self._cells
-        ]
-        return min(row)[1]
+    def _outwards(self, line: Line) -> None:
+        """From an event to its family; from an open family to a closed one."""
+        if line.kind == "event":
+            self._go(self.switches.family_line(line), _NAME)
+        elif line.kind == "family" and self.switches.is_open(line.name):
+            self._set_open(line, False)
 
-    def _go(self, key: CellKey) -> None:
-        self.cursor_key = key
-        row = self._events.index(key[0])
-        left = self._label_width + _CELL * self._categories.index(key[1])
-        page = max(1, self.size.height - 1)
-        top, first = self.scroll_offset.y, self.scroll_offset.x
-        if row < top:
-            top = row
-        elif row >= top + page:
-            top = row - page + 1
-        if left + _CELL > first + self.size.width:
-            first = left + _CELL - self.size.width
-        elif left < first + self._label_width:
-            first = left - self._label_width
-        self.scroll_to(x=first, y=top, animate=False, force=True)
+    def _set_open(self, line: Line, opened: bool) -> None:
+        self.switches.set_open(line.name, opened)
+        self._changed()
+
+    def _column_near(self, line: Line) -> str:
+        """The column of a line with a switch that is nearest to the cursor's."""
+        columns = self.switches.categories
+        here = columns.index(self._column) if self._column in columns else 0
+        with_switch = [
+            (abs(position - here), column)
+            for position, column in enumerate(columns)
+            if self.switches.sum_of(line, column)
+        ]
+        return min(with_switch)[1] if with_switch else _NAME
+
+    def _go(self, line: Line, column: str) -> None:
+        self._line, self._column = line, column
+        self._show_cursor()
         self.refresh()
         self.post_message(self.CursorMoved())
 
+    def _show_cursor(self) -> None:
+        """Scroll to where the cursor is."""
+        position = self._position() or 0
+        top, first, columns = self.scroll_offset.y, self.scroll_offset.x, self.switches.categories
+        if position < top:
+            top = position
+        elif position >= top + self._page:
+            top = position - self._page + 1
+        if self._column in columns:
+            left = _LABEL + _CELL * columns.index(self._column)
+            if left + _CELL > first + self.size.width:
+                first = left + _CELL - self.size.width
+            elif left < first + _LABEL:
+                first = left - _LABEL
+        self.scroll_to(x=first, y=top, animate=False, force=True)
+
     def on_click(self, event: events.Click) -> None:
-        """A click turns the switch it hits."""
+        """A click turns the switch it hits, or opens the family."""
         row = self.scroll_offset.y + event.y - 1
-        column = (self.scroll_offset.x + event.x - self._label_width) // _CELL
-        if event.y < 1 or not 0 <= row < len(self._events):
+        if event.y < 1 or not 0 <= row < len(self.switches.lines):
             return
-        if not 0 <= column < len(self._categories) or event.x < self._label_width:
+        line = self.switches.lines[row]
+        if event.x < _LABEL:
+            self._go(line, _NAME)
+            if line.kind == "family":
+                self.action_open()
             return
-        key = (self._events[row], self._categories[column])
-        if key in self._cells:
-            self._go(key)
-            self.action_switch()
+        position = (self.scroll_offset.x + event.x - _LABEL) // _CELL
+        if position < len(self.switches.categories):
+            column = self.switches.categories[position]
+            if self.switches.sum_of(line, column):
+                self._go(line, column)
+                self.action_switch()
 
     # Drawing.
 
+    def notify_style_update(self) -> None:
+        """A new theme, or the focus, needs other styles."""
+        super().notify_style_update()
+        self._styles.clear()
+
+    def _style(self, name: str) -> Style:
+        """A style over the widget's own; resolving one walks up the tree, so they are kept."""
+        if name not in self._styles:
+            base = self.rich_style
+            self._styles[name] = (
+                base + self.get_component_rich_style(f"matrix--{name}", partial=True)
+                if name
+                else base
+            )
+        return self._styles[name]
+
     def render_line(self, y: int) -> Strip:
-        """One line: the categories, or an event and its switches."""
-        width, base = self.size.width, self.rich_style
+        """One line: the categories, or a line of switches."""
+        width = self.size.width
         if y == 0:
-            return self._title_strip(width)
+            return self._title_strip()
         row = self.scroll_offset.y + y - 1
-        if row >= len(self._events):
-            return Strip.blank(width, base)
-        event = self._events[row]
-        label = Segment(cell(" " + short_name(event), self._label_width), base)
-        switches = Strip([self._switch((event, name)) for name in self._categories])
-        return self._with_label(label, switches, base)
+        if row >= len(self.switches.lines):
+            text = "   nothing fits" if row == 1 and self.switches.cells else ""
+            return Strip([Segment(text, self._style("off"))]).crop_extend(0, width, self._style(""))
+        line = self.switches.lines[row]
+        switches = Strip([self._switch(line, each) for each in self.switches.categories])
+        return self._joined(self._label(line), switches, self._style(""))
 
-    def _title_strip(self, width: int) -> Strip:
-        style = self.get_component_rich_style("matrix--title")
-        titles = "".join(cell(" " + clean(name), _CELL) for name in self._categories)
-        label = Segment(cell(" event", self._label_width), style)
-        return self._with_label(label, Strip([Segment(titles, style)]), style)
-
-    def _with_label(self, label: Segment, cells: Strip, style: Style) -> Strip:
-        """The label stays, the cells scroll sideways."""
-        left, width = self.scroll_offset.x, self.size.width
-        room = max(0, width - self._label_width)
-        shown = cells.crop_extend(left, left + room, style) if room else Strip([])
-        return Strip.join(
-            [Strip([label]).crop_extend(0, min(width, self._label_width), style), shown]
+    def _title_strip(self) -> Strip:
+        style = self._style("title")
+        titles = "".join(cell(" " + clean(name), _CELL) for name in self.switches.categories)
+        view = self.switches.view
+        name = " event" if view == "all" else f" only {view}"
+        return self._joined(
+            Segment(cell(name, _LABEL), style), Strip([Segment(titles, style)]), style
         )
 
-    def _switch(self, key: CellKey) -> Segment:
-        one = self._cells.get(key)
-        if one is None:
-            return Segment(" " * _CELL, self.rich_style)
-        on = self.is_on(key)
-        if one.unavailable:
-            text, name = "×", "matrix--unavailable"
-        elif on:
-            text, name = f"● {rate(one.rate)}", "matrix--on"
-        else:
-            text, name = "○", "matrix--off"
-        cursor = key == self.cursor_key
-        mark = "›" if cursor else " "
-        style = self.rich_style + self.get_component_rich_style(name, partial=True)
-        if cursor:
+    def _joined(self, label: Segment, cells: Strip, style: Style) -> Strip:
+        """The label stays, the cells scroll sideways."""
+        left, width = self.scroll_offset.x, self.size.width
+        room = max(0, width - _LABEL)
+        shown = cells.crop_extend(left, left + room, style) if room else Strip([])
+        return Strip.join([Strip([label]).crop_extend(0, min(width, _LABEL), style), shown])
+
+    def _label(self, line: Line) -> Segment:
+        here = line == self._line
+        style = self._style("" if line.kind == "event" else "family")
+        if here and not self._column:
             style += self.get_component_rich_style("matrix--cursor", partial=True)
-        return Segment(cell(mark + text, _CELL), style)
+        mark = "›" if here and not self._column else " "
+        if line.kind == "event":
+            return Segment(cell(f"{mark}  {short_name(line.name)}", _LABEL), style)
+        whole = self.switches.sum_of(line) or Sum(0, 0, 0.0, 0, "")
+        numbers = f"{whole.on}/{whole.switches} "
+        if line.kind == "all":
+            name = "everything" if not self.switches.search else "all found"
+        else:
+            name = f"{'▾' if self.switches.is_open(line.name) else '▸'} {clean(line.name)}"
+        room = _LABEL - len(numbers)
+        return Segment(cell(f"{mark}{name}", room) + numbers, style)
+
+    def _switch(self, line: Line, column: str) -> Segment:
+        shown = self.switches.sum_of(line, column)
+        if shown is None:
+            return Segment(" " * _CELL, self._style(""))
+        if shown.reason:
+            text, name = "×", "unavailable"
+        elif shown.on:
+            symbol = "●" if shown.on == shown.switches else "◐"
+            text, name = f"{symbol} {rate(shown.rate)}", "on"
+        else:
+            text, name = "○", "off"
+        here = line == self._line and column == self._column
+        style = self._style(name)
+        if here:
+            style += self.get_component_rich_style("matrix--cursor", partial=True)
+        return Segment(cell(("›" if here else " ") + text, _CELL), style)
 
 
-def describe(one: Cell, on: bool) -> str:
-    """A cell in one line: full name, state, rate, total, or why it cannot be switched."""
-    name = f"{clean(one.event)}:{clean(one.category)}"
-    if one.unavailable:
-        return f"× {name} unavailable: {clean(one.unavailable)}"
-    if not on:
+def describe(matrix: MatrixView) -> str:
+    """What is under the cursor in one line: full name, state, rate, total, or why it is not."""
+    line, column, shown = matrix.cursor_line, matrix.cursor_column, matrix.cursor_sum
+    if line is None or shown is None:
+        return ""
+    name = {"all": "everything" if not matrix.switches.search else "all found"}.get(
+        line.kind, clean(line.name)
+    )
+    if column:
+        name += f":{clean(column)}"
+    if shown.reason:
+        return f"× {name} · {clean(shown.reason)}"
+    if shown.switches > 1:
+        symbol = "○" if not shown.on else "●" if shown.on == shown.switches else "◐"
+        does = "off" if shown.on else "on"
+        speed = f" · {rate(shown.rate)}/s" if shown.on else ""
+        return f"{symbol} {name} {shown.on} of {shown.switches} on{speed} · t switches {does}"
+    if not shown.on:
         return f"○ {name} off · t switches it on"
-    return f"● {name} on · {rate(one.rate)}/s · {count(one.total)} so far"
+    return f"● {name} on · {rate(shown.rate)}/s · {count(shown.total)} so far"

@@ -201,6 +201,8 @@ class StreamView(LineView[StreamRow]):
     def _to_end(self) -> None:
         """Scroll to the end even before the layout has found that a scroll bar is needed."""
         self.scroll_end(animate=False, immediate=True, x_axis=False, force=True)
+        # A scroll bar is not told of positions from before it was first shown.
+        self.vertical_scrollbar.position = self.scroll_y
 
     def stand_still(self) -> None:
         """Stop following; what is in view stays."""
