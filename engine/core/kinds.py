@@ -117,6 +117,7 @@ PROCESS = RecordKind(
         Field("user", "text", "Name of the effective user.", width=10, untrusted=True, priority=7),
         Field("ppid", "int", "Parent process id.", width=7, hidden=True),
         Field("start", "int", "Start time in clock ticks since boot.", hidden=True),
+        Field("netns", "int", "Inode number of its network namespace.", width=10, hidden=True),
     ),
 )
 
@@ -256,7 +257,7 @@ KINDS: dict[str, RecordKind] = {
 
 TABLE_KEYS: dict[str, tuple[str, ...]] = {
     "plugin_state": ("plugin",),
-    "process": ("pid", "start"),
+    "process": ("pid", "start", "netns"),
     "subscription": ("event", "category"),
     "wasm_plugin": ("plugin",),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import re
+import time
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,6 +15,7 @@ from engine.discovery.language import Languages
 
 _ARGV_BYTES = 32_768
 """How much of the arguments is read; what lies beyond is left out."""
+_TICKS = os.sysconf("SC_CLK_TCK")
 _CONTAINER_ID = re.compile(r"(?:^|[-:])([0-9a-f]{64})(?:\.scope)?$")
 _CONTAINER_ID_SHOWN = 12
 
@@ -34,6 +36,8 @@ class ProcessFacts:
     """First 12 digits."""
     language: str | None
     """None if the executable cannot be reached."""
+    has_not_exec_ed: bool = False
+    """Whether it still runs the program of the process it was forked from."""
 
 
 def read_facts(pid: int, languages: Languages) -> ProcessFacts:
@@ -47,16 +51,16 @@ def read_facts(pid: int, languages: Languages) -> ProcessFacts:
     except PermissionError as hidden:
         raise ProcessGone(f"process {pid} is hidden") from hidden
     exe = read_exe(pid)
-    arguments = os.fsdecode(_read(f"/proc/{pid}/cmdline", _ARGV_BYTES)).removesuffix("\0")
     return ProcessFacts(
         identity=stat.identity,
         comm=stat.comm,
         ppid=stat.ppid,
         exe=exe,
-        argv=tuple(arguments.split("\0")) if arguments else (),
+        argv=read_argv(pid),
         user=_effective_user(_read(f"/proc/{pid}/status", 4096)),
         container_id=container_id(os.fsdecode(_read(f"/proc/{pid}/cgroup", 16_384))),
         language=languages.of(pid, exe) if exe else None,
+        has_not_exec_ed=stat.has_not_exec_ed,
     )
 
 
@@ -66,6 +70,17 @@ def read_exe(pid: int) -> str | None:
         return os.readlink(f"/proc/{pid}/exe")
     except OSError:
         return None
+
+
+def read_argv(pid: int) -> tuple[str, ...]:
+    """The arguments of a process; none if they are hidden, or it is a zombie."""
+    arguments = os.fsdecode(_read(f"/proc/{pid}/cmdline", _ARGV_BYTES)).removesuffix("\0")
+    return tuple(arguments.split("\0")) if arguments else ()
+
+
+def age_s(identity: ProcessId) -> float:
+    """How long ago a process started, in seconds of the clock that goes on while suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - identity.start_ticks / _TICKS
 
 
 def container_id(cgroups: str) -> str | None:

@@ -22,7 +22,7 @@ from engine.core.errors import FailedError, UsageError
 from engine.core.identity import read_stat
 from engine.core.records import Record
 from engine.core.source import Logbook
-from engine.discovery import watcher as watcher_module
+from engine.discovery import scanner as scanner_module
 from engine.discovery.owners import Owners
 from engine.discovery.sockdiag import TABLES, Answer, SockDiag, Table
 from engine.discovery.watcher import PortWatcher
@@ -364,7 +364,7 @@ def test_a_table_that_fails_keeps_its_rows_and_degrades(
 
 
 def test_it_has_failed_if_every_table_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watcher_module, "TABLES", (NOT_A_PROTOCOL,))
+    monkeypatch.setattr(scanner_module, "TABLES", (NOT_A_PROTOCOL,))
     watcher = make()
     assert watcher.scan_once() == ()
     assert watcher.status().state == "failed"
