@@ -27,6 +27,7 @@ _LOOPBACK_UP = (
 def listener_inside() -> Iterator[Listener]:
     """A listener in a new namespace, whose loopback interface is up."""
     with Listener(before=_OTHER + _LOOPBACK_UP) as listener:
+        listener.close(0)  # it answers once it is inside
         yield listener
 
 

@@ -31,18 +31,22 @@ _PR_SET_PDEATHSIG = 1
 class Listener:
     """A child process that opens, closes and shares sockets as it is told."""
 
-    def __init__(self, *, before: str = "", program: str = sys.executable) -> None:
+    def __init__(self, *, before: str = "", program: str = sys.executable, home: str = "") -> None:
         """Start it.
 
         Args:
             before: Python it runs before anything else.
             program: The Python interpreter to run it with.
+            home: Where that finds its library, if not beside itself.
         """
         self._mailbox = 0
         run = f"import runpy; runpy.run_path({__file__!r}, run_name='__main__')"
         what = ["-c", before + run] if before else [__file__]
         self._process = subprocess.Popen(
-            [program, "-S", "-E", *what], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [program, "-S", *([] if home else ["-E"]), *what],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONHOME": home} if home else None,
         )
 
     @property
