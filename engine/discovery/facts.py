@@ -30,10 +30,15 @@ class ProcessFacts:
     argv: tuple[str, ...]
     user: str | None
     """Name of the effective user, or its number if it has no name here."""
-    container_id: str | None
-    """First 12 digits."""
+    container: str | None
+    """Full id of the innermost container it runs in."""
     language: str | None
     """None if the executable cannot be reached."""
+
+    @property
+    def container_id(self) -> str | None:
+        """First 12 digits of the id of its container."""
+        return self.container and self.container[:_CONTAINER_ID_SHOWN]
 
 
 def read_facts(pid: int, languages: Languages) -> ProcessFacts:
@@ -55,7 +60,7 @@ def read_facts(pid: int, languages: Languages) -> ProcessFacts:
         exe=exe,
         argv=tuple(arguments.split("\0")) if arguments else (),
         user=_effective_user(_read(f"/proc/{pid}/status", 4096)),
-        container_id=container_id(os.fsdecode(_read(f"/proc/{pid}/cgroup", 16_384))),
+        container=container_of(os.fsdecode(_read(f"/proc/{pid}/cgroup", 16_384))),
         language=languages.of(pid, exe) if exe else None,
     )
 
@@ -68,8 +73,8 @@ def read_exe(pid: int) -> str | None:
         return None
 
 
-def container_id(cgroups: str) -> str | None:
-    """First 12 digits of the container id in a /proc/PID/cgroup text.
+def container_of(cgroups: str) -> str | None:
+    """The container id in a /proc/PID/cgroup text.
 
     Container runtimes name a component of the path by 64 hexadecimal digits, bare or behind
     their own name: `docker-ID.scope`, `cri-containerd-ID.scope`, `libpod-ID.scope`. The
@@ -80,7 +85,7 @@ def container_id(cgroups: str) -> str | None:
         for component in reversed(path.split("/")):
             found = _CONTAINER_ID.search(component)
             if found and "conmon" not in component:
-                return found[1][:_CONTAINER_ID_SHOWN]
+                return found[1]
     return None
 
 

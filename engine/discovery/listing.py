@@ -15,10 +15,14 @@ from engine.core.identity import ProcessId
 from engine.core.kinds import PROCESS
 from engine.core.records import Record, new_record
 from engine.core.sanitise import clean
+from engine.discovery.candidate import Candidate
+from engine.discovery.evaluate import decide
 from engine.discovery.facts import ProcessFacts, read_exe, read_facts, user_name
+from engine.discovery.judge import Judge
 from engine.discovery.language import Languages
-from engine.discovery.matcher import Criterion
 from engine.discovery.owners import Turn
+from engine.discovery.policy import Policy
+from engine.discovery.process_sockets import LocalPorts
 from engine.discovery.sockdiag import BoundSocket
 
 _EXES_CHECKED = 64
@@ -48,7 +52,7 @@ class _Tracked:
     sockets: Sequence[BoundSocket]
     ports: tuple[Port, ...]
     row: Record | None = None
-    """None if the criterion does not select it."""
+    """None if no criterion selects it."""
 
     @property
     def identity(self) -> ProcessId | None:
@@ -56,33 +60,35 @@ class _Tracked:
 
 
 class Listing:
-    """Keeps one row per process that has ports and meets the criterion."""
+    """Keeps one row per process that has ports and is selected."""
 
     def __init__(self, clock: Clock) -> None:
         self.rows: tuple[Record, ...] = ()
         """The rows by lowest port, then pid."""
         self._clock = clock
-        self._criterion: Criterion | None = None
+        self._judge: Judge | None = None
+        self._held: SocketsByPid = {}
         self._tracked: dict[int | None, _Tracked] = {}
         self._languages = Languages()
         self._turn = Turn()
 
     def update(
-        self, sockets: SocketsByPid, criterion: Criterion, fresh: AbstractSet[int]
+        self, sockets: SocketsByPid, policy: Policy, fresh: AbstractSet[int]
     ) -> list[Record]:
         """Take in one look at the sockets.
 
         Args:
             sockets: What each process holds now.
-            criterion: What is listed now; a new one is applied to everything.
+            policy: What is listed now; a new one is applied to everything.
             fresh: Pids that may mean another process or executable than at the last look.
 
         Returns:
             A record for each row that was created, changed or deleted. A row whose process no
-            longer meets the criterion is deleted too.
+            longer meets its criteria is deleted too.
         """
-        renewed = criterion != self._criterion
-        self._criterion = criterion
+        renewed = self._judge is None or policy != self._judge.policy
+        judge = Judge(policy, self._languages, self._ports_of)
+        self._judge, self._held = judge, sockets
         doubtful = fresh | self._with_another_exe()
         before = dict(self._tracked)
         after: dict[int | None, _Tracked] = {}
@@ -97,7 +103,7 @@ class Listing:
                 changes += self._deleted(old)
                 old = None
             if new:
-                after[pid], change = self._with_row(new, old, criterion)
+                after[pid], change = self._with_row(new, old, judge)
                 changes += change
         for gone in before.values():
             changes += self._deleted(gone)
@@ -105,6 +111,9 @@ class Listing:
         if changes:
             self._sort_rows()
         return changes
+
+    def _ports_of(self, pid: int) -> LocalPorts:
+        return LocalPorts(tuple({each.port for each in self._held.get(pid, ())}))
 
     def _with_another_exe(self) -> set[int]:
         pids = (pid for pid in self._tracked if pid is not None)
@@ -130,14 +139,14 @@ class Listing:
         return _Tracked(pid, facts, held, ports)
 
     def _with_row(
-        self, new: _Tracked, old: _Tracked | None, criterion: Criterion
+        self, new: _Tracked, old: _Tracked | None, judge: Judge
     ) -> tuple[_Tracked, list[Record]]:
         """The process with its row, and what changed about the row."""
-        shown = _ports_shown(new, criterion)
+        shown, criterion = _ports_shown(new, judge)
         if not shown:
             return replace(new, row=None), self._deleted(old) if old else []
         former = old.row if old else None
-        row = self._row(new, shown, str(criterion), "changed" if former else "created")
+        row = self._row(new, shown, criterion, "changed" if former else "created")
         if former and _content(former) == _content(row):
             return replace(new, row=former), []
         return replace(new, row=row), [row]
@@ -187,13 +196,19 @@ class Listing:
         self.rows = tuple(process.row for process in listed if process.row)
 
 
-def _ports_shown(process: _Tracked, criterion: Criterion) -> Sequence[Port]:
-    """Every port of a process that is selected, none of another; without a process, the ports
-    that are wanted by themselves."""
+def _ports_shown(process: _Tracked, judge: Judge) -> tuple[Sequence[Port], str]:
+    """Every port of a process that is selected, none of another, and why; without a process, the
+    ports that are wanted by themselves."""
     if process.facts is None:
-        return [port for port in process.ports if criterion.selects((port.port,), None)]
-    selected = criterion.selects((port.port for port in process.ports), process.facts.exe)
-    return process.ports if selected else ()
+        shown = {
+            port: decision.reason
+            for port in process.ports
+            if (decision := decide(judge.policy, Candidate(0, ports=(port.port,)))).is_selected
+        }
+        return tuple(shown), " or ".join(dict.fromkeys(shown.values()))
+    ports = LocalPorts(tuple(dict.fromkeys(port.port for port in process.ports)))
+    decision = judge.decide(process.facts, ports)
+    return (process.ports, decision.reason) if decision.is_selected else ((), "")
 
 
 def _content(row: Record) -> tuple[object, ...]:

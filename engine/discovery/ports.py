@@ -125,6 +125,10 @@ class PortEnum:
         return ",".join(map(str, self.ranges))
 
 
+UNSET = PortEnum()
+"""No condition."""
+
+
 def _entry(text: str) -> PortRange:
     start, _, end = text.partition("-")
     return PortRange(_number(start), _number(end) if end else 0)

@@ -1,7 +1,7 @@
 """The discovery source: sockets to processes to rows, looked at again each interval.
 
 Counters: `seen` is the number of sockets the kernel's dumps returned, `kept` those that were
-read, whether the criterion lists them or not. `dropped` names real losses only: `malformed`
+read, whether they are listed or not. `dropped` names real losses only: `malformed`
 messages and, one each, dumps that failed (`dump_error`). `lag_ms` is the time from the first
 dump of a scan to its rows.
 """
@@ -16,9 +16,10 @@ from engine.core.clock import Clock
 from engine.core.errors import BoxscopeError, FailedError
 from engine.core.records import Record, RecordRing
 from engine.core.source import Logbook, Source, SourceState
+from engine.discovery.config import DiscoveryConfig
 from engine.discovery.listing import Listing, SocketsByPid
-from engine.discovery.matcher import Criterion
 from engine.discovery.owners import Owners
+from engine.discovery.policy import Policy, policy_of
 from engine.discovery.sockdiag import TABLES, BoundSocket, SockDiag, Table
 
 _RING_CAPACITY = 10_000
@@ -41,6 +42,7 @@ class PortWatcher(Source):
         *,
         open_port: str = "",
         exe: str = "",
+        config: DiscoveryConfig | None = None,
         interval_s: float = 1.0,
     ) -> None:
         """Make a watcher; it looks at nothing before `start` or `scan_once`.
@@ -48,17 +50,19 @@ class PortWatcher(Source):
         Args:
             clock: Where stamps come from.
             logbook: Where it writes what it has to say.
-            open_port: Port enumeration as in Beyla's `open_port`; empty = every port.
-            exe: Glob over the path of the executable; empty = every executable.
+            open_port: Port enumeration as in Beyla's `open_port`; empty = as `config` says.
+            exe: Glob over the path of the executable; empty = as `config` says.
+            config: Beyla's configuration; without one every process that has a port is listed,
+                as far as the two do not say otherwise.
             interval_s: Seconds between two scans of the thread.
 
         Raises:
             UsageError: if `open_port` or `exe` is malformed.
         """
         super().__init__(clock, logbook)
-        self._exe = exe
+        self._config = (config or DiscoveryConfig()).with_selectors(exe=exe)
         self._interval_s = interval_s
-        self._criterion = self._parse(open_port)
+        self.policy = self._choose(open_port or None)
         self._ring = RecordRing(_RING_CAPACITY)
         self.rings = {"process": self._ring}
         self._listing = Listing(clock)
@@ -97,7 +101,7 @@ class PortWatcher(Source):
         Raises:
             UsageError: if it is malformed; the former one stays.
         """
-        self._criterion = self._parse(text)
+        self.policy = self._choose(text)
         self._wake.set()
 
     def tables(self) -> Mapping[str, tuple[Record, ...]]:
@@ -117,7 +121,7 @@ class PortWatcher(Source):
             started_ns = self.clock.monotonic_ns()
             try:
                 sockets = self._look()
-                changes = self._listing.update(sockets, self._criterion, self._owners.fresh)
+                changes = self._listing.update(sockets, self.policy, self._owners.fresh)
             except OSError as failure:
                 raise FailedError(f"/proc cannot be read: {failure.strerror}") from failure
             self._ring.extend(changes)  # numbers the records that are rows as well
@@ -195,8 +199,9 @@ class PortWatcher(Source):
         else:
             self.set_status("running")
 
-    def _parse(self, open_port: str) -> Criterion:
-        criterion = Criterion.parse(open_port, self._exe)
-        for entry in criterion.open_ports.idle_entries():
-            self.log("warning", f"open_port {entry} covers no port a socket can have")
-        return criterion
+    def _choose(self, open_port: str | None) -> Policy:
+        """The lists in force with these ports; what they leave aside is logged."""
+        policy = policy_of(self._config.with_selectors(open_port=open_port))
+        for note in policy.notes:
+            self.log("warning", note)
+        return policy
