@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from engine.core.errors import ProcessGone
 from engine.core.identity import ProcessId, read_stat
-from engine.discovery.language import Languages
+from engine.discovery.language import Language, Languages
 
 _ARGV_BYTES = 32_768
 """How much of the arguments is read; what lies beyond is left out."""
@@ -32,8 +32,10 @@ class ProcessFacts:
     """Name of the effective user, or its number if it has no name here."""
     container: str | None
     """Full id of the innermost container it runs in."""
-    language: str | None
+    language: Language | None
     """None if the executable cannot be reached."""
+    cgroup: str | None = None
+    """Path of its control group, in the unified hierarchy where there is one."""
 
     @property
     def container_id(self) -> str | None:
@@ -52,6 +54,7 @@ def read_facts(pid: int, languages: Languages) -> ProcessFacts:
     except PermissionError as hidden:
         raise ProcessGone(f"process {pid} is hidden") from hidden
     exe = read_exe(pid)
+    cgroups = os.fsdecode(_read(f"/proc/{pid}/cgroup", 16_384))
     arguments = os.fsdecode(_read(f"/proc/{pid}/cmdline", _ARGV_BYTES)).removesuffix("\0")
     return ProcessFacts(
         identity=stat.identity,
@@ -60,8 +63,9 @@ def read_facts(pid: int, languages: Languages) -> ProcessFacts:
         exe=exe,
         argv=tuple(arguments.split("\0")) if arguments else (),
         user=_effective_user(_read(f"/proc/{pid}/status", 4096)),
-        container=container_of(os.fsdecode(_read(f"/proc/{pid}/cgroup", 16_384))),
+        container=container_of(cgroups),
         language=languages.of(pid, exe) if exe else None,
+        cgroup=cgroup_of(cgroups),
     )
 
 
@@ -87,6 +91,13 @@ def container_of(cgroups: str) -> str | None:
             if found and "conmon" not in component:
                 return found[1]
     return None
+
+
+def cgroup_of(cgroups: str) -> str | None:
+    """The path in the unified hierarchy of a /proc/PID/cgroup text, else in the first one."""
+    lines = [line.split(":", 2) for line in cgroups.splitlines() if line.count(":") >= 2]
+    unified = next((path for number, _, path in lines if number == "0"), None)
+    return unified or (lines[0][2] if lines else None)
 
 
 @lru_cache(maxsize=1024)

@@ -66,7 +66,7 @@ class Judge:
             facts.argv,
             ports.listening,
             ports.connections,
-            facts.language or UNKNOWN,
+            facts.language.name if facts.language else UNKNOWN,
             self._netns_of(pid) if self.policy.wants_netns else "own",
             container.metadata,
             container.pod_labels,

@@ -172,7 +172,7 @@ class Listing:
                 **common,
                 "exe": None if facts.exe is None else clean(facts.exe),
                 "argv": tuple(map(clean, facts.argv)),
-                "language": facts.language,
+                "language": facts.language and facts.language.name,
                 "container_id": facts.container_id,
                 "user": None if facts.user is None else clean(facts.user),
                 "ppid": facts.ppid,

@@ -81,7 +81,11 @@ def test_merge_keys_are_taken_in() -> None:
     assert {key: entry.text() for key, entry in members.items()} == {"x": "1", "y": "3"}
 
 
-@pytest.mark.parametrize("text", ["a: [", "a: 1\na: 2", "\t- x", "[" * 5000, "&a [*a]", "a: *b"])
+@pytest.mark.parametrize(
+    "text",
+    ["a: [", "a: 1\na: 2", "\t- x", "[" * 5000, "&a [*a]", "a: *b"],
+    ids=lambda text: repr(text[:12]),
+)
 def test_what_is_no_usable_yaml_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match=r"^b\.yaml"):
         read(text).members()
