@@ -75,6 +75,8 @@ class DiscoveryConfig:
     """What discovery is told, every source merged; see Beyla's `discovery:` section."""
 
     faithful: bool = False
+    inherit: bool | None = None
+    """Whether children of selected processes are selected; None = if something here is Beyla's."""
     source: str = ""
     """Name of the YAML file; empty if there is none."""
     open_port: PortEnum = UNSET

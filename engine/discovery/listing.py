@@ -15,7 +15,9 @@ from engine.core.identity import ProcessId
 from engine.core.kinds import PROCESS
 from engine.core.records import Record, new_record
 from engine.core.sanitise import clean
+from engine.discovery.ancestry import ancestry
 from engine.discovery.candidate import Candidate
+from engine.discovery.containers import container_facts
 from engine.discovery.evaluate import decide
 from engine.discovery.facts import ProcessFacts, read_exe, read_facts, user_name
 from engine.discovery.judge import Judge
@@ -24,6 +26,7 @@ from engine.discovery.owners import Turn
 from engine.discovery.policy import Policy
 from engine.discovery.process_sockets import LocalPorts
 from engine.discovery.sockdiag import BoundSocket
+from engine.discovery.trace import Verdict
 
 _EXES_CHECKED = 64
 """Executables looked at again per update, in turn."""
@@ -59,10 +62,24 @@ class _Tracked:
         return self.facts.identity if self.facts else None
 
 
+class _Shown(NamedTuple):
+    """What a row says about the decision."""
+
+    ports: tuple[Port, ...]
+    verdict: Verdict
+    reason: str
+
+
 class Listing:
     """Keeps one row per process that has ports and is selected."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, show_all: bool = False) -> None:
+        """Make an empty listing.
+
+        Args:
+            clock: Where stamps come from.
+            show_all: Whether processes that no criterion selects have rows too.
+        """
         self.rows: tuple[Record, ...] = ()
         """The rows by lowest port, then pid."""
         self._clock = clock
@@ -70,6 +87,8 @@ class Listing:
         self._held: SocketsByPid = {}
         self._tracked: dict[int | None, _Tracked] = {}
         self._languages = Languages()
+        self._ancestry: dict[int, tuple[str, ...]] = {}
+        self._show_all = show_all
         self._turn = Turn()
 
     def update(
@@ -89,6 +108,7 @@ class Listing:
         renewed = self._judge is None or policy != self._judge.policy
         judge = Judge(policy, self._languages, self._ports_of)
         self._judge, self._held = judge, sockets
+        self._ancestry.clear()
         doubtful = fresh | self._with_another_exe()
         before = dict(self._tracked)
         after: dict[int | None, _Tracked] = {}
@@ -142,22 +162,45 @@ class Listing:
         self, new: _Tracked, old: _Tracked | None, judge: Judge
     ) -> tuple[_Tracked, list[Record]]:
         """The process with its row, and what changed about the row."""
-        shown, criterion = _ports_shown(new, judge)
-        if not shown:
+        shown = self._shown(new, judge)
+        if shown is None:
             return replace(new, row=None), self._deleted(old) if old else []
         former = old.row if old else None
-        row = self._row(new, shown, criterion, "changed" if former else "created")
+        row = self._row(new, shown, "changed" if former else "created")
         if former and _content(former) == _content(row):
             return replace(new, row=former), []
         return replace(new, row=row), [row]
 
-    def _row(
-        self, process: _Tracked, shown: Sequence[Port], criterion: str, change: Change
-    ) -> Record:
+    def _shown(self, process: _Tracked, judge: Judge) -> _Shown | None:
+        """What the row says; None if there is to be none.
+
+        Every port of a process that is selected is shown, none of another; without a process,
+        the ports that are wanted by themselves.
+        """
+        if process.facts is None:
+            decided = {
+                port: decide(judge.policy, Candidate(0, ports=(port.port,)))
+                for port in process.ports
+            }
+            wanted = {port: each.reason for port, each in decided.items() if each.is_selected}
+            if not (wanted or self._show_all):
+                return None
+            ports = process.ports if self._show_all else tuple(wanted)
+            verdict: Verdict = "selected" if wanted else "not selected"
+            return _Shown(ports, verdict, " or ".join(dict.fromkeys(wanted.values())))
+        distinct = tuple(dict.fromkeys(port.port for port in process.ports))
+        decision = judge.decide(process.facts, LocalPorts(distinct))
+        if not (decision.is_selected or self._show_all):
+            return None
+        reason = decision.reason if decision.verdict != "not selected" else ""
+        return _Shown(process.ports, decision.verdict, reason)
+
+    def _row(self, process: _Tracked, shown: _Shown, change: Change) -> Record:
         facts = process.facts
         common: dict[str, JsonValue] = {
-            "ports": tuple(port._asdict() for port in shown),
-            "criterion": criterion,
+            "ports": tuple(port._asdict() for port in shown.ports),
+            "criterion": shown.reason or None,
+            "verdict": shown.verdict,
             "change": change,
             "attached": False,
         }
@@ -172,7 +215,7 @@ class Listing:
                 **common,
                 "exe": None if facts.exe is None else clean(facts.exe),
                 "argv": tuple(map(clean, facts.argv)),
-                "language": facts.language and facts.language.name,
+                **self._more_facts(facts),
                 "container_id": facts.container_id,
                 "user": None if facts.user is None else clean(facts.user),
                 "ppid": facts.ppid,
@@ -182,6 +225,23 @@ class Listing:
             pid=facts.identity.pid,
             comm=clean(facts.comm),
         )
+
+    def _more_facts(self, facts: ProcessFacts) -> dict[str, JsonValue]:
+        """Facts that are looked up elsewhere than in the process itself."""
+        language = facts.language
+        container = container_facts(facts.container).metadata if facts.container else {}
+        if facts.ppid not in self._ancestry:
+            self._ancestry[facts.ppid] = tuple(
+                f"{each.pid} {clean(each.comm)}" for each in ancestry(facts.ppid)
+            )
+        return {
+            "language": language and language.name,
+            "language_rule": language and clean(language.rule),
+            "go_version": language and language.version,
+            "container_name": clean(container.get("container_name", "")) or None,
+            "cgroup": None if facts.cgroup is None else clean(facts.cgroup),
+            "ancestry": self._ancestry[facts.ppid],
+        }
 
     def _deleted(self, gone: _Tracked) -> list[Record]:
         if gone.row is None:
@@ -194,21 +254,6 @@ class Listing:
         listed = [process for process in self._tracked.values() if process.row]
         listed.sort(key=lambda process: (process.ports[0], process.pid or 0))
         self.rows = tuple(process.row for process in listed if process.row)
-
-
-def _ports_shown(process: _Tracked, judge: Judge) -> tuple[Sequence[Port], str]:
-    """Every port of a process that is selected, none of another, and why; without a process, the
-    ports that are wanted by themselves."""
-    if process.facts is None:
-        shown = {
-            port: decision.reason
-            for port in process.ports
-            if (decision := decide(judge.policy, Candidate(0, ports=(port.port,)))).is_selected
-        }
-        return tuple(shown), " or ".join(dict.fromkeys(shown.values()))
-    ports = LocalPorts(tuple(dict.fromkeys(port.port for port in process.ports)))
-    decision = judge.decide(process.facts, ports)
-    return (process.ports, decision.reason) if decision.is_selected else ((), "")
 
 
 def _content(row: Record) -> tuple[object, ...]:

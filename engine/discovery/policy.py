@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from engine.core.fields import JsonValue
 from engine.core.sanitise import clean
 from engine.discovery.config import DiscoveryConfig
 from engine.discovery.criteria import Criterion
@@ -64,6 +65,44 @@ class Policy:
         """Whether some criterion asks for the network namespace."""
         return any(each.containers_only for each in (*self.finding, *self.excluding, *self.survey))
 
+    def as_json(self) -> dict[str, JsonValue]:
+        """As one JSON object of kind `policy`."""
+        return {
+            "kind": "policy",
+            "rule": self.rule,
+            "in_force": self.in_force,
+            "faithful": self.faithful,
+            "inherit": self.inherit,
+            "open_port_from": self.ports_from or None,
+            **{
+                name: tuple({"criterion": each.where, "text": str(each)} for each in criteria)
+                for name, criteria in self._lists()
+            },
+            "notes": self.notes,
+        }
+
+    def lines(self) -> Iterator[str]:
+        """For people."""
+        yield f"in force: {self.in_force}"
+        if self.ports_from:
+            yield f"open_port from: {self.ports_from}"
+        for name, criteria in self._lists():
+            if criteria:
+                yield f"{name}:"
+            yield from (f"  {clean(each.where)}: {each}" for each in criteria)
+        yield "a child of a selected process is " + (
+            "selected too" if self.inherit else "by itself"
+        )
+        if self.faithful:
+            yield "faithful: everything is decided as Beyla decides it"
+        for note in self.notes:
+            yield f"note: {note}"
+
+    def _lists(self) -> Iterator[tuple[str, tuple[Criterion, ...]]]:
+        yield "criteria", self.finding
+        yield "survey", self.survey
+        yield "exclusions", self.excluding
+
     def __str__(self) -> str:
         return " or ".join(map(str, self.finding)) or "nothing"
 
@@ -99,7 +138,7 @@ def policy_of(config: DiscoveryConfig) -> Policy:
         config.faithful,
         ports.name if ports and config.open_port.is_set else "",
         config.excluded_linux_system_paths,
-        config.is_beyla or config.faithful,
+        config.is_beyla or config.faithful if config.inherit is None else config.inherit,
     )
 
 

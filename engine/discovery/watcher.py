@@ -17,6 +17,7 @@ from engine.core.errors import BoxscopeError, FailedError
 from engine.core.records import Record, RecordRing
 from engine.core.source import Logbook, Source, SourceState
 from engine.discovery.config import DiscoveryConfig
+from engine.discovery.explain import Explanation, explain
 from engine.discovery.listing import Listing, SocketsByPid
 from engine.discovery.owners import Owners
 from engine.discovery.policy import Policy, policy_of
@@ -43,6 +44,7 @@ class PortWatcher(Source):
         open_port: str = "",
         exe: str = "",
         config: DiscoveryConfig | None = None,
+        show_all: bool = False,
         interval_s: float = 1.0,
     ) -> None:
         """Make a watcher; it looks at nothing before `start` or `scan_once`.
@@ -54,6 +56,7 @@ class PortWatcher(Source):
             exe: Glob over the path of the executable; empty = as `config` says.
             config: Beyla's configuration; without one every process that has a port is listed,
                 as far as the two do not say otherwise.
+            show_all: List the processes with a port that no criterion selects, too.
             interval_s: Seconds between two scans of the thread.
 
         Raises:
@@ -65,7 +68,7 @@ class PortWatcher(Source):
         self.policy = self._choose(open_port or None)
         self._ring = RecordRing(_RING_CAPACITY)
         self.rings = {"process": self._ring}
-        self._listing = Listing(clock)
+        self._listing = Listing(clock, show_all=show_all)
         self._rows: tuple[Record, ...] = ()
         self._owners = Owners()
         self._sockets: dict[Table, list[BoundSocket]] = {}
@@ -103,6 +106,14 @@ class PortWatcher(Source):
         """
         self.policy = self._choose(text)
         self._wake.set()
+
+    def explain(self, pid: int) -> Explanation:
+        """Everything about a process and why it is selected or not; reads it anew.
+
+        Raises:
+            ProcessGone: if it has ended, or /proc hides it altogether.
+        """
+        return explain(pid, self.policy)
 
     def tables(self) -> Mapping[str, tuple[Record, ...]]:
         """The rows of the latest scan under `process`, by lowest port, then pid."""
