@@ -69,7 +69,7 @@ class _Program(NamedTuple):
 
     exe: str | None
     argv: tuple[str, ...]
-    container_id: str | None
+    container: str | None
 
 
 class Attacher(Stage[Matched, Listed]):
@@ -176,4 +176,4 @@ class Attacher(Stage[Matched, Listed]):
 
 
 def _program(facts: ProcessFacts) -> _Program:
-    return _Program(facts.exe, facts.argv, facts.container_id)
+    return _Program(facts.exe, facts.argv, facts.container)

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from engine.core.errors import ProcessGone
 from engine.core.identity import ProcessId, read_stat
-from engine.discovery.language import Languages
+from engine.discovery.language import Language, Languages
 
 _ARGV_BYTES = 32_768
 """How much of the arguments is read; what lies beyond is left out."""
@@ -32,12 +32,19 @@ class ProcessFacts:
     argv: tuple[str, ...]
     user: str | None
     """Name of the effective user, or its number if it has no name here."""
-    container_id: str | None
-    """First 12 digits."""
-    language: str | None
+    container: str | None
+    """Full id of the innermost container it runs in."""
+    language: Language | None
     """None if the executable cannot be reached."""
     has_not_exec_ed: bool = False
     """Whether it still runs the program of the process it was forked from."""
+    cgroup: str | None = None
+    """Path of its control group, in the unified hierarchy where there is one."""
+
+    @property
+    def container_id(self) -> str | None:
+        """First 12 digits of the id of its container."""
+        return self.container and self.container[:_CONTAINER_ID_SHOWN]
 
 
 def read_facts(pid: int, languages: Languages) -> ProcessFacts:
@@ -51,6 +58,7 @@ def read_facts(pid: int, languages: Languages) -> ProcessFacts:
     except PermissionError as hidden:
         raise ProcessGone(f"process {pid} is hidden") from hidden
     exe = read_exe(pid)
+    cgroups = os.fsdecode(_read(f"/proc/{pid}/cgroup", 16_384))
     return ProcessFacts(
         identity=stat.identity,
         comm=stat.comm,
@@ -58,9 +66,10 @@ def read_facts(pid: int, languages: Languages) -> ProcessFacts:
         exe=exe,
         argv=read_argv(pid),
         user=_effective_user(_read(f"/proc/{pid}/status", 4096)),
-        container_id=container_id(os.fsdecode(_read(f"/proc/{pid}/cgroup", 16_384))),
+        container=container_of(cgroups),
         language=languages.of(pid, exe) if exe else None,
         has_not_exec_ed=stat.has_not_exec_ed,
+        cgroup=cgroup_of(cgroups),
     )
 
 
@@ -83,8 +92,8 @@ def age_s(identity: ProcessId) -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME) - identity.start_ticks / _TICKS
 
 
-def container_id(cgroups: str) -> str | None:
-    """First 12 digits of the container id in a /proc/PID/cgroup text.
+def container_of(cgroups: str) -> str | None:
+    """The container id in a /proc/PID/cgroup text.
 
     Container runtimes name a component of the path by 64 hexadecimal digits, bare or behind
     their own name: `docker-ID.scope`, `cri-containerd-ID.scope`, `libpod-ID.scope`. The
@@ -95,8 +104,15 @@ def container_id(cgroups: str) -> str | None:
         for component in reversed(path.split("/")):
             found = _CONTAINER_ID.search(component)
             if found and "conmon" not in component:
-                return found[1][:_CONTAINER_ID_SHOWN]
+                return found[1]
     return None
+
+
+def cgroup_of(cgroups: str) -> str | None:
+    """The path in the unified hierarchy of a /proc/PID/cgroup text, else in the first one."""
+    lines = [line.split(":", 2) for line in cgroups.splitlines() if line.count(":") >= 2]
+    unified = next((path for number, _, path in lines if number == "0"), None)
+    return unified or (lines[0][2] if lines else None)
 
 
 @lru_cache(maxsize=1024)

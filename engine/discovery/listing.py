@@ -11,12 +11,13 @@ from engine.core.fields import JsonValue
 from engine.core.kinds import PROCESS
 from engine.core.records import Record, new_record
 from engine.core.sanitise import clean
+from engine.discovery.ancestry import ancestry
 from engine.discovery.attacher import Listed
-from engine.discovery.facts import user_name
+from engine.discovery.containers import container_facts
+from engine.discovery.facts import ProcessFacts, user_name
 from engine.discovery.observed import Change, Event, Port
 
 _CHANGE = PROCESS.index["change"]
-_NO_PORT = Port(0, "", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,27 +28,30 @@ class _Row:
 
 
 class Listing:
-    """Keeps one row per listed process."""
+    """Keeps one row per listed process that has a port."""
 
     def __init__(self, clock: Clock) -> None:
         self.rows: tuple[Record, ...] = ()
         """The rows by lowest port, then pid."""
         self._clock = clock
         self._rows: dict[int, _Row] = {}
+        self._ancestry: dict[int, tuple[str, ...]] = {}
+        """By parent, of the processes of one batch."""
 
     def update(self, events: Iterable[Event[Listed]]) -> list[Record]:
         """Take in what changed; returns a record for each row that did."""
         changes: list[Record] = []
+        self._ancestry.clear()
         for event in events:
             key = event.item.key
             old = self._rows.get(key)
-            if event.change == "deleted":
+            if event.change == "deleted" or not event.item.matched.match.ports:
                 if old:
                     changes.append(self._deleted(self._rows.pop(key).record))
                 continue
             record = self._record(event.item, "changed" if old else "created")
             ports = event.item.matched.match.ports
-            place = (ports[0] if ports else _NO_PORT, event.item.identity.pid or 0)
+            place = (ports[0], event.item.identity.pid or 0)
             if old and _content(old.record) == _content(record):
                 record = old.record
             else:
@@ -62,7 +66,8 @@ class Listing:
         process, match = listed.matched.process, listed.matched.match
         values: dict[str, JsonValue] = {
             "ports": tuple(map(_port, match.ports)),
-            "criterion": match.criterion,
+            "criterion": match.criterion or None,
+            "verdict": match.verdict,
             "change": change,
             "attached": listed.attached,
             "netns": process.netns or None,
@@ -75,7 +80,7 @@ class Listing:
         values |= {
             "exe": None if facts.exe is None else clean(facts.exe),
             "argv": tuple(map(clean, facts.argv)),
-            "language": facts.language,
+            **self._more_facts(facts),
             "container_id": facts.container_id,
             "user": None if facts.user is None else clean(facts.user),
             "ppid": facts.ppid,
@@ -88,6 +93,23 @@ class Listing:
             pid=facts.identity.pid,
             comm=clean(facts.comm),
         )
+
+    def _more_facts(self, facts: ProcessFacts) -> dict[str, JsonValue]:
+        """Facts that are looked up elsewhere than in the process itself."""
+        language = facts.language
+        container = container_facts(facts.container).metadata if facts.container else {}
+        if facts.ppid not in self._ancestry:
+            self._ancestry[facts.ppid] = tuple(
+                f"{each.pid} {clean(each.comm)}" for each in ancestry(facts.ppid)
+            )
+        return {
+            "language": language and language.name,
+            "language_rule": language and clean(language.rule),
+            "go_version": language and language.version,
+            "container_name": clean(container.get("container_name", "")) or None,
+            "cgroup": None if facts.cgroup is None else clean(facts.cgroup),
+            "ancestry": self._ancestry[facts.ppid],
+        }
 
     def _deleted(self, row: Record) -> Record:
         values = list(row.values)

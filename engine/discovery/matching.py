@@ -6,9 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from engine.discovery.matcher import Criterion
-from engine.discovery.observed import RECEIVERS, Event, Identity, Observed, Port, Scope
+from engine.discovery.candidate import Candidate
+from engine.discovery.evaluate import decide
+from engine.discovery.judge import Judge
+from engine.discovery.language import Languages
+from engine.discovery.matcher import CriteriaMatcher, ProcessEvent
+from engine.discovery.observed import Event, Identity, Observed, Port, Scope
+from engine.discovery.policy import Policy
+from engine.discovery.process_sockets import LocalPorts
 from engine.discovery.stages import QUEUE_BATCHES, Stage
+from engine.discovery.trace import Verdict
 
 
 class Match(NamedTuple):
@@ -18,8 +25,9 @@ class Match(NamedTuple):
     """As it is shown."""
     ports: tuple[Port, ...]
     """The ports to show."""
+    verdict: Verdict = "selected"
     attach: bool = False
-    """Whether the criterion asks for its traffic to be captured."""
+    """Whether its traffic is to be captured."""
 
 
 class Matcher(Protocol):
@@ -33,37 +41,72 @@ class Matcher(Protocol):
     def inherits(self) -> bool:
         """Whether a process can be listed because its parent is."""
 
-    def match(self, process: Observed, parent: Match | None) -> Match | None:
-        """Decide about a process.
-
-        Args:
-            process: As it is now; may be sockets without a visible process.
-            parent: Why its parent is listed, if it is.
+    def match(self, process: Observed) -> Match | None:
+        """Decide about a process; may be sockets without a visible process.
 
         Returns:
             Why it is listed; None if it is not.
         """
 
+    def forget(self, process: Observed) -> None:
+        """It has ended."""
 
-@dataclass(frozen=True, slots=True)
-class CriterionMatcher:
-    """One criterion on ports and executable: a port selects a process, not itself."""
 
-    criterion: Criterion
-    scope: Scope = RECEIVERS
-    inherits: bool = False
+class PolicyMatcher:
+    """Decides by Beyla's lists: a port selects a process, not itself.
 
-    def match(self, process: Observed, parent: Match | None) -> Match | None:
+    Args:
+        policy: The lists in force.
+        show_all: Whether processes that are not selected are listed too.
+        attach: Whether the traffic of what is selected is to be captured.
+    """
+
+    def __init__(self, policy: Policy, *, show_all: bool = False, attach: bool = False) -> None:
+        self.scope = Scope(policy.faithful, policy.wants_portless or policy.inherit)
+        self.inherits = policy.inherit
+        self._policy = policy
+        self._show_all = show_all
+        self._attach = attach
+        self._criteria = CriteriaMatcher(policy)
+        self._judge = Judge(policy, Languages(), lambda _: LocalPorts())
+
+    def match(self, process: Observed) -> Match | None:
         """Every port of a process that is selected, none of another; without a process, the
         ports that are wanted by themselves."""
-        criterion = self.criterion
-        if process.facts is None:
-            shown = tuple(each for each in process.ports if criterion.selects((each.port,), None))
-            return Match(str(criterion), shown) if shown else None
-        ports = [each.port for each in process.ports]
-        if not criterion.selects(ports, process.facts.exe):
+        facts = process.facts
+        if facts is None:
+            return self._match_unowned(process)
+        ports = LocalPorts(_numbers(process.ports), _numbers(process.client_ports))
+        candidate = self._judge.candidate(facts, ports)
+        self._criteria.take([ProcessEvent("changed", candidate)])
+        decision = self._criteria.decision(candidate.pid)
+        if decision is None or not (decision.is_selected or self._show_all):
             return None
-        return Match(str(criterion), process.ports)
+        reason = "" if decision.verdict == "not selected" else decision.reason
+        shown = process.ports + (process.client_ports if self._policy.faithful else ())
+        attach = self._attach and decision.is_selected
+        return Match(reason, shown, decision.verdict, attach)
+
+    def forget(self, process: Observed) -> None:
+        """Its children inherit nothing any more."""
+        if process.pid is not None:
+            self._criteria.take([ProcessEvent("deleted", Candidate(process.pid))])
+
+    def _match_unowned(self, process: Observed) -> Match | None:
+        reasons: dict[Port, str] = {}
+        for port in process.ports:
+            decision = decide(self._policy, Candidate(0, ports=(port.port,)))
+            if decision.is_selected:
+                reasons[port] = decision.reason
+        shown = process.ports if self._show_all else tuple(reasons)
+        verdict: Verdict = "selected" if reasons else "not selected"
+        return (
+            Match(" or ".join(dict.fromkeys(reasons.values())), shown, verdict) if shown else None
+        )
+
+
+def _numbers(ports: Sequence[Port]) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(port.port for port in ports))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +127,7 @@ class Matched:
         return self.process.identity
 
 
-class CriteriaMatcher(Stage[Observed, Matched]):
+class MatcherStage(Stage[Observed, Matched]):
     """Passes on the processes that the matcher selects.
 
     A child is decided after its parent where both are new, and once more when its parent comes
@@ -116,17 +159,18 @@ class CriteriaMatcher(Stage[Observed, Matched]):
     def handle(self, event: Event[Observed]) -> tuple[Matched | None, str]:
         """Ask the matcher."""
         process = event.item
-        parent = self._matches.get(process.facts.ppid) if process.facts else None
-        match = self._matcher.match(process, parent)
+        match = self._matcher.match(process)
         self._remember(process.key, match)
         return (Matched(process, match), "") if match else (None, "not_matched")
 
     def forget(self, item: Observed) -> None:
-        """Its children inherit nothing any more."""
+        """Tell the matcher."""
+        self._matcher.forget(item)
         self._remember(item.key, None)
 
     def _remember(self, key: int, match: Match | None) -> None:
-        if self._matches.get(key) != match:
+        before = self._matches.get(key)
+        if (before and before.verdict) != (match and match.verdict):
             self._turned.add(key)
         if match:
             self._matches[key] = match

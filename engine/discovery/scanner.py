@@ -34,9 +34,10 @@ class Scanner:
 
     Args:
         min_process_age_s: A process without ports is told of when it is that old.
+        faithful: Whether languages are told exactly as Beyla does.
     """
 
-    def __init__(self, min_process_age_s: float = 0.0) -> None:
+    def __init__(self, min_process_age_s: float = 0.0, *, faithful: bool = False) -> None:
         self.known: Mapping[int, Observed] = {}
         """What was told of, by key; replaced, never changed."""
         self.dumped = Dumped()
@@ -47,7 +48,7 @@ class Scanner:
         self.owners = Owners(self.processes)
         self.namespaces = Namespaces(self.processes)
         self._min_process_age_s = min_process_age_s
-        self._languages = Languages()
+        self._languages = Languages(faithful=faithful)
         self._scope = RECEIVERS
         self._sockets: dict[int, BoundSocket] = {}
         self._not_ready: set[int] = set()

@@ -1,6 +1,6 @@
 """The discovery source: sockets to processes to rows, in three stages.
 
-    Scanner --> CriteriaMatcher --> Attacher --> rows
+    Scanner --> MatcherStage --> Attacher --> rows
 
 The scanner looks at the box each interval, and at once when it is poked. The stages are joined by
 bounded queues of event batches, so that a slow one holds up nobody.
@@ -25,10 +25,12 @@ from engine.core.identity import ProcessId
 from engine.core.records import Record, RecordRing
 from engine.core.source import Logbook, Source, SourceState
 from engine.discovery.attacher import Attacher, Capture, CaptureCost, Listed
+from engine.discovery.config import DiscoveryConfig
+from engine.discovery.explain import Explanation, explain
 from engine.discovery.listing import Listing
-from engine.discovery.matcher import Criterion
-from engine.discovery.matching import CriteriaMatcher, CriterionMatcher, Matcher
+from engine.discovery.matching import MatcherStage, PolicyMatcher
 from engine.discovery.observed import Event
+from engine.discovery.policy import Policy, policy_of
 from engine.discovery.scanner import Scanner
 from engine.discovery.wakeups import Reason, WakeUps
 
@@ -56,32 +58,44 @@ class PortWatcher(Source):
         *,
         open_port: str = "",
         exe: str = "",
+        config: DiscoveryConfig | None = None,
+        show_all: bool = False,
         interval_s: float = 1.0,
-        min_process_age_s: float = 0.0,
         capture: Capture | None = None,
+        attach_selected: bool = False,
     ) -> None:
         """Make a watcher; it looks at nothing before `start` or `scan_once`.
 
         Args:
             clock: Where stamps come from.
             logbook: Where it writes what it has to say.
-            open_port: Port enumeration as in Beyla's `open_port`; empty = every port.
-            exe: Glob over the path of the executable; empty = every executable.
+            open_port: Port enumeration as in Beyla's `open_port`; empty = as `config` says.
+            exe: Glob over the path of the executable; empty = as `config` says.
+            config: Beyla's configuration; without one every process that has a port is listed,
+                as far as the two do not say otherwise. Its minimum age counts for processes
+                without ports, and if it is faithful its interval counts too.
+            show_all: List the processes with a port that no criterion selects, too.
             interval_s: Seconds between two scans of the thread.
-            min_process_age_s: How old a process without ports must be to be looked at.
             capture: Captures traffic of processes; without it none can be attached.
+            attach_selected: Capture the traffic of what is selected without being told.
 
         Raises:
             UsageError: if `open_port` or `exe` is malformed.
         """
         super().__init__(clock, logbook)
-        self._exe = exe
-        self._interval_s = interval_s
+        self._config = config = (config or DiscoveryConfig()).with_selectors(exe=exe)
+        self._interval_s = config.poll_interval_s if config.faithful else interval_s
+        self._show_all = show_all
+        self._attach_selected = attach_selected
+        self.policy = self._choose(open_port or None)
         self._ring = RecordRing(_RING_CAPACITY)
         self.rings = {"process": self._ring}
-        self._scanner = Scanner(min_process_age_s)
+        beyla = config.is_beyla or config.faithful
+        self._scanner = Scanner(
+            config.min_process_age_s if beyla else 0.0, faithful=config.faithful
+        )
         self._scanned = Tally()
-        self._matching = CriteriaMatcher(self._parse(open_port), lambda: self._scanner.known)
+        self._matching = MatcherStage(self._matcher(), lambda: self._scanner.known)
         self._attaching = Attacher(
             lambda: self._matching.told, lambda text: self.log("warning", text), capture
         )
@@ -141,12 +155,17 @@ class PortWatcher(Source):
         Raises:
             UsageError: if it is malformed; the former one stays.
         """
-        self.set_matcher(self._parse(text))
-
-    def set_matcher(self, matcher: Matcher) -> None:
-        """Decide by another matcher from now on; takes effect at once."""
-        self._matching.set_matcher(matcher)
+        self.policy = self._choose(text)
+        self._matching.set_matcher(self._matcher())
         self._wake_ups.poke(None)
+
+    def explain(self, pid: int) -> Explanation:
+        """Everything about a process and why it is selected or not; reads it anew.
+
+        Raises:
+            ProcessGone: if it has ended, or /proc hides it altogether.
+        """
+        return explain(pid, self.policy)
 
     def attach(self, pid: int) -> None:
         """Capture the traffic of a listed process, and of those that take its place.
@@ -290,8 +309,12 @@ class PortWatcher(Source):
             fixes.append("run as root" if os.geteuid() else "run it with CAP_SYS_ADMIN")
         self.set_status(state, "; ".join(reasons), "; ".join(dict.fromkeys(filter(None, fixes))))
 
-    def _parse(self, open_port: str) -> CriterionMatcher:
-        criterion = Criterion.parse(open_port, self._exe)
-        for entry in criterion.open_ports.idle_entries():
-            self.log("warning", f"open_port {entry} covers no port a socket can have")
-        return CriterionMatcher(criterion)
+    def _matcher(self) -> PolicyMatcher:
+        return PolicyMatcher(self.policy, show_all=self._show_all, attach=self._attach_selected)
+
+    def _choose(self, open_port: str | None) -> Policy:
+        """The lists in force with these ports; what they leave aside is logged."""
+        policy = policy_of(self._config.with_selectors(open_port=open_port))
+        for note in policy.notes:
+            self.log("warning", note)
+        return policy

@@ -1,37 +1,130 @@
-"""`boxscope discover`: list processes by port."""
+"""`boxscope discover`: list processes by port, and say why."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
-from engine.core.settings import load_settings
+from engine.core.errors import UsageError
+from engine.core.settings import LoadedSettings, load_settings
+from tui.cli.diagnostics import say
 from tui.cli.options import bounded, json_option, open_port_option
-from tui.cli.output import choose_output
+from tui.cli.output import JsonOutput, choose_output, write_lines
 from tui.cli.stream import StreamOptions, StreamRunner
+
+if TYPE_CHECKING:
+    from engine.discovery.config import DiscoveryConfig
+    from engine.discovery.explain import Explanation
+    from engine.discovery.policy import Policy
+
+_POLICY = "policy"
+_ORIGINS = {"flag": "--open-port", "environment": "BOXSCOPE_OPEN_PORT"}
 
 
 @click.command("discover")
 @open_port_option
 @click.option("--exe", default="", metavar="GLOB", help="Only executables like this.")
+@click.option(
+    "--beyla-config",
+    type=click.Path(path_type=Path),
+    envvar="BEYLA_CONFIG_PATH",
+    metavar="YAML",
+    help="Select as this Beyla configuration does.",
+)
+@click.option("--faithful", is_flag=True, help="Decide as Beyla does, its quirks included.")
+@click.option(
+    "--inherit/--no-inherit",
+    default=None,
+    help="Select the children of selected processes, too. Default: as Beyla, if it is configured.",
+)
 @click.option("--once/--watch", "once", default=True, help="One scan, or every change from now on.")
+@click.option("--all", "show_all", is_flag=True, help="List what is not selected, too.")
+@click.option(
+    "--explain",
+    is_flag=False,
+    flag_value=_POLICY,
+    metavar="[PID]",
+    help="Say why a process is selected or not; without a PID, which criteria are in force.",
+)
 @bounded
 @json_option
 def command(
     open_port: str | None,
     exe: str,
+    beyla_config: Path | None,
+    faithful: bool,
+    inherit: bool | None,
     once: bool,
+    show_all: bool,
+    explain: str | None,
     seconds: float | None,
     count: int | None,
     as_json: bool,
 ) -> int:
     """List the processes that own a port, each with the condition that matched."""
+    loaded = load_settings({"open_port": open_port})
+    config = _configure(loaded, exe, beyla_config, faithful, inherit)
+    if explain is not None:
+        return _explain(explain, _policy(config), as_json)
+    for note in _policy(config).notes:
+        say(note)
     from engine.live import LiveEngine, Selection
 
-    settings = load_settings({"open_port": open_port}).values
-    engine = LiveEngine(Selection(discovery=True, exe=exe), settings)
+    selection = Selection(discovery=True, beyla=config, show_all=show_all)
+    engine = LiveEngine(selection, loaded.values)
 
     def scanned() -> bool:
         return engine.snapshot().sources["discovery"].state != "starting"
 
     options = StreamOptions(("process",), seconds, count, done=scanned if once else lambda: False)
     return StreamRunner(engine, choose_output(as_json), options).run_or_fail("discovery")
+
+
+def _configure(
+    loaded: LoadedSettings,
+    exe: str,
+    beyla_config: Path | None,
+    faithful: bool,
+    inherit: bool | None,
+) -> DiscoveryConfig:
+    """Beyla's file and environment, then what was typed or set for boxscope.
+
+    Ports in boxscope's own settings file count only if nothing of Beyla's names any.
+    """
+    from engine.discovery.config import load_config
+
+    config = replace(load_config(beyla_config, faithful=faithful), inherit=inherit)
+    came_from = loaded.origins["open_port"]
+    text: str | None = None
+    if came_from in _ORIGINS or (
+        came_from not in ("default", "BEYLA_OPEN_PORT") and "open_port" not in config.origins
+    ):
+        text = loaded.values.open_port
+    return config.with_selectors(open_port=text, exe=exe, origin=_ORIGINS.get(came_from, came_from))
+
+
+def _policy(config: DiscoveryConfig) -> Policy:
+    from engine.discovery.policy import policy_of
+
+    return policy_of(config)
+
+
+def _explain(what: str, policy: Policy, as_json: bool) -> int:
+    from engine.discovery.explain import explain
+
+    if what == _POLICY:
+        subject: Policy | Explanation = policy
+    elif what.isascii() and what.isdigit():
+        subject = explain(int(what), policy)
+    else:
+        raise UsageError(
+            f"{what!r} is no process id", fix="--explain PID, or --explain for what is in force"
+        )
+    if as_json:
+        JsonOutput().object(subject.as_json())
+    else:
+        write_lines(subject.lines())
+    return 0

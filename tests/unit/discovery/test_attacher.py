@@ -12,9 +12,6 @@ from engine.core.errors import FailedError, UsageError
 from engine.core.identity import ProcessId
 from engine.core.source import Logbook
 from engine.discovery.attacher import Capture, CaptureCost
-from engine.discovery.matcher import Criterion
-from engine.discovery.matching import CriterionMatcher, Match
-from engine.discovery.observed import Observed
 from engine.discovery.watcher import PortWatcher
 from tests.unit.discovery.listener import Listener
 
@@ -40,16 +37,16 @@ class Recorder:
         return dict.fromkeys(self.attached, CaptureCost(1, 2, 3))
 
 
-class AttachingMatcher(CriterionMatcher):
-    """Asks for the traffic of everything it selects."""
-
-    def match(self, process: Observed, parent: Match | None) -> Match | None:
-        match = super().match(process, parent)
-        return match and match._replace(attach=True)
-
-
-def watcher_with(capture: Capture | None, port: int) -> PortWatcher:
-    return PortWatcher(CLOCK, Logbook(CLOCK), open_port=str(port), capture=capture)
+def watcher_with(
+    capture: Capture | None, port: int, *, by_itself: bool = False, logbook: Logbook | None = None
+) -> PortWatcher:
+    return PortWatcher(
+        CLOCK,
+        logbook or Logbook(CLOCK),
+        open_port=str(port),
+        capture=capture,
+        attach_selected=by_itself,
+    )
 
 
 def is_attached(watcher: PortWatcher, pid: int) -> bool | None:
@@ -100,8 +97,7 @@ def test_it_survives_a_restart_of_the_program() -> None:
 def test_criteria_that_ask_for_it_attach_by_themselves() -> None:
     with server() as (listener, port):
         recorder = Recorder()
-        watcher = watcher_with(recorder, port)
-        watcher.set_matcher(AttachingMatcher(Criterion.parse(str(port), "")))
+        watcher = watcher_with(recorder, port, by_itself=True)
         assert is_attached(watcher, listener.pid) is True
         watcher.detach(listener.pid)
         assert is_attached(watcher, listener.pid) is False
@@ -113,8 +109,7 @@ def test_criteria_that_ask_for_it_attach_by_themselves() -> None:
 def test_what_ends_or_is_no_longer_listed_is_detached() -> None:
     with server() as (_, port):
         recorder = Recorder()
-        watcher = watcher_with(recorder, port)
-        watcher.set_matcher(AttachingMatcher(Criterion.parse(str(port), "")))
+        watcher = watcher_with(recorder, port, by_itself=True)
         watcher.scan_once()
         watcher.set_ports("1")
         watcher.scan_once()
@@ -124,8 +119,7 @@ def test_what_ends_or_is_no_longer_listed_is_detached() -> None:
 def test_a_capture_that_is_refused_is_told_once() -> None:
     with server() as (listener, port):
         logbook = Logbook(CLOCK)
-        watcher = PortWatcher(CLOCK, logbook, open_port=str(port), capture=Recorder(refuse=True))
-        watcher.set_matcher(AttachingMatcher(Criterion.parse(str(port), "")))
+        watcher = watcher_with(Recorder(refuse=True), port, by_itself=True, logbook=logbook)
         for _ in range(3):
             assert is_attached(watcher, listener.pid) is False
             listener.open()

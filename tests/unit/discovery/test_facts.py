@@ -11,7 +11,7 @@ import pytest
 
 from engine.core.errors import ProcessGone
 from engine.core.identity import own_identity
-from engine.discovery.facts import container_id, read_exe, read_facts, user_name
+from engine.discovery.facts import container_of, read_exe, read_facts, user_name
 from engine.discovery.language import Languages
 
 ID = "0123456789abcdef" * 4
@@ -25,7 +25,8 @@ def test_facts_of_this_process() -> None:
     assert facts.argv[-1] == sys.orig_argv[-1]
     assert len(facts.argv) == len(sys.orig_argv)
     assert facts.user == pwd.getpwuid(os.geteuid()).pw_name
-    assert facts.language == "python"
+    assert facts.language is not None
+    assert facts.language.name == "python"
 
 
 def test_arguments_keep_blanks_and_emptiness() -> None:
@@ -54,14 +55,14 @@ def test_a_user_without_a_name_is_a_number() -> None:
 @pytest.mark.parametrize(
     ("cgroups", "found"),
     [
-        (f"0::/docker/{ID}", ID[:12]),
-        (f"0::/system.slice/docker-{ID}.scope", ID[:12]),
-        (f"0::/kubepods.slice/kubepods-pod1.slice/cri-containerd-{ID}.scope", ID[:12]),
-        (f"0::/kubepods/besteffort/podabc/{ID}", ID[:12]),
-        (f"0::/machine.slice/libpod-{ID}.scope/container", ID[:12]),
-        (f"0::/system.slice:cri-containerd:{ID}", ID[:12]),
-        (f"9:name=systemd:/docker/{ID}\n0::/", ID[:12]),
-        (f"0::/docker/{'f' * 64}/docker/{ID}/init.scope", ID[:12]),
+        (f"0::/docker/{ID}", ID),
+        (f"0::/system.slice/docker-{ID}.scope", ID),
+        (f"0::/kubepods.slice/kubepods-pod1.slice/cri-containerd-{ID}.scope", ID),
+        (f"0::/kubepods/besteffort/podabc/{ID}", ID),
+        (f"0::/machine.slice/libpod-{ID}.scope/container", ID),
+        (f"0::/system.slice:cri-containerd:{ID}", ID),
+        (f"9:name=systemd:/docker/{ID}\n0::/", ID),
+        (f"0::/docker/{'f' * 64}/docker/{ID}/init.scope", ID),
         (f"0::/machine.slice/libpod-conmon-{ID}.scope", None),
         ("0::/", None),
         ("", None),
@@ -72,4 +73,4 @@ def test_a_user_without_a_name_is_a_number() -> None:
     ],
 )
 def test_container_id(cgroups: str, found: str | None) -> None:
-    assert container_id(cgroups) == found
+    assert container_of(cgroups) == found

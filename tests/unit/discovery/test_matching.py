@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from engine.core.identity import ProcessId
 from engine.discovery.facts import ProcessFacts
-from engine.discovery.matching import CriteriaMatcher, Match, Matched
+from engine.discovery.matching import Match, Matched, MatcherStage
 from engine.discovery.observed import Event, Observed, Port, Scope, observed
 
 PORTLESS = Scope(portless=True)
@@ -21,11 +21,22 @@ class ByPort:
     scope: Scope = PORTLESS
     asked: list[int | None] = field(default_factory=list)
 
-    def match(self, process: Observed, parent: Match | None) -> Match | None:
+    selected: set[int] = field(default_factory=set)
+
+    def match(self, process: Observed) -> Match | None:
+        assert process.facts is not None
         self.asked.append(process.pid)
+        self.selected.discard(process.key)
+        why = "inherited" if process.facts.ppid in self.selected else ""
         if self.port in {each.port for each in process.ports}:
-            return Match(f"port {self.port}", process.ports)
-        return Match("inherited", process.ports) if parent else None
+            why = f"port {self.port}"
+        if not why:
+            return None
+        self.selected.add(process.key)
+        return Match(why, process.ports)
+
+    def forget(self, process: Observed) -> None:
+        self.selected.discard(process.key)
 
 
 def process(pid: int, ppid: int = 1, port: int = 0, start: int | None = None) -> Observed:
@@ -41,7 +52,7 @@ class Rig:
 
     def __init__(self, matcher: ByPort) -> None:
         self.out: list[Event[Matched]] = []
-        self.stage = CriteriaMatcher(matcher, dict)
+        self.stage = MatcherStage(matcher, dict)
         self.stage.emit = self.out.extend
 
     def tell(self, *events: tuple[str, Observed]) -> list[tuple[str, int | None, str]]:

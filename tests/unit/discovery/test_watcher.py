@@ -260,7 +260,7 @@ def test_entries_that_cover_no_port_are_warned_about() -> None:
     logbook = Logbook(CLOCK)
     PortWatcher(CLOCK, logbook, open_port="80,8999-8000")
     assert [each.get("text") for each in logbook.ring.since(0).records] == [
-        "open_port 8999-8000 covers no port a socket can have"
+        "--open-port matches in part: open_ports 8999-8000 covers no port a socket can have"
     ]
 
 

@@ -1,4 +1,4 @@
-"""`boxscope discover --once --json` agrees with `ss -lntup` on a zoo of processes."""
+"""`boxscope discover --once --all --json` agrees with `ss -lntup` on a zoo of processes."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def by_ss_in(netns: int, enter: list[str], zoo: Zoo) -> Seen:
 def discover() -> list[dict[str, object]]:
     """The rows the command prints."""
     run = subprocess.run(
-        [sys.executable, "-m", "tui.cli", "discover", "--once", "--json"],
+        [sys.executable, "-m", "tui.cli", "discover", "--once", "--all", "--json"],
         stdout=subprocess.PIPE,
         check=True,
     )
