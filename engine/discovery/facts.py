@@ -6,11 +6,13 @@ import os
 import pwd
 import re
 import time
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeAlias
 
 from engine.core.errors import ProcessGone
-from engine.core.identity import ProcessId, read_stat
+from engine.core.identity import ProcessId, ProcessStat, read_stat
 from engine.discovery.language import Language, Languages
 
 _ARGV_BYTES = 32_768
@@ -47,8 +49,18 @@ class ProcessFacts:
         return self.container and self.container[:_CONTAINER_ID_SHOWN]
 
 
-def read_facts(pid: int, languages: Languages) -> ProcessFacts:
+Siblings: TypeAlias = MutableMapping[tuple[int, str], Language | None]
+"""By parent and executable: what was forked from one process and has not exec'ed since runs the
+same program, so it is written in one language."""
+
+
+def read_facts(pid: int, languages: Languages, siblings: Siblings | None = None) -> ProcessFacts:
     """Read everything about a process; what its rights hide is None or empty.
+
+    Args:
+        pid: The process.
+        languages: Who tells languages.
+        siblings: What is known of other processes; what is found out here is added.
 
     Raises:
         ProcessGone: if it has ended, or /proc hides it altogether.
@@ -67,10 +79,24 @@ def read_facts(pid: int, languages: Languages) -> ProcessFacts:
         argv=read_argv(pid),
         user=_effective_user(_read(f"/proc/{pid}/status", 4096)),
         container=container_of(cgroups),
-        language=languages.of(pid, exe) if exe else None,
+        language=_language(stat, exe, languages, {} if siblings is None else siblings),
         has_not_exec_ed=stat.has_not_exec_ed,
         cgroup=cgroup_of(cgroups),
     )
+
+
+def _language(
+    stat: ProcessStat, exe: str | None, languages: Languages, siblings: Siblings
+) -> Language | None:
+    if not exe:
+        return None
+    pid = stat.identity.pid
+    if not stat.has_not_exec_ed:
+        return languages.of(pid, exe)
+    family = stat.ppid, exe
+    if family not in siblings:
+        siblings[family] = languages.of(pid, exe)
+    return siblings[family]
 
 
 def read_exe(pid: int) -> str | None:

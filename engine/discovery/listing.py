@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from operator import attrgetter
+from dataclasses import replace
+from typing import NamedTuple, TypeAlias
 
 from engine.core.clock import Clock
 from engine.core.fields import JsonValue
@@ -20,11 +21,13 @@ from engine.discovery.observed import Change, Event, Port
 _CHANGE = PROCESS.index["change"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+_Place: TypeAlias = tuple[int, str, str, int, int]
+"""Lowest port, protocol, address, pid; and the key, which makes it unique."""
+
+
+class _Row(NamedTuple):
     record: Record
-    place: tuple[Port, int]
-    """Lowest port, then pid."""
+    place: _Place
 
 
 class Listing:
@@ -35,6 +38,7 @@ class Listing:
         """The rows by lowest port, then pid."""
         self._clock = clock
         self._rows: dict[int, _Row] = {}
+        self._order: list[_Place] = []
         self._ancestry: dict[int, tuple[str, ...]] = {}
         """By parent, of the processes of one batch."""
 
@@ -47,20 +51,30 @@ class Listing:
             old = self._rows.get(key)
             if event.change == "deleted" or not event.item.matched.match.ports:
                 if old:
-                    changes.append(self._deleted(self._rows.pop(key).record))
+                    self._take_out(key)
+                    changes.append(self._deleted(old.record))
                 continue
             record = self._record(event.item, "changed" if old else "created")
             ports = event.item.matched.match.ports
-            place = (ports[0], event.item.identity.pid or 0)
+            lowest = ports[0]
+            pid = event.item.identity.pid or 0
+            place = (lowest.port, lowest.proto, lowest.address, pid, key)
             if old and _content(old.record) == _content(record):
                 record = old.record
             else:
                 changes.append(record)
+            if old:
+                self._take_out(key)
             self._rows[key] = _Row(record, place)
+            insort(self._order, place)
         if changes:
-            ordered = sorted(self._rows.values(), key=attrgetter("place"))
-            self.rows = tuple([row.record for row in ordered])
+            rows = self._rows
+            self.rows = tuple([rows[place[-1]].record for place in self._order])
         return changes
+
+    def _take_out(self, key: int) -> None:
+        place = self._rows.pop(key).place
+        del self._order[bisect_left(self._order, place)]
 
     def _record(self, listed: Listed, change: Change) -> Record:
         process, match = listed.matched.process, listed.matched.match

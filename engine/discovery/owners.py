@@ -40,6 +40,8 @@ class Owners:
         self.processes = processes or ProcessTable()
         self.unowned: AbstractSet[int] = frozenset()
         """Wanted inodes no visible process holds."""
+        self.every_end = False
+        """Whether the end of processes without sockets must show at once, too."""
         self.newly_unowned = False
         """Whether some of them were not already unowned at the look before."""
         self.holders: dict[int, list[int]] = {}
@@ -81,7 +83,7 @@ class Owners:
         Raises:
             OSError: if /proc cannot be read.
         """
-        for pid in self.processes.look(again=again):
+        for pid in self.processes.look(again=again, asked=self._asked()):
             self._hold(pid, {})
             self._denied.discard(pid)
         self._forget(wanted)
@@ -99,6 +101,13 @@ class Owners:
         self.newly_unowned = bool(missing - self.unowned)
         self.unowned = missing
         return holders
+
+    def _asked(self) -> set[int] | None:
+        """The holders whose end does not show by the end of a socket."""
+        if self.every_end:
+            return None
+        shared = (pids for pids in self.holders.values() if len(pids) > 1)
+        return {pid for pids in shared for pid in pids}
 
     def look_at(self, pid: int) -> None:
         """Look again at what one process holds of the sockets known."""

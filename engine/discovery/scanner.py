@@ -12,7 +12,14 @@ from itertools import islice
 from operator import attrgetter
 
 from engine.core.errors import ProcessGone
-from engine.discovery.facts import ProcessFacts, age_s, read_argv, read_exe, read_facts
+from engine.discovery.facts import (
+    ProcessFacts,
+    Siblings,
+    age_s,
+    read_argv,
+    read_exe,
+    read_facts,
+)
 from engine.discovery.language import Languages
 from engine.discovery.namespaces import Dumped, Namespaces
 from engine.discovery.observed import RECEIVERS, Event, Observed, Scope, observed
@@ -24,6 +31,8 @@ _EXES_CHECKED = 32
 """Executables looked at again per look, in turn."""
 _ARGUMENTS_CHECKED = 8
 """Arguments looked at again per look, in turn: a program can exec itself anew."""
+_MOST_SIBLINGS = 256
+"""Families of forked processes whose language is kept in mind."""
 _FORK_GRACE_S = 0.03
 """How long a forked process is given to exec before it counts as what it was forked from."""
 _RETRY_S = 0.005
@@ -52,6 +61,7 @@ class Scanner:
         self._scope = RECEIVERS
         self._sockets: dict[int, BoundSocket] = {}
         self._not_ready: set[int] = set()
+        self._siblings: Siblings = {}
         self._turn = Turn()
 
     def look(
@@ -70,6 +80,7 @@ class Scanner:
             OSError: if /proc cannot be read.
         """
         rescoped, self._scope = scope != self._scope, scope
+        self.owners.every_end = scope.portless
         before = self._sockets
         sockets, kernels, moved = self._resolve()
         self._sockets = sockets
@@ -80,6 +91,8 @@ class Scanner:
             differing |= self.processes.pids
         differing |= {key for key in self.known.keys() - self.processes.pids if key > 0}
         self._not_ready, self.retry_s = set(), None
+        if len(self._siblings) > _MOST_SIBLINGS:
+            self._siblings.clear()
         now = {pid: self._examine(pid) for pid in differing}
         return self._note({**now, **self._unowned(kernels)})
 
@@ -152,7 +165,7 @@ class Scanner:
         if pid not in self.processes.pids or not (inodes or self._scope.portless):
             return None
         try:
-            facts = read_facts(pid, self._languages)
+            facts = read_facts(pid, self._languages, self._siblings)
         except ProcessGone:
             return None
         old = self.known.get(pid)

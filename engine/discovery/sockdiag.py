@@ -264,6 +264,8 @@ def read_messages(
         reader: Reads the messages that are not known.
         known: What messages were read as before, by their bodies.
     """
+    if _read_uniform(datagram, sequence, into, reader, known):
+        return
     position, end = 0, len(datagram)
     sockets, messages = into.sockets, into.messages
     unpack = _HEADER.unpack_from
@@ -290,6 +292,48 @@ def read_messages(
                 into.done = True
                 into.error = _read_errno(datagram, position + _HEADER.size, length)
         position += (length + 3) & ~3
+
+
+def _read_uniform(
+    datagram: bytes,
+    sequence: int,
+    into: Answer,
+    reader: SocketReader,
+    known: Mapping[bytes, BoundSocket],
+) -> bool:
+    """Read a datagram of nothing but sockets, all told of at the same length; most are like that.
+
+    False if this one is not, or something in it cannot be read.
+    """
+    if len(datagram) < _HEADER.size:
+        return False
+    length, message_type, flags, number, _ = _HEADER.unpack_from(datagram)
+    if (
+        message_type != _SOCK_DIAG_BY_FAMILY
+        or number != sequence
+        or flags & _NLM_F_DUMP_INTR
+        or length % 4
+        or length < _HEADER.size
+        or len(datagram) % length
+    ):
+        return False
+    pairs = list(_pairs(length).iter_unpack(datagram))
+    if len({header for header, _ in pairs}) > 1:
+        return False
+    get, read = known.get, reader.read
+    messages = [(body, get(body) or read(body)) for _, body in pairs]
+    found = {body: each for body, each in messages if each}
+    if len(found) < len(messages):
+        return False
+    into.messages.update(found)
+    into.sockets += found.values()
+    return True
+
+
+@lru_cache(maxsize=64)
+def _pairs(length: int) -> struct.Struct:
+    """Header and body of a message of that length."""
+    return struct.Struct(f"={_HEADER.size}s{length - _HEADER.size}s")
 
 
 def _is_v6_only(body: bytes) -> bool:
