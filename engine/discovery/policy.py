@@ -232,6 +232,10 @@ def _why(config: DiscoveryConfig, rule: int, name: str) -> str:
 def _surprises(config: DiscoveryConfig, rule: int, finding: tuple[Criterion, ...]) -> Iterator[str]:
     if not finding:
         yield "nothing can be selected: the list in force is empty; put something into services"
+    if rule == 1 and not (
+        config.instrument or config.services or config.open_port.is_set or config.executable_path
+    ):
+        yield "Beyla refuses to start with target_pids alone; it wants another selector beside it"
     if rule == 5 and not finding[0].has_condition:
         yield (
             "there is no selector at all: Beyla selects nothing on a plain host, and everything "

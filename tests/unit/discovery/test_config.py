@@ -127,8 +127,10 @@ def test_the_other_variables() -> None:
             "BEYLA_SERVICE_NAMESPACE": "ns",
             "BEYLA_DISCOVERY_POLL_INTERVAL": "1s",
             "BEYLA_MIN_PROCESS_AGE": "1m30s",
+            "BEYLA_EXCLUDE_OTEL_INSTRUMENTED_SERVICES": "f",
         },
     )
+    assert not config.exclude_otel_instrumented_services
     assert config.executable_path is not None
     assert config.auto_target_exe is not None
     assert config.auto_target_exe.text == "/opt/*"
@@ -175,6 +177,7 @@ def test_an_error_names_the_place(load: Load, text: str, message: str) -> None:
         ("BEYLA_EXECUTABLE_NAME", "("),
         ("BEYLA_AUTO_TARGET_EXE", "["),
         ("BEYLA_MIN_PROCESS_AGE", "5"),
+        ("BEYLA_EXCLUDE_OTEL_INSTRUMENTED_SERVICES", "no"),
     ],
 )
 def test_an_error_names_the_variable(variable: str, value: str) -> None:
