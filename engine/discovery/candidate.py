@@ -31,6 +31,8 @@ class Candidate:
     """By criterion key, what the container runtime tells: container_name, k8s_namespace, ..."""
     pod_labels: Mapping[str, str] = field(default_factory=dict)
     pod_annotations: Mapping[str, str] = field(default_factory=dict)
+    hidden: frozenset[str] = frozenset()
+    """What may not be read of it: `exe`, `ports`."""
     environ: Mapping[str, str] = field(default_factory=dict)
     """Its variables that name a service, as far as they were read."""
 

@@ -59,6 +59,9 @@ _DEFAULT_CONTAINERS = (
 _DEFAULT_SYSTEM_PATHS = (
     "/lib/systemd/", "/usr/lib/systemd/", "/usr/libexec/", "/sbin/", "/usr/sbin/",
 )  # fmt: skip
+_TRUE = ("1", "t", "T", "true", "TRUE", "True")
+_FALSE = ("0", "f", "F", "false", "FALSE", "False")
+"""What Go's `strconv.ParseBool` reads."""
 _SHELL_VARIABLE = re.compile(r"\$(?:\{([^}]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
 
 
@@ -300,6 +303,11 @@ class _Environment:
             if found := self._first(f"BEYLA_{suffix}", f"OTEL_EBPF_{suffix}"):
                 seconds = parse_duration(found[1], Place(found[0]))
                 config = config.set(name, Origin(found[0]), **{name: seconds})
+        name = "exclude_otel_instrumented_services"
+        if found := self._first(f"BEYLA_{name.upper()}", f"OTEL_EBPF_{name.upper()}"):
+            if found[1] not in _TRUE + _FALSE:
+                raise Place(found[0]).error("true or false is wanted here")
+            config = config.set(name, Origin(found[0]), **{name: found[1] in _TRUE})
         return config
 
     def _unread(self, config: DiscoveryConfig) -> DiscoveryConfig:

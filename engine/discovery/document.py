@@ -8,7 +8,7 @@ the path of the value in the document.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -234,8 +234,3 @@ def parse_document(text: str, source: str, environ: Mapping[str, str]) -> Entry 
     except (yaml.YAMLError, RecursionError) as error:
         raise Place(source).error(f"not valid YAML: {clean(str(error), limit=200)}") from error
     return None if node is None else Entry(node, Place(source))
-
-
-def unknown_keys(members: Mapping[str, Entry], known: frozenset[str]) -> Iterator[Entry]:
-    """The members whose key is not known."""
-    return (entry for key, entry in members.items() if key not in known)

@@ -14,6 +14,7 @@ from engine.discovery.trace import ConditionTrace, CriterionTrace, Decision, Ver
 
 DELETED = " (deleted)"
 """What the kernel appends to the path of an executable that was replaced on disk."""
+_HIDDEN = "it may not be read; run as root"
 _PORTS_SHOWN = 20
 
 
@@ -88,9 +89,9 @@ def _conditions(
             holds=False,
         )
     if criterion.exe_path:
-        yield _of_exe("exe_path", criterion.exe_path, candidate.exe, policy.faithful)
+        yield _of_exe("exe_path", criterion.exe_path, candidate, policy.faithful)
     elif criterion.exe_path_regexp:
-        yield _of_exe("exe_path_regexp", criterion.exe_path_regexp, candidate.exe, policy.faithful)
+        yield _of_exe("exe_path_regexp", criterion.exe_path_regexp, candidate, policy.faithful)
     if criterion.cmd_args:
         arguments = candidate.arguments(faithful=policy.faithful)
         holds = criterion.cmd_args.matches(arguments)
@@ -109,8 +110,11 @@ def _conditions(
         yield from _of_metadata(patterns, values)
 
 
-def _of_exe(key: str, pattern: Pattern, exe: str, faithful: bool) -> ConditionTrace:
+def _of_exe(key: str, pattern: Pattern, candidate: Candidate, faithful: bool) -> ConditionTrace:
     """Tried as the kernel names it, and unless faithful also without ` (deleted)`."""
+    exe = candidate.exe
+    if "exe" in candidate.hidden:
+        return ConditionTrace(key, _written(pattern), "hidden", holds=False, note=_HIDDEN)
     holds, note = pattern.matches(exe), ""
     if exe.endswith(DELETED):
         bare = pattern.matches(exe.removesuffix(DELETED))
@@ -119,7 +123,7 @@ def _of_exe(key: str, pattern: Pattern, exe: str, faithful: bool) -> ConditionTr
             if not faithful:
                 holds, note = True, "without ' (deleted)'; Beyla, which keeps it, does not match"
     elif exe == UNKNOWN:
-        note = "it has no executable that can be read"
+        note = "it has no executable"
     return ConditionTrace(key, _written(pattern), _quoted(exe), holds, note)
 
 
@@ -136,6 +140,8 @@ def _of_ports(criterion: Criterion, candidate: Candidate, faithful: bool) -> Con
             holds, note = True, f"by {shown}, the local port of a connection, as Beyla does"
         else:
             note = f"Beyla would match {shown}, the local port of a connection"
+    if "ports" in candidate.hidden:
+        return ConditionTrace("open_ports", expected, "hidden", holds=False, note=_HIDDEN)
     ports = (*candidate.ports, *(candidate.connection_ports if faithful else ()))
     return ConditionTrace("open_ports", expected, _listed(ports), holds, note)
 

@@ -39,7 +39,7 @@ class Explanation:
             if value not in (None, "", ()):
                 yield f"{name:<16} {_shown(value)}"
         if self.ports.hidden:
-            yield "its ports are hidden: they may not be read; run as root"
+            yield "its ports may not be read, so the decision can differ as root"
         yield ""
         yield from self.decision.lines()
 
@@ -54,6 +54,7 @@ class Explanation:
             "start": facts.identity.start_ticks,
             "listens_on": self.ports.listening,
             "connections_on": self.ports.connections,
+            "ports_hidden": self.ports.hidden or None,
             "language": language and language.name,
             "language_rule": language and clean(language.rule),
             "go_version": language and language.version,

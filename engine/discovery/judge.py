@@ -22,7 +22,7 @@ _MOST_ANCESTORS = 64
 
 
 class Judge:
-    """Decides by one policy, and remembers what it decided until it is told to look again."""
+    """Decides by one policy; made anew for each look, for it remembers the ancestors it read."""
 
     def __init__(
         self,
@@ -47,10 +47,6 @@ class Judge:
         self._own_netns = _netns(os.getpid())
         self._ancestors: dict[int, Decision | None] = {}
 
-    def forget(self) -> None:
-        """Read ancestors anew from now on."""
-        self._ancestors.clear()
-
     def decide(self, facts: ProcessFacts, ports: LocalPorts) -> Decision:
         """What becomes of a process."""
         return decide(self.policy, self.candidate(facts, ports), self._parent_of(facts, 0))
@@ -71,6 +67,7 @@ class Judge:
             container.metadata,
             container.pod_labels,
             container.pod_annotations,
+            _hidden(pid, facts, ports),
             read_naming(pid) if self._naming else {},
         )
 
@@ -111,6 +108,19 @@ def read_naming(pid: int) -> dict[str, str]:
         return {}
     found = (pair.partition("=") for pair in pairs)
     return {name: value for name, _, value in found if name in _NAMING}
+
+
+def _hidden(pid: int, facts: ProcessFacts, ports: LocalPorts) -> frozenset[str]:
+    """What may not be read of a process."""
+    found = {"ports"} if ports.hidden else set()
+    if facts.exe is None:
+        try:
+            os.readlink(f"/proc/{pid}/exe")
+        except PermissionError:
+            found.add("exe")
+        except OSError:
+            pass
+    return frozenset(found)
 
 
 def _netns(pid: int) -> str:

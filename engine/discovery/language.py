@@ -164,9 +164,9 @@ def mapped_names(pid: int) -> list[str] | None:
 
 
 def _names(lines: Iterable[bytes]) -> list[str]:
-    fields = (line.split(None, 5) for line in lines)
-    paths = (each[5] for each in fields if len(each) == 6 and each[5][:1] != b"[")
-    return [os.fsdecode(path) for path in dict.fromkeys(paths)]
+    """The paths in the lines of a /proc/PID/maps; nothing before a path holds a slash."""
+    paths = dict.fromkeys(line[at:] for line in lines if (at := line.find(b"/")) > 0)
+    return [os.fsdecode(path) for path in paths]
 
 
 def read_traits(descriptor: int) -> Traits:

@@ -53,14 +53,6 @@ class Policy:
         return f"rule {self.rule}: {_RULES[self.rule]}" if self.rule else _RULES[0]
 
     @property
-    def wants_portless(self) -> bool:
-        """Whether a process without any port can be selected."""
-        return any(
-            not (criterion.open_ports.is_set or criterion.any_open_port)
-            for criterion in (*self.finding, *self.survey)
-        )
-
-    @property
     def wants_netns(self) -> bool:
         """Whether some criterion asks for the network namespace."""
         return any(each.containers_only for each in (*self.finding, *self.excluding, *self.survey))
@@ -240,6 +232,10 @@ def _why(config: DiscoveryConfig, rule: int, name: str) -> str:
 def _surprises(config: DiscoveryConfig, rule: int, finding: tuple[Criterion, ...]) -> Iterator[str]:
     if not finding:
         yield "nothing can be selected: the list in force is empty; put something into services"
+    if rule == 1 and not (
+        config.instrument or config.services or config.open_port.is_set or config.executable_path
+    ):
+        yield "Beyla refuses to start with target_pids alone; it wants another selector beside it"
     if rule == 5 and not finding[0].has_condition:
         yield (
             "there is no selector at all: Beyla selects nothing on a plain host, and everything "

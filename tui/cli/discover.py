@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from engine.core.errors import UsageError
-from engine.core.settings import LoadedSettings, load_settings
+from engine.core.settings import load_settings
 from tui.cli.diagnostics import say
 from tui.cli.options import bounded, json_option, open_port_option
 from tui.cli.output import JsonOutput, choose_output, write_lines
+from tui.cli.selectors import discovery_config, selectors
 from tui.cli.stream import StreamOptions, StreamRunner
 
 if TYPE_CHECKING:
@@ -21,25 +21,12 @@ if TYPE_CHECKING:
     from engine.discovery.policy import Policy
 
 _POLICY = "policy"
-_ORIGINS = {"flag": "--open-port", "environment": "BOXSCOPE_OPEN_PORT"}
 
 
 @click.command("discover")
 @open_port_option
 @click.option("--exe", default="", metavar="GLOB", help="Only executables like this.")
-@click.option(
-    "--beyla-config",
-    type=click.Path(path_type=Path),
-    envvar="BEYLA_CONFIG_PATH",
-    metavar="YAML",
-    help="Select as this Beyla configuration does.",
-)
-@click.option("--faithful", is_flag=True, help="Decide as Beyla does, its quirks included.")
-@click.option(
-    "--inherit/--no-inherit",
-    default=None,
-    help="Select the children of selected processes, too. Default: as Beyla, if it is configured.",
-)
+@selectors
 @click.option("--once/--watch", "once", default=True, help="One scan, or every change from now on.")
 @click.option("--all", "show_all", is_flag=True, help="List what is not selected, too.")
 @click.option(
@@ -66,7 +53,7 @@ def command(
 ) -> int:
     """List the processes that own a port, each with the condition that matched."""
     loaded = load_settings({"open_port": open_port})
-    config = _configure(loaded, exe, beyla_config, faithful, inherit)
+    config = discovery_config(loaded, exe, beyla_config, faithful, inherit)
     if explain is not None:
         return _explain(explain, _policy(config), as_json)
     for note in _policy(config).notes:
@@ -81,29 +68,6 @@ def command(
 
     options = StreamOptions(("process",), seconds, count, done=scanned if once else lambda: False)
     return StreamRunner(engine, choose_output(as_json), options).run_or_fail("discovery")
-
-
-def _configure(
-    loaded: LoadedSettings,
-    exe: str,
-    beyla_config: Path | None,
-    faithful: bool,
-    inherit: bool | None,
-) -> DiscoveryConfig:
-    """Beyla's file and environment, then what was typed or set for boxscope.
-
-    Ports in boxscope's own settings file count only if nothing of Beyla's names any.
-    """
-    from engine.discovery.config import load_config
-
-    config = replace(load_config(beyla_config, faithful=faithful), inherit=inherit)
-    came_from = loaded.origins["open_port"]
-    text: str | None = None
-    if came_from in _ORIGINS or (
-        came_from not in ("default", "BEYLA_OPEN_PORT") and "open_port" not in config.origins
-    ):
-        text = loaded.values.open_port
-    return config.with_selectors(open_port=text, exe=exe, origin=_ORIGINS.get(came_from, came_from))
 
 
 def _policy(config: DiscoveryConfig) -> Policy:

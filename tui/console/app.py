@@ -22,6 +22,7 @@ from tui.console.engine_life import EngineLife
 from tui.console.keys import KEYS, SECTIONS
 from tui.console.panes.plugins import PluginRow
 from tui.console.panes.ports import PortRow
+from tui.console.processes import ProcessAsked, ProcessCommands
 from tui.console.screens.detail import DetailScreen
 from tui.console.screens.help import HelpScreen
 from tui.console.screens.main import MainScreen
@@ -61,6 +62,7 @@ class ConsoleApp(App[None]):
         self._life = EngineLife(engine)
         self._commands = asyncio.Lock()
         self._plugins = PluginCommands(self, engine, self.look_at_tables)
+        self._processes = ProcessCommands(self, engine, self.look_at_tables)
 
     def get_default_screen(self) -> Screen[None]:
         """The four panes."""
@@ -161,6 +163,16 @@ class ConsoleApp(App[None]):
     async def _carry_out(self, asked: PluginAsked) -> None:
         try:
             await self._plugins.carry_out(asked)
+        except BoxscopeError as error:
+            self.complain(error)
+
+    def on_process_asked(self, message: ProcessAsked) -> None:
+        """Carry out what somebody wants to know or done about processes."""
+        self.run_worker(self._about_processes(message), group="processes", name=message.verb)
+
+    async def _about_processes(self, asked: ProcessAsked) -> None:
+        try:
+            await self._processes.carry_out(asked)
         except BoxscopeError as error:
             self.complain(error)
 

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.core.errors import UsageError
+from engine.discovery.candidate import Candidate
 from engine.discovery.config import DiscoveryConfig, load_config
+from engine.discovery.evaluate import decide
+from engine.discovery.policy import policy_of
 
 Load = Callable[..., DiscoveryConfig]
 
@@ -120,8 +127,10 @@ def test_the_other_variables() -> None:
             "BEYLA_SERVICE_NAMESPACE": "ns",
             "BEYLA_DISCOVERY_POLL_INTERVAL": "1s",
             "BEYLA_MIN_PROCESS_AGE": "1m30s",
+            "BEYLA_EXCLUDE_OTEL_INSTRUMENTED_SERVICES": "f",
         },
     )
+    assert not config.exclude_otel_instrumented_services
     assert config.executable_path is not None
     assert config.auto_target_exe is not None
     assert config.auto_target_exe.text == "/opt/*"
@@ -168,6 +177,7 @@ def test_an_error_names_the_place(load: Load, text: str, message: str) -> None:
         ("BEYLA_EXECUTABLE_NAME", "("),
         ("BEYLA_AUTO_TARGET_EXE", "["),
         ("BEYLA_MIN_PROCESS_AGE", "5"),
+        ("BEYLA_EXCLUDE_OTEL_INSTRUMENTED_SERVICES", "no"),
     ],
 )
 def test_an_error_names_the_variable(variable: str, value: str) -> None:
@@ -223,3 +233,47 @@ def test_an_unknown_key_of_the_section_is_noted(load: Load) -> None:
     config = load("discovery:\n  instruments:\n  - open_ports: 80\n")
     assert config.instrument == ()
     assert "is no key of discovery" in config.origins["instruments"].note
+
+
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(-1, 70_000), st.sampled_from(
+        ["80", "80-90", "*", "[", "(", "go|java", "{go,java}", "/bin/*", "5s", ""]
+    ),
+)  # fmt: skip
+CRITERIA = st.dictionaries(
+    st.sampled_from(
+        ["open_ports", "exe_path", "languages", "cmd_args", "target_pids", "containers_only",
+         "k8s_namespace", "k8s_pod_labels", "exports", "name", "sampler", "exe_path_regexp"]
+    ),
+    SCALARS | st.lists(SCALARS, max_size=2),
+    max_size=3,
+)  # fmt: skip
+SECTIONS = st.dictionaries(
+    st.sampled_from(
+        ["instrument", "services", "exclude_instrument", "exclude_services", "survey",
+         "default_exclude_services", "poll_interval"]
+    ),
+    SCALARS | st.lists(CRITERIA, max_size=2),
+    max_size=3,
+)  # fmt: skip
+DOCUMENTS = st.dictionaries(
+    st.sampled_from(["open_port", "executable_path", "target_pids", "service_name"]), SCALARS
+)
+
+
+@given(DOCUMENTS, SECTIONS, st.booleans())
+def test_any_document_is_decided_by_or_refused(
+    top: dict[str, object], section: dict[str, object], faithful: bool
+) -> None:
+    text = yaml.safe_dump({**top, "discovery": section})
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "beyla.yaml"
+        path.write_text(text)
+        try:
+            policy = policy_of(load_config(path, {}, faithful=faithful))
+        except UsageError:
+            return
+    candidate = Candidate(1, exe="/bin/x", ports=(80,), argv=("x", "y"))
+    decision = decide(policy, candidate, decide(policy, candidate))
+    assert decision.reason
+    assert list(decision.lines())

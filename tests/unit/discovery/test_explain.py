@@ -143,3 +143,48 @@ def test_a_process_in_another_network_namespace_shows_its_own_ports() -> None:
             assert not explain(os.getpid(), policy_from(text)).decision.is_selected
         finally:
             child.kill()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give it up")
+def test_what_may_not_be_read_is_told_and_not_taken_for_absent() -> None:
+    module = "tests.unit.discovery.unprivileged_explain"
+    done = subprocess.run(
+        [sys.executable, "-m", module, str(os.getpid())], capture_output=True, check=True
+    )
+    shown = json.loads(done.stdout)
+    conditions = shown["criteria"][0]["conditions"]
+    assert [(each["condition"], each["actual"], each["result"]) for each in conditions] == [
+        ("exe_path", "hidden", False),
+        ("open_ports", "hidden", False),
+    ]
+    assert all("run as root" in each["note"] for each in conditions)
+    assert shown["process"]["ports_hidden"] is True
+
+
+def test_a_zombie_is_explained() -> None:
+    policy = policy_from("open_port: 80")
+    pid = os.posix_spawn(sys.executable, [sys.executable, "-c", ""], dict(os.environ))
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        found = explain(pid, policy)
+        assert (found.facts.exe, found.facts.argv) == (None, ())
+        assert found.decision.verdict in ("not selected", "inherited")
+    finally:
+        os.waitpid(pid, 0)
+
+
+def test_names_and_arguments_with_escapes_and_of_great_length_are_harmless(tmp_path: Path) -> None:
+    program = "import sys; print(flush=True); input()"
+    name = tmp_path / "\x1b[2Jcomm"
+    name.symlink_to(sys.executable)
+    command = [str(name), "-c", program, "\x1b]0;x\x07", "y" * 100_000]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        try:
+            assert child.stdout is not None
+            child.stdout.readline()
+            found = explain(child.pid, policy_from("discovery: {instrument: [{cmd_args: '*'}]}"))
+            assert found.decision.is_selected
+            assert not any("\x1b" in line or "\x07" in line for line in found.lines())
+            assert "\\u001b" not in json.dumps(found.as_json())
+        finally:
+            child.kill()

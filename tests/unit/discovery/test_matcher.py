@@ -107,6 +107,15 @@ def test_other_lists_are_applied_to_every_known_process() -> None:
     assert told(matcher.renew(other)) == []
 
 
+def test_pids_can_be_added_and_taken_away_while_it_runs() -> None:
+    matcher = CriteriaMatcher(policy_from("target_pids: 10"))
+    matcher.take(created(SSHD, SHELL, Candidate(20, 1, "/x"), Candidate(21, 20, "/y")))
+    assert told(matcher.renew(policy_from("target_pids: 20"))) == [
+        ("deleted", 10), ("deleted", 11), ("created", 20), ("created", 21),
+    ]  # fmt: skip
+    assert told(matcher.renew(policy_from("target_pids: 99"))) == [("deleted", 20), ("deleted", 21)]
+
+
 @given(st.randoms(use_true_random=False))
 def test_the_selection_does_not_depend_on_the_order(chance: random.Random) -> None:
     family = [SSHD, SHELL, CURL, Candidate(13, 12, "/c"), Candidate(20, 1, "/x", ports=(80,))]

@@ -142,6 +142,11 @@ def test_exclude_services_with_auto_target_exe_select_nothing_and_that_is_said()
     assert decide(policy, PROCESSES[0]).reason == "the list of criteria is empty"
 
 
+def test_pids_alone_are_not_enough_for_beyla() -> None:
+    assert "refuses to start with target_pids alone" in notes("target_pids: 1")
+    assert "refuses" not in notes("target_pids: 1\nopen_port: 80")
+
+
 def test_no_selector_at_all() -> None:
     assert "there is no selector at all" in notes("log_level: info")
     policy = policy_from("log_level: info")
