@@ -62,7 +62,8 @@ class PolicyMatcher:
     """
 
     def __init__(self, policy: Policy, *, show_all: bool = False, attach: bool = False) -> None:
-        self.scope = Scope(policy.faithful, policy.wants_portless or policy.inherit)
+        portless = policy.inherit or (attach and policy.wants_portless)
+        self.scope = Scope(connections=policy.faithful, portless=portless)
         self.inherits = policy.inherit
         self._policy = policy
         self._show_all = show_all

@@ -53,6 +53,14 @@ class Policy:
         return f"rule {self.rule}: {_RULES[self.rule]}" if self.rule else _RULES[0]
 
     @property
+    def wants_portless(self) -> bool:
+        """Whether a process without any port can be selected."""
+        return any(
+            not (criterion.open_ports.is_set or criterion.any_open_port)
+            for criterion in (*self.finding, *self.survey)
+        )
+
+    @property
     def wants_netns(self) -> bool:
         """Whether some criterion asks for the network namespace."""
         return any(each.containers_only for each in (*self.finding, *self.excluding, *self.survey))
