@@ -113,9 +113,7 @@ class Listing:
         language = facts.language
         container = container_facts(facts.container).metadata if facts.container else {}
         if facts.ppid not in self._ancestry:
-            self._ancestry[facts.ppid] = tuple(
-                f"{each.pid} {clean(each.comm)}" for each in ancestry(facts.ppid)
-            )
+            self._ancestry[facts.ppid] = _ancestry_of(facts.ppid)
         return {
             "language": language and language.name,
             "language_rule": language and clean(language.rule),
@@ -129,6 +127,13 @@ class Listing:
         values = list(row.values)
         values[_CHANGE] = "deleted"
         return replace(row, seq=0, ts_ns=self._clock.wall_ns(), values=tuple(values))
+
+
+def _ancestry_of(ppid: int) -> tuple[str, ...]:
+    try:
+        return tuple(f"{each.pid} {clean(each.comm)}" for each in ancestry(ppid))
+    except OSError:
+        return ()  # for want of descriptors; all else is known already
 
 
 def _port(port: Port) -> dict[str, JsonValue]:

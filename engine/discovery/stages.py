@@ -16,9 +16,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from engine.core.counters import Counters, Tally
+from engine.core.errors import BoxscopeError
 from engine.discovery.observed import Event, Keyed
 
 QUEUE_BATCHES = 50
+_RETRY_S = 1.0
 
 In = TypeVar("In", bound=Keyed)
 Out = TypeVar("Out", bound=Keyed)
@@ -63,6 +65,16 @@ class Inbox(Generic[In]):
             self._changed.wait_for(lambda: self._batches or self._overflowed or self._closed)
             return not self._closed
 
+    def mark_behind(self) -> None:
+        """Have the next taker catch up."""
+        with self._changed:
+            self._overflowed = True
+
+    def wait_closed(self, timeout_s: float) -> None:
+        """Wait that long, or until it is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed, timeout_s)
+
     def set_closed(self, closed: bool) -> None:
         """End the waiting, or allow it again."""
         with self._changed:
@@ -93,6 +105,8 @@ class Stage(ABC, Generic[In, Out]):
         """All it told the next stage, by key; replaced, never changed."""
         self.emit: Callable[[Sequence[Event[Out]]], None] = lambda _: None
         """Where its events go."""
+        self.report: Callable[[Exception], None] = lambda _: None
+        """Told why its thread could not work; it tries again a second later."""
         self._upstream = upstream
         self._inbox = Inbox[In](capacity)
         self._tally = Tally()
@@ -128,13 +142,23 @@ class Stage(ABC, Generic[In, Out]):
             self._tally.add(seen=superseded, kept=0, dropped={"superseded": superseded})
 
     def pump(self) -> None:
-        """Do the work that waits."""
+        """Do the work that waits. If that fails, the next time catches up with everything.
+
+        Raises:
+            OSError: if something that is needed cannot be read.
+        """
         with self._working:
             events, behind = self._inbox.take()
-            if behind:
-                # Read after the queue was emptied: what it held is part of this, or older.
-                events = list(self._catch_up(self._upstream()))
-            self._work(events)
+            before = dict(self._known)
+            try:
+                if behind:
+                    # Read after the queue was emptied: what it held is part of this, or older.
+                    events = list(self._catch_up(self._upstream()))
+                self._work(events)
+            except BaseException:
+                self._known = before
+                self._inbox.mark_behind()
+                raise
 
     def reconsider(self) -> None:
         """Handle everything known anew, because what is decided by has changed."""
@@ -158,7 +182,11 @@ class Stage(ABC, Generic[In, Out]):
 
     def _run(self) -> None:
         while self._inbox.wait():
-            self.pump()
+            try:
+                self.pump()
+            except (BoxscopeError, OSError) as failure:
+                self.report(failure)
+                self._inbox.wait_closed(_RETRY_S)
 
     def _work(self, events: Sequence[Event[In]]) -> None:
         if not events:

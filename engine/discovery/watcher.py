@@ -101,6 +101,8 @@ class PortWatcher(Source):
         )
         self._matching.emit = self._attaching.put
         self._attaching.emit = self._list
+        for stage in (self._matching, self._attaching):
+            stage.report = self._stage_failed
         self._listing = Listing(clock)
         self._scanning = threading.Lock()
         self._wake_ups = WakeUps()
@@ -222,8 +224,7 @@ class PortWatcher(Source):
                     break
                 self._wake_ups.wait_to_stop(retry_s)
                 retry_s = self._look(only_not_ready=True)
-            self._matching.pump()
-            self._attaching.pump()
+            self._work()
             self._count()
             self._show_status()
         return self._listing.rows
@@ -235,7 +236,7 @@ class PortWatcher(Source):
             whole = reason == "poked" or now_s >= due_s
             retry_s = None
             try:
-                retry_s = self._look_counted() if whole else self._look_again()
+                retry_s = self._look_counted(first=not due_s) if whole else self._look_again()
             except BoxscopeError as error:
                 self.fail(error)
             if whole:
@@ -244,10 +245,12 @@ class PortWatcher(Source):
             wait_s = max(due_s - self.clock.monotonic_ns() / 1e9, 0.0)
             wait_s = wait_s if retry_s is None else min(retry_s, wait_s)
 
-    def _look_counted(self) -> float | None:
+    def _look_counted(self, *, first: bool) -> float | None:
         with self._scanning:
             self._started_ns = self.clock.monotonic_ns()
             retry_s = self._look()
+            if first:
+                self._work()  # who waits for the first status finds its rows
             self._count()
             self._show_status()
             return retry_s
@@ -255,6 +258,14 @@ class PortWatcher(Source):
     def _look_again(self) -> float | None:
         with self._scanning:
             return self._look(only_not_ready=True)
+
+    def _work(self) -> None:
+        """Do the work of the stages that waits."""
+        try:
+            self._matching.pump()
+            self._attaching.pump()
+        except OSError as failure:
+            raise FailedError(f"/proc cannot be read: {failure.strerror}") from failure
 
     def _look(self, *, only_not_ready: bool = False) -> float | None:
         """Look, and tell the stages; returns when to look again for what was not ready."""
@@ -276,6 +287,10 @@ class PortWatcher(Source):
 
     def _lag_ms(self) -> float:
         return (self.clock.monotonic_ns() - self._started_ns) / 1e6
+
+    def _stage_failed(self, failure: Exception) -> None:
+        reason = failure.strerror if isinstance(failure, OSError) else str(failure)
+        self.log("error", f"processes cannot be decided about for the moment: {reason}")
 
     def _count(self) -> None:
         """Account for the dumps of one scan; of several tries the last counts."""

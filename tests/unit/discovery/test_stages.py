@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -215,6 +216,46 @@ def test_a_thread_works_as_batches_come_and_ends_when_told() -> None:
         wait_until(lambda: len(rig.stage.told) == 2)
     finally:
         rig.stage.stop()
+
+
+class Broken(EvenOnly):
+    """Fails as often as it is told."""
+
+    failures = 0
+
+    def handle(self, event: Event[Thing]) -> tuple[Thing | None, str]:
+        if self.failures and event.item.key == 2:
+            self.failures -= 1
+            raise OSError(24, "Too many open files")
+        return super().handle(event)
+
+
+def test_work_that_failed_is_done_again_as_a_whole() -> None:
+    rig = Rig()
+    rig.stage = stage = Broken("test", rig._known)
+    stage.emit = rig.out.extend
+    stage.failures = 1
+    rig.tell(created(1, 2), created(2, 4))
+    with pytest.raises(OSError, match="Too many open files"):
+        stage.pump()
+    assert rig.told() == []
+    stage.pump()
+    assert rig.told() == [("created", 1, 2), ("created", 2, 4)]
+
+
+def test_a_thread_tells_of_a_failure_and_tries_again() -> None:
+    rig = Rig()
+    rig.stage = stage = Broken("test", rig._known)
+    stage.failures = 1
+    told: list[Exception] = []
+    stage.report = told.append
+    stage.start()
+    try:
+        rig.tell(created(2, 4))
+        wait_until(lambda: stage.told)
+    finally:
+        stage.stop()
+    assert [str(each) for each in told] == ["[Errno 24] Too many open files"]
 
 
 def test_the_queue_is_bounded() -> None:
