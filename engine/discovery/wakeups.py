@@ -10,8 +10,8 @@ Reason = Literal["bind", "listen", "exec", "exit"]
 
 _LEAST_GAP_S = 0.02
 """Between the end of a scan and one that somebody asked for; many requests become one scan."""
-_SHARE = 0.1
-"""Most of the time that scans may take which somebody asked for: a longer scan, a longer gap."""
+_SHARE = 0.2
+"""Most of a core that scans may take which somebody asked for: a longer scan, a longer gap."""
 
 
 class WakeUps:
@@ -42,7 +42,7 @@ class WakeUps:
             return pids
 
     def note_cost(self, scan_s: float) -> None:
-        """Tell how long the scan took that just ended."""
+        """Tell how much CPU time the scan took that just ended."""
         gap_s = max(_LEAST_GAP_S, scan_s * (1 / _SHARE - 1))
         with self._changed:
             self._not_before = time.monotonic() + gap_s

@@ -32,7 +32,7 @@ def test_pokes_until_a_scan_are_one_scan() -> None:
 
 def test_pokes_leave_a_gap_between_scans() -> None:
     wake_ups = WakeUps()
-    for scan_s, least_s in ((0.0, 0.02), (0.01, 0.09)):
+    for scan_s, least_s in ((0.0, 0.02), (0.01, 0.04)):
         wake_ups.note_cost(scan_s)
         before = time.monotonic()
         wake_ups.poke(None)
