@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import NamedTuple, TypeAlias
@@ -39,6 +39,8 @@ class Listing:
         self._clock = clock
         self._rows: dict[int, _Row] = {}
         self._order: list[_Place] = []
+        self._ordered: list[Record] = []
+        """The records in that order."""
         self._ancestry: dict[int, tuple[str, ...]] = {}
         """By parent, of the processes of one batch."""
 
@@ -66,15 +68,17 @@ class Listing:
             if old:
                 self._take_out(key)
             self._rows[key] = _Row(record, place)
-            insort(self._order, place)
+            position = bisect_left(self._order, place)
+            self._order.insert(position, place)
+            self._ordered.insert(position, record)
         if changes:
-            rows = self._rows
-            self.rows = tuple([rows[place[-1]].record for place in self._order])
+            self.rows = tuple(self._ordered)
         return changes
 
     def _take_out(self, key: int) -> None:
         place = self._rows.pop(key).place
-        del self._order[bisect_left(self._order, place)]
+        position = bisect_left(self._order, place)
+        del self._order[position], self._ordered[position]
 
     def _record(self, listed: Listed, change: Change) -> Record:
         process, match = listed.matched.process, listed.matched.match

@@ -118,8 +118,11 @@ def _last_pid() -> int:
         OSError: if /proc cannot be read.
     """
     try:
-        with open("/proc/loadavg", "rb", buffering=0) as file:
-            newest = int(file.read(256).split()[4])
+        descriptor = os.open("/proc/loadavg", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            newest = int(os.read(descriptor, 256).split()[4])
+        finally:
+            os.close(descriptor)
         return newest if os.readlink("/proc/self") == str(os.getpid()) else 0
     except (IndexError, ValueError):
         return 0
