@@ -21,6 +21,7 @@ from engine.discovery.document import Entry, Place, parse_duration, read_documen
 from engine.discovery.glob import Glob
 from engine.discovery.ports import UNSET, PortEnum
 from engine.discovery.regexp import Regexp
+from engine.discovery.trace import BUILT_IN
 
 _SECTIONS: Mapping[str, tuple[Dialect, bool]] = {
     "instrument": ("glob", True),
@@ -355,15 +356,15 @@ def _built_in(
     exe: str,
     metadata: tuple[tuple[str, str], ...],
 ) -> tuple[Criterion, ...]:
-    place = Place(f"built-in {section}")
+    place = Place(f"{BUILT_IN}{section}")
 
     def compiled(text: str) -> Pattern:
         return compile_pattern(dialect, text, place)
 
     return (
-        Criterion(f"built-in {section}[0]", dialect, exe_path=compiled(exe)),
+        Criterion(f"{BUILT_IN}{section}[0]", dialect, exe_path=compiled(exe)),
         *(
-            Criterion(f"built-in {section}[{index}]", dialect, metadata=((key, compiled(text)),))
+            Criterion(f"{BUILT_IN}{section}[{index}]", dialect, metadata=((key, compiled(text)),))
             for index, (key, text) in enumerate(metadata, start=1)
         ),
     )
