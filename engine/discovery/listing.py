@@ -127,9 +127,27 @@ class Listing:
                 changes += change
         for gone in before.values():
             changes += self._deleted(gone)
+        if policy.inherit:
+            changes += self._heirs(after, {each.pid for each in changes if each.pid}, judge)
         self._tracked = after
         if changes:
             self._sort_rows()
+        return changes
+
+    def _heirs(
+        self, tracked: dict[int | None, _Tracked], changed: set[int], judge: Judge
+    ) -> list[Record]:
+        """Decide anew about the children of processes whose row came, changed or went."""
+        changes: list[Record] = []
+        while changed:
+            children = [
+                each for each in tracked.values() if each.facts and each.facts.ppid in changed
+            ]
+            changed = set()
+            for child in children:
+                tracked[child.pid], change = self._with_row(child, child, judge)
+                changes += change
+                changed |= {each.pid for each in change if each.pid}
         return changes
 
     def _ports_of(self, pid: int) -> LocalPorts:
