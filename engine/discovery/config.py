@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 from engine.core.errors import UsageError
@@ -101,7 +102,7 @@ class DiscoveryConfig:
     min_process_age_s: float = 5.0
     excluded_linux_system_paths: tuple[str, ...] = _DEFAULT_SYSTEM_PATHS
     exclude_otel_instrumented_services: bool = True
-    origins: Mapping[str, Origin] = field(default_factory=dict)
+    origins: Mapping[str, Origin] = field(default_factory=lambda: MappingProxyType({}))
     """By field, where each value that is not a default came from."""
 
     @property
@@ -137,7 +138,8 @@ class DiscoveryConfig:
 
     def set(self, name: str, origin: Origin, **values: object) -> DiscoveryConfig:
         """A copy with other values, whose origin is noted under a name."""
-        return replace(self, origins={**self.origins, name: origin}, **values)  # type: ignore[arg-type]
+        origins = MappingProxyType({**self.origins, name: origin})
+        return replace(self, origins=origins, **values)  # type: ignore[arg-type]
 
 
 def load_config(
