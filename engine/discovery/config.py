@@ -13,10 +13,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from types import MappingProxyType
 
 from engine.core.errors import UsageError
-from engine.discovery.criteria import Criterion, Dialect, Pattern, compile_pattern, read_criteria
+from engine.discovery.criteria import Criterion, Dialect, compile_pattern, read_criteria
+from engine.discovery.default_exclusions import excluded_by_expressions, excluded_by_globs
 from engine.discovery.document import Entry, Place, parse_duration, read_document
 from engine.discovery.glob import Glob
 from engine.discovery.ports import UNSET, PortEnum
@@ -42,20 +43,6 @@ _OTHER_KEYS = frozenset({
     "process_context_poll_interval", "route_harvester_timeout", "disabled_route_harvesters",
     "route_harvester_advanced",
 })  # fmt: skip
-_DEFAULT_GLOB = (
-    "{*beyla,*alloy,*prometheus-config-reloader,*ebpf-instrument,*obi,*otelcol,*otelcol-contrib,"
-    "*otelcol-contrib[!/]*}"
-)
-_DEFAULT_REGEXP = r"(?:^|/)(beyla$|alloy$|prometheus-config-reloader$|otelcol[^/]*$)"
-_DEFAULT_NAMESPACES = (
-    "kube-system", "kube-node-lease", "local-path-storage", "cert-manager", "gke-connect",
-    "gke-gmp-system", "gke-managed-cim", "gke-managed-filestorecsi", "gke-managed-metrics-server",
-    "gke-managed-system", "gke-managed-volumepopulator", "gke-system", "gatekeeper-system",
-)  # fmt: skip
-_NAMESPACES_NOT_SURVEYED = ("grafana-alloy", "monitoring")
-_DEFAULT_CONTAINERS = (
-    "{beyla,ebpf-instrument,obi,alloy,prometheus-config-reloader,otelcol,otelcol-contrib}"
-)
 _DEFAULT_SYSTEM_PATHS = (
     "/lib/systemd/", "/usr/lib/systemd/", "/usr/libexec/", "/sbin/", "/usr/sbin/",
 )  # fmt: skip
@@ -100,7 +87,7 @@ class DiscoveryConfig:
     min_process_age_s: float = 5.0
     excluded_linux_system_paths: tuple[str, ...] = _DEFAULT_SYSTEM_PATHS
     exclude_otel_instrumented_services: bool = True
-    origins: Mapping[str, Origin] = field(default_factory=dict)
+    origins: Mapping[str, Origin] = field(default_factory=lambda: MappingProxyType({}))
     """By field, where each value that is not a default came from."""
 
     @property
@@ -136,7 +123,8 @@ class DiscoveryConfig:
 
     def set(self, name: str, origin: Origin, **values: object) -> DiscoveryConfig:
         """A copy with other values, whose origin is noted under a name."""
-        return replace(self, origins={**self.origins, name: origin}, **values)  # type: ignore[arg-type]
+        origins = MappingProxyType({**self.origins, name: origin})
+        return replace(self, origins=origins, **values)  # type: ignore[arg-type]
 
 
 def load_config(
@@ -323,50 +311,12 @@ class _Environment:
 
 def _with_default_exclusions(config: DiscoveryConfig) -> DiscoveryConfig:
     """The built-in exclusions where no others are written."""
-    hidden = () if config.survey else _NAMESPACES_NOT_SURVEYED
-    namespaces = (*_DEFAULT_NAMESPACES, *hidden)
+    surveyed = bool(config.survey)
     if "default_exclude_instrument" not in config.origins:
-        listed = "{" + ",".join(namespaces) + "}"
-        config = replace(
-            config,
-            default_exclude_instrument=_built_in(
-                "default_exclude_instrument",
-                "glob",
-                _DEFAULT_GLOB,
-                (("k8s_namespace", listed), ("k8s_container_name", _DEFAULT_CONTAINERS)),
-            ),
-        )
+        config = replace(config, default_exclude_instrument=excluded_by_globs(surveyed))
     if "default_exclude_services" not in config.origins:
-        listed = "|".join(
-            f"^{name}" + ("" if name == "gatekeeper-system" else "$") for name in namespaces
-        )
-        config = replace(
-            config,
-            default_exclude_services=_built_in(
-                "default_exclude_services", "regexp", _DEFAULT_REGEXP, (("k8s_namespace", listed),)
-            ),
-        )
+        config = replace(config, default_exclude_services=excluded_by_expressions(surveyed))
     return config
-
-
-def _built_in(
-    section: str,
-    dialect: Literal["glob", "regexp"],
-    exe: str,
-    metadata: tuple[tuple[str, str], ...],
-) -> tuple[Criterion, ...]:
-    place = Place(f"built-in {section}")
-
-    def compiled(text: str) -> Pattern:
-        return compile_pattern(dialect, text, place)
-
-    return (
-        Criterion(f"built-in {section}[0]", dialect, exe_path=compiled(exe)),
-        *(
-            Criterion(f"built-in {section}[{index}]", dialect, metadata=((key, compiled(text)),))
-            for index, (key, text) in enumerate(metadata, start=1)
-        ),
-    )
 
 
 def _displaced(before: PortEnum, earlier: Origin | None) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -28,6 +27,9 @@ _KEYS = {
 """Criterion key -> annotations or labels that hold its value, first one wins."""
 
 
+_CACHE_SIZE = 1024
+
+
 @dataclass(frozen=True, slots=True)
 class ContainerFacts:
     """What is known of a container."""
@@ -38,14 +40,30 @@ class ContainerFacts:
     pod_annotations: Mapping[str, str] = field(default_factory=dict)
 
 
-@lru_cache(maxsize=1024)
+_known: dict[tuple[str, Path], ContainerFacts] = {}
+
+
 def container_facts(container: str, root: Path = Path("/")) -> ContainerFacts:
     """What is known of the container with this full id; nothing if no runtime left anything.
+
+    What was found is remembered. What was not is looked for again: a runtime may write its state
+    a moment after the first process has begun.
 
     Args:
         container: The id, 64 hexadecimal digits.
         root: Where the file system of the box begins.
     """
+    known = _known.get((container, root))
+    if known is None:
+        known = _look(container, root)
+        if known.metadata:
+            if len(_known) >= _CACHE_SIZE:
+                _known.clear()
+            _known[container, root] = known
+    return known
+
+
+def _look(container: str, root: Path) -> ContainerFacts:
     docker = _read(root / "var/lib/docker/containers" / container / "config.v2.json")
     if docker:
         return _of_docker(docker)

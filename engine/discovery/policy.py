@@ -16,6 +16,7 @@ from engine.discovery.criteria import Criterion
 from engine.discovery.futile import futilities
 from engine.discovery.glob import Glob
 from engine.discovery.regexp import Regexp
+from engine.discovery.trace import BUILT_IN
 
 _RULES = {
     0: "nothing is configured: every process that has a port",
@@ -255,7 +256,7 @@ def _surprises(config: DiscoveryConfig, rule: int, finding: tuple[Criterion, ...
 
 def _futile(criteria: tuple[Criterion, ...]) -> Iterator[str]:
     for criterion in criteria:
-        if criterion.where.startswith("built-in "):
+        if criterion.where.startswith(BUILT_IN):
             continue
         for found in futilities(criterion):
             what = "never matches" if found.never else "matches in part"

@@ -25,6 +25,9 @@ _POSIX = {
     "xdigit": "0-9A-Fa-f",
 }  # fmt: skip
 _SPACE = r"\t\n\f\r "
+_NO_SPACE = r"\x00-\x08\x0b\x0e-\x1f!-\U0010ffff"
+_ASSERTIONS = {"A": r"(?:\A)", "z": r"(?:\Z)", "b": r"(?:\b)", "B": r"(?:(?!\b))"}
+"""Python's `\\B` does not hold in an empty text."""
 _LARGEST_REPEAT = 1000
 
 
@@ -109,7 +112,9 @@ class _Translation:
         elif character == "|":
             self._out.append(")" * len(group.opened) + "|" + "".join(group.opened))
         elif character == "$":
-            self._out.append("$" if group.multiline else r"\Z")
+            self._out.append("(?:$)" if group.multiline else r"(?:\Z)")
+        elif character == "^":
+            self._out.append("(?:^)")  # in a group, since RE2 lets assertions be repeated
         else:
             self._out.append(r"\{" if character == "{" else character)
 
@@ -200,17 +205,17 @@ class _Translation:
         self._at += 2
         if letter == "s":
             return _SPACE if inside else f"[{_SPACE}]"
-        if letter == "S" and not inside:
-            return f"[^{_SPACE}]"
-        if letter == "z" and not inside:
-            return r"\Z"
-        if letter in "dDwW" or (letter in "AbB" and not inside) or letter in "aftnrv":
+        if letter == "S":
+            return _NO_SPACE if inside else f"[^{_SPACE}]"
+        if letter in _ASSERTIONS and not inside:
+            return _ASSERTIONS[letter]
+        if letter in "dDwWaftnrv":
             if letter:
                 return "\\" + letter
             raise self._wrong("trailing backslash")
         if letter.isascii() and not letter.isalnum():
             return "\\" + letter
-        if letter in "pPC" or (letter == "S" and inside):
+        if letter in "pPC":
             raise self._wrong(f"\\{letter} is not known here")
         raise self._wrong(f"RE2 has no \\{clean(letter)}")
 

@@ -9,6 +9,8 @@ from typing import Literal
 from engine.core.fields import JsonValue
 from engine.core.sanitise import clean
 
+BUILT_IN = "built-in "
+"""What the name of a criterion begins with that nobody wrote."""
 Verdict = Literal["selected", "inherited", "surveyed", "excluded", "not selected"]
 
 
@@ -64,6 +66,12 @@ class CriterionTrace:
             "first_failure": failure.name if failure else None,
             "conditions": tuple(each.as_json() for each in self.conditions),
         }
+
+    def short(self) -> str:
+        """One line for people."""
+        failure = self.first_failure
+        outcome = f"{failure.name} does not hold" if failure else "matches"
+        return f"{'-' if failure else '+'} {clean(self.where)}: {outcome}"
 
     def lines(self) -> Iterator[str]:
         """For people."""
@@ -177,7 +185,9 @@ class Decision:
             if traces:
                 yield f"{heading}:"
             for trace in traces:
-                yield from (f"  {line}" for line in trace.lines())
+                short = trace.where.startswith(BUILT_IN) and trace.first_failure
+                lines = (trace.short(),) if short else trace.lines()
+                yield from (f"  {line}" for line in lines)
         if self.service:
             named = "/".join(filter(None, (self.service.namespace, self.service.name)))
             yield f"service: {named} (from {self.service.source})"

@@ -13,9 +13,9 @@ import pytest
 
 from tests.unit.cli.test_verbs import boxscope, objects
 
-CLEAN = {
-    name: "" for name in os.environ if name.startswith(("BEYLA_", "OTEL_", "BOXSCOPE_"))
-} | {"XDG_CONFIG_HOME": "/nonexistent"}
+CLEAN = {name: "" for name in os.environ if name.startswith(("BEYLA_", "OTEL_", "BOXSCOPE_"))} | {
+    "XDG_CONFIG_HOME": "/nonexistent"
+}
 
 
 @pytest.fixture
@@ -65,9 +65,7 @@ def test_ports_of_the_settings_file_count_last(tmp_path: Path) -> None:
     config.write_text("open_port: 80")
     (policy,) = discover("--explain", XDG_CONFIG_HOME=str(tmp_path))
     assert policy["criteria"][0]["text"] == "open_port 60"
-    (policy,) = discover(
-        "--explain", "--beyla-config", str(config), XDG_CONFIG_HOME=str(tmp_path)
-    )
+    (policy,) = discover("--explain", "--beyla-config", str(config), XDG_CONFIG_HOME=str(tmp_path))
     assert policy["criteria"][0]["text"] == "open_port 80"
 
 

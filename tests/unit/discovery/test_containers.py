@@ -79,5 +79,10 @@ def test_damaged_state_tells_nothing(tmp_path: Path, content: str) -> None:
     assert container_facts(ID, tmp_path).metadata == {}
 
 
-def test_an_unknown_container(tmp_path: Path) -> None:
+def test_a_container_that_becomes_known_later(tmp_path: Path) -> None:
     assert container_facts(ID, tmp_path).metadata == {}
+    config = tmp_path / "var/lib/docker/containers" / ID / "config.v2.json"
+    write(tmp_path, str(config.relative_to(tmp_path)), {"Name": "/web"})
+    assert container_facts(ID, tmp_path).metadata == {"container_name": "web"}
+    config.unlink()
+    assert container_facts(ID, tmp_path).metadata == {"container_name": "web"}

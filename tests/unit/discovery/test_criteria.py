@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.core.errors import UsageError
-from engine.discovery.criteria import Criterion, Dialect, read_criteria
+from engine.discovery.candidate import Candidate
+from engine.discovery.criteria import LANGUAGES, Criterion, Dialect, read_criteria
 from engine.discovery.document import parse_document
+from engine.discovery.evaluate import evaluate
 from engine.discovery.futile import futilities
+from engine.discovery.glob import Glob
+from engine.discovery.policy import Policy
+from engine.discovery.ports import PortEnum
+from engine.discovery.regexp import Regexp
 
 
 def read(
@@ -162,3 +170,36 @@ def test_an_anchored_expression_that_no_path_begins_with() -> None:
     assert [each.never for each in futilities(criterion)] == [True]
     (criterion,) = read("  - exe_path_regexp: server", "services", "regexp")
     assert [each.never for each in futilities(criterion)] == [False]
+
+
+PARTS = st.sampled_from(
+    ["/", "a", "*", "?", "[a/]", "[!a]", "{a,/}", "\\/", "unknown", "^", "go", ","]
+)
+TEXTS = st.lists(PARTS, min_size=1, max_size=4).map("".join)
+PATHS = st.sampled_from(["unknown", "/", "/a", "/go", "/a/b", "/unknown", "/bin/a"])
+
+
+@given(
+    st.none() | TEXTS, st.none() | TEXTS, st.sampled_from(["", "80", "0", "90-80", "70000"]),
+    st.booleans(), PATHS, st.sampled_from(LANGUAGES), st.integers(1, 65535),
+)  # fmt: skip
+def test_what_is_said_never_to_match_never_matches(
+    exe: str | None, language: str | None, ports: str, regexp: bool,
+    path: str, spoken: str, port: int,
+) -> None:  # fmt: skip
+    def pattern(text: str | None) -> Glob | Regexp | None:
+        try:
+            return None if text is None else (Regexp if regexp else Glob).parse(text)
+        except UsageError:
+            return None
+
+    criterion = Criterion(
+        "x",
+        "regexp" if regexp else "glob",
+        open_ports=PortEnum.parse(ports),
+        exe_path=pattern(exe),
+        languages=pattern(language),
+    )
+    if any(each.never for each in futilities(criterion)):
+        candidate = Candidate(1, exe=path, ports=(port, 80), language=spoken)
+        assert not evaluate(criterion, candidate, Policy(3, (criterion,))).matched

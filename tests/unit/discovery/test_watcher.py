@@ -23,6 +23,7 @@ from engine.core.identity import read_stat
 from engine.core.records import Record
 from engine.core.source import Logbook
 from engine.discovery import scanner as scanner_module
+from engine.discovery.config import load_config
 from engine.discovery.owners import Owners
 from engine.discovery.processes import LOOKS_PER_LISTING
 from engine.discovery.sockdiag import TABLES, Answer, SockDiag, Table
@@ -256,6 +257,43 @@ def test_new_ports_are_applied_to_what_is_known(listener: Listener) -> None:
     assert row is not None
     assert row.get("criterion") == "any open port"
     assert changes() == ["changed"]
+
+
+def test_children_come_and_go_with_the_selection_of_their_parent(listener: Listener) -> None:
+    listener.open()
+    child = listener.fork()
+    with socket.socket() as spare:
+        spare.bind(("127.0.0.1", 0))
+        wanted = spare.getsockname()[1]
+    config = load_config(None, {"BEYLA_OPEN_PORT": str(wanted)})
+    watcher = PortWatcher(CLOCK, Logbook(CLOCK), config=config)
+    changes = Changes(watcher, listener.pid, child)
+    watcher.scan_once()
+    assert changes() == []
+
+    listener.open(port=wanted)
+    row = row_of(watcher.scan_once(), child)
+    assert row is not None
+    assert row.get("verdict") == "inherited"
+    assert row.get("criterion") == f"open_port {wanted}, inherited from {listener.pid}"
+    assert changes() == ["created", "created"]
+
+    listener.close(wanted)
+    assert row_of(watcher.scan_once(), child) is None
+    assert changes() == ["deleted", "deleted"]
+
+
+def test_everything_can_be_listed_with_its_verdict(listener: Listener) -> None:
+    port = listener.open()
+    config = load_config(None, {"BEYLA_OPEN_PORT": "1"})
+    watcher = PortWatcher(CLOCK, Logbook(CLOCK), config=config, show_all=True)
+    row = row_of(watcher.scan_once(), listener.pid)
+    assert (row and row.get("verdict"), row and row.get("criterion")) == ("not selected", None)
+    assert ports_of(row) == [port]
+    watcher.set_ports(str(port))
+    row = row_of(watcher.scan_once(), listener.pid)
+    assert (row and row.get("verdict"), row and row.get("change")) == ("selected", "changed")
+    assert watcher.explain(listener.pid).decision.reason == f"open_port {port}"
 
 
 def test_entries_that_cover_no_port_are_warned_about() -> None:
