@@ -8,7 +8,9 @@ from dataclasses import replace
 from typing import NamedTuple, TypeAlias
 
 from engine.core.clock import Clock
+from engine.core.errors import ProcessGone
 from engine.core.fields import JsonValue
+from engine.core.identity import ProcessId, read_stat
 from engine.core.kinds import PROCESS
 from engine.core.records import Record, new_record
 from engine.core.sanitise import clean
@@ -18,6 +20,7 @@ from engine.discovery.containers import container_facts
 from engine.discovery.facts import ProcessFacts, user_name
 from engine.discovery.observed import Change, Event, Port
 
+_BATCHES_PER_ANCESTRY = 10
 _CHANGE = PROCESS.index["change"]
 
 
@@ -41,13 +44,16 @@ class Listing:
         self._order: list[_Place] = []
         self._ordered: list[Record] = []
         """The records in that order."""
-        self._ancestry: dict[int, tuple[str, ...]] = {}
-        """By parent, of the processes of one batch."""
+        self._ancestry: dict[ProcessId, tuple[str, ...]] = {}
+        """By parent, of the processes of some batches: ancestors seldom change."""
+        self._batches = 0
 
     def update(self, events: Iterable[Event[Listed]]) -> list[Record]:
         """Take in what changed; returns a record for each row that did."""
         changes: list[Record] = []
-        self._ancestry.clear()
+        self._batches += 1
+        if self._batches % _BATCHES_PER_ANCESTRY == 0:
+            self._ancestry.clear()
         for event in events:
             key = event.item.key
             old = self._rows.get(key)
@@ -116,28 +122,29 @@ class Listing:
         """Facts that are looked up elsewhere than in the process itself."""
         language = facts.language
         container = container_facts(facts.container).metadata if facts.container else {}
-        if facts.ppid not in self._ancestry:
-            self._ancestry[facts.ppid] = _ancestry_of(facts.ppid)
         return {
             "language": language and language.name,
             "language_rule": language and clean(language.rule),
             "go_version": language and language.version,
             "container_name": clean(container.get("container_name", "")) or None,
             "cgroup": None if facts.cgroup is None else clean(facts.cgroup),
-            "ancestry": self._ancestry[facts.ppid],
+            "ancestry": self._ancestry_of(facts.ppid),
         }
+
+    def _ancestry_of(self, ppid: int) -> tuple[str, ...]:
+        try:
+            parent = read_stat(ppid).identity
+            if parent not in self._ancestry:
+                found = ancestry(ppid)
+                self._ancestry[parent] = tuple(f"{each.pid} {clean(each.comm)}" for each in found)
+            return self._ancestry[parent]
+        except (OSError, ProcessGone):
+            return ()  # it has ended, or is hidden, or there are no descriptors left
 
     def _deleted(self, row: Record) -> Record:
         values = list(row.values)
         values[_CHANGE] = "deleted"
         return replace(row, seq=0, ts_ns=self._clock.wall_ns(), values=tuple(values))
-
-
-def _ancestry_of(ppid: int) -> tuple[str, ...]:
-    try:
-        return tuple(f"{each.pid} {clean(each.comm)}" for each in ancestry(ppid))
-    except OSError:
-        return ()  # for want of descriptors; all else is known already
 
 
 def _port(port: Port) -> dict[str, JsonValue]:
