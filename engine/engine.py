@@ -6,11 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from engine.core.errors import FailedError
 from engine.core.records import Batch
 from engine.core.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from engine.discovery.explain import Explanation
 
 
 class Engine(ABC):
@@ -92,6 +95,14 @@ class Engine(ABC):
     def set_ports(self, text: str) -> None:
         """Change the ports processes are looked for by, as in `--open-port`."""
         raise self._read_only("set ports")
+
+    def explain(self, pid: int) -> Explanation:
+        """Everything about a process, and every condition that selects it or does not.
+
+        Raises:
+            ProcessGone: if it has ended, or is hidden.
+        """
+        raise self._read_only("explain a process")
 
     def load_plugin(self, executable: Path, *, name: str = "", detail: str = "") -> str:
         """Start a plugin process; returns its name."""

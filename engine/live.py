@@ -21,6 +21,8 @@ from engine.sampler import SAMPLED, Sampler
 
 if TYPE_CHECKING:
     from engine.agent.host import PluginHost
+    from engine.discovery.config import DiscoveryConfig
+    from engine.discovery.explain import Explanation
     from engine.discovery.watcher import PortWatcher
     from engine.probe.filters import Filters
     from engine.probe.health import ProgramCost
@@ -50,6 +52,10 @@ class Selection:
     discovery: bool = False
     exe: str = ""
     """Glob on the executable of processes listed."""
+    beyla: DiscoveryConfig | None = None
+    """Beyla's configuration of discovery; with one, the ports of the settings count for nothing."""
+    show_all: bool = False
+    """List processes that own a port and are not selected, too."""
     probe: bool = False
     subscriptions: tuple[tuple[str, str], ...] = ()
     """Kernel events as (name, category), also patterns and presets; an empty category means all."""
@@ -174,6 +180,10 @@ class LiveEngine(Engine):
         """Change the ports processes are looked for by."""
         _need(self._discovery, "discovery").set_ports(text)
 
+    def explain(self, pid: int) -> Explanation:
+        """Everything about a process, and why it is selected or not."""
+        return _need(self._discovery, "discovery").explain(pid)
+
     def load_plugin(self, executable: Path, *, name: str = "", detail: str = "") -> str:
         """Start a plugin process."""
         return _need(self._agent, "plugins").load(executable, name=name, detail=detail)
@@ -229,8 +239,10 @@ class LiveEngine(Engine):
         self._discovery = PortWatcher(
             self._clock,
             self._logbook,
-            open_port=self._settings.open_port,
+            open_port="" if self._selection.beyla else self._settings.open_port,
             exe=self._selection.exe,
+            config=self._selection.beyla,
+            show_all=self._selection.show_all,
             interval_s=self._settings.scan_interval_s,
         )
         self._add(self._discovery)

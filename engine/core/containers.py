@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 _CONTAINER = re.compile(r"(?:^|[-:])([0-9a-f]{64})(?:\.scope)?$")
-_SHOWN = 12
+SHOWN_DIGITS = 12
+"""How much of an id people are shown, and tell containers apart by."""
 
 
 def container_in(path: str) -> str | None:
-    """First 12 digits of the container id in the path of a cgroup; None if it has none.
+    """The container id in the path of a cgroup; None if it has none.
 
     Docker, containerd, CRI-O and Podman name a component by 64 hexadecimal digits, bare or behind
     their own name: `docker-ID.scope`, `cri-containerd-ID.scope`, `crio-ID`, `libpod-ID.scope`.
@@ -18,7 +19,7 @@ def container_in(path: str) -> str | None:
     for component in reversed(path.split("/")):
         found = _CONTAINER.search(component)
         if found and "conmon" not in component:
-            return found[1][:_SHOWN]
+            return found[1]
     return None
 
 

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from engine.core.errors import ProcessGone
 
+_PF_FORKNOEXEC, _PF_KTHREAD = 0x40, 0x200000
+
 
 class ProcessId(NamedTuple):
     """One life of one pid."""
@@ -27,6 +29,18 @@ class ProcessStat(NamedTuple):
     cpu_ticks: int
     """User plus system time in clock ticks."""
     rss_pages: int
+    flags: int = 0
+    """The kernel's PF_* flags of the process (linux/sched.h)."""
+
+    @property
+    def has_not_exec_ed(self) -> bool:
+        """Whether it still runs the program of the process it was forked from."""
+        return bool(self.flags & _PF_FORKNOEXEC)
+
+    @property
+    def is_kernel_thread(self) -> bool:
+        """Whether it belongs to the kernel, which has no program and no descriptors."""
+        return bool(self.flags & _PF_KTHREAD)
 
 
 def parse_stat(pid: int, text: bytes) -> ProcessStat:
@@ -48,6 +62,7 @@ def parse_stat(pid: int, text: bytes) -> ProcessStat:
         ppid=int(rest[1]),
         cpu_ticks=int(rest[11]) + int(rest[12]),
         rss_pages=int(rest[21]),
+        flags=int(rest[6]),
     )
 
 

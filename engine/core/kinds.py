@@ -117,6 +117,24 @@ PROCESS = RecordKind(
         Field("user", "text", "Name of the effective user.", width=10, untrusted=True, priority=7),
         Field("ppid", "int", "Parent process id.", width=7, hidden=True),
         Field("start", "int", "Start time in clock ticks since boot.", hidden=True),
+        Field("netns", "int", "Inode number of its network namespace.", width=10, hidden=True),
+        Field(
+            "verdict",
+            "text",
+            "selected, inherited (its parent is), surveyed, excluded or not selected.",
+            hidden=True,
+        ),
+        Field("language_rule", "text", "What told the language.", hidden=True, untrusted=True),
+        Field("go_version", "text", "Go it was built with.", hidden=True, untrusted=True),
+        Field("container_name", "text", "Name of its container.", hidden=True, untrusted=True),
+        Field("cgroup", "text", "Path of its control group.", hidden=True, untrusted=True),
+        Field(
+            "ancestry",
+            "list",
+            "Its parents as PID NAME, up to init or its container's first process.",
+            hidden=True,
+            untrusted=True,
+        ),
     ),
 )
 
@@ -300,7 +318,7 @@ KINDS: dict[str, RecordKind] = {
 
 TABLE_KEYS: dict[str, tuple[str, ...]] = {
     "plugin_state": ("plugin",),
-    "process": ("pid", "start"),
+    "process": ("pid", "start", "netns"),
     "subscription": ("event", "category"),
     "probe_state": (),
     "wasm_plugin": ("plugin",),

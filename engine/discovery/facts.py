@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import pwd
+import time
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeAlias
 
-from engine.core.containers import container_of
+from engine.core.containers import SHOWN_DIGITS, container_of
 from engine.core.errors import ProcessGone
-from engine.core.identity import ProcessId, read_stat
-from engine.discovery.language import Languages
+from engine.core.identity import ProcessId, ProcessStat, read_stat
+from engine.discovery.language import Language, Languages
 
 _ARGV_BYTES = 32_768
 """How much of the arguments is read; what lies beyond is left out."""
+_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +32,33 @@ class ProcessFacts:
     argv: tuple[str, ...]
     user: str | None
     """Name of the effective user, or its number if it has no name here."""
-    container_id: str | None
-    """First 12 digits."""
-    language: str | None
+    container: str | None
+    """Full id of the innermost container it runs in."""
+    language: Language | None
     """None if the executable cannot be reached."""
+    has_not_exec_ed: bool = False
+    """Whether it still runs the program of the process it was forked from."""
+    cgroup: str | None = None
+    """Path of its control group, in the unified hierarchy where there is one."""
+
+    @property
+    def container_id(self) -> str | None:
+        """First 12 digits of the id of its container."""
+        return self.container and self.container[:SHOWN_DIGITS]
 
 
-def read_facts(pid: int, languages: Languages) -> ProcessFacts:
+Siblings: TypeAlias = MutableMapping[tuple[int, str], Language | None]
+"""By parent and executable: what was forked from one process and has not exec'ed since runs the
+same program, so it is written in one language."""
+
+
+def read_facts(pid: int, languages: Languages, siblings: Siblings | None = None) -> ProcessFacts:
     """Read everything about a process; what its rights hide is None or empty.
+
+    Args:
+        pid: The process.
+        languages: Who tells languages.
+        siblings: What is known of other processes; what is found out here is added.
 
     Raises:
         ProcessGone: if it has ended, or /proc hides it altogether.
@@ -45,17 +68,33 @@ def read_facts(pid: int, languages: Languages) -> ProcessFacts:
     except PermissionError as hidden:
         raise ProcessGone(f"process {pid} is hidden") from hidden
     exe = read_exe(pid)
-    arguments = os.fsdecode(_read(f"/proc/{pid}/cmdline", _ARGV_BYTES)).removesuffix("\0")
+    cgroups = os.fsdecode(_read(f"/proc/{pid}/cgroup", 16_384))
     return ProcessFacts(
         identity=stat.identity,
         comm=stat.comm,
         ppid=stat.ppid,
         exe=exe,
-        argv=tuple(arguments.split("\0")) if arguments else (),
+        argv=read_argv(pid),
         user=_effective_user(_read(f"/proc/{pid}/status", 4096)),
-        container_id=container_of(os.fsdecode(_read(f"/proc/{pid}/cgroup", 16_384))),
-        language=languages.of(pid, exe) if exe else None,
+        container=container_of(cgroups),
+        language=_language(stat, exe, languages, {} if siblings is None else siblings),
+        has_not_exec_ed=stat.has_not_exec_ed,
+        cgroup=cgroup_of(cgroups),
     )
+
+
+def _language(
+    stat: ProcessStat, exe: str | None, languages: Languages, siblings: Siblings
+) -> Language | None:
+    if not exe:
+        return None
+    pid = stat.identity.pid
+    if not stat.has_not_exec_ed:
+        return languages.of(pid, exe)
+    family = stat.ppid, exe
+    if family not in siblings:
+        siblings[family] = languages.of(pid, exe)
+    return siblings[family]
 
 
 def read_exe(pid: int) -> str | None:
@@ -64,6 +103,24 @@ def read_exe(pid: int) -> str | None:
         return os.readlink(f"/proc/{pid}/exe")
     except OSError:
         return None
+
+
+def read_argv(pid: int) -> tuple[str, ...]:
+    """The arguments of a process; none if they are hidden, or it is a zombie."""
+    arguments = os.fsdecode(_read(f"/proc/{pid}/cmdline", _ARGV_BYTES)).removesuffix("\0")
+    return tuple(arguments.split("\0")) if arguments else ()
+
+
+def age_s(identity: ProcessId) -> float:
+    """How long ago a process started, in seconds of the clock that goes on while suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - identity.start_ticks / _TICKS
+
+
+def cgroup_of(cgroups: str) -> str | None:
+    """The path in the unified hierarchy of a /proc/PID/cgroup text, else in the first one."""
+    lines = [line.split(":", 2) for line in cgroups.splitlines() if line.count(":") >= 2]
+    unified = next((path for number, _, path in lines if number == "0"), None)
+    return unified or (lines[0][2] if lines else None)
 
 
 @lru_cache(maxsize=1024)

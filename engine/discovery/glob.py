@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 
 from engine.core.errors import UsageError
 from engine.core.sanitise import clean
+
+_ALTERNATIVES, _MOST_BRACES = 256, 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,7 @@ class Glob:
     """A compiled glob."""
 
     text: str
-    _pattern: re.Pattern[str]
+    _pattern: re.Pattern[str] = field(compare=False)
 
     @classmethod
     def parse(cls, text: str) -> Glob:
@@ -35,6 +38,13 @@ class Glob:
     def matches(self, text: str) -> bool:
         """Whether the whole text matches."""
         return self._pattern.fullmatch(text) is not None
+
+    def alternatives(self) -> tuple[str, ...]:
+        """The globs without braces that this one stands for, at most _ALTERNATIVES of them;
+        none if they are nested too deeply to tell."""
+        if self.text.count("{") > _MOST_BRACES:
+            return ()
+        return tuple(islice(_expand(self.text), _ALTERNATIVES))
 
 
 def _translate(glob: str) -> Iterator[str]:
@@ -66,6 +76,41 @@ def _translate(glob: str) -> Iterator[str]:
         else:
             yield re.escape(character)
     yield ")" * depth  # an alternation left open is accepted
+
+
+def _expand(glob: str) -> Iterator[str]:
+    """A glob with its first alternation written out, again and again until there is none."""
+    opening = next((at for at, character in _syntax(glob, 0) if character == "{"), None)
+    if opening is None:
+        yield glob
+        return
+    depth, begin, end = 1, opening + 1, len(glob)
+    pieces = []
+    for at, character in _syntax(glob, begin):
+        depth += (character == "{") - (character == "}")
+        if depth == 0 or (depth == 1 and character == ","):
+            pieces.append(glob[begin:at])
+            begin = at + 1
+        if depth == 0:
+            end = at
+            break
+    else:
+        pieces.append(glob[begin:])
+    for piece in pieces:
+        yield from _expand(glob[:opening] + piece + glob[end + 1 :])
+
+
+def _syntax(glob: str, position: int) -> Iterator[tuple[int, str]]:
+    """The braces and commas that are neither escaped nor in a class, with their positions."""
+    while position < len(glob):
+        character = glob[position]
+        if character == "\\":
+            position += 1
+        elif character == "[":
+            position = max(glob.find("]", position), position)
+        elif character in "{,}":
+            yield position, character
+        position += 1
 
 
 def _class(glob: str, start: int) -> tuple[str, int]:

@@ -1,199 +1,161 @@
-"""The rows: which processes are listed, and what came, changed and went since the last look."""
+"""The rows: one per listed process, made of what the stages tell."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
-from itertools import islice
-from typing import Literal, NamedTuple
+from bisect import bisect_left
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import NamedTuple, TypeAlias
 
 from engine.core.clock import Clock
 from engine.core.errors import ProcessGone
 from engine.core.fields import JsonValue
-from engine.core.identity import ProcessId
+from engine.core.identity import ProcessId, read_stat
 from engine.core.kinds import PROCESS
 from engine.core.records import Record, new_record
 from engine.core.sanitise import clean
-from engine.discovery.facts import ProcessFacts, read_exe, read_facts, user_name
-from engine.discovery.language import Languages
-from engine.discovery.matcher import Criterion
-from engine.discovery.owners import Turn
-from engine.discovery.sockdiag import BoundSocket
+from engine.discovery.ancestry import ancestry
+from engine.discovery.attacher import Listed
+from engine.discovery.containers import container_facts
+from engine.discovery.facts import ProcessFacts, user_name
+from engine.discovery.observed import Change, Event, Port
 
-_EXES_CHECKED = 64
-"""Executables looked at again per update, in turn."""
+_BATCHES_PER_ANCESTRY = 10
 _CHANGE = PROCESS.index["change"]
 
-Change = Literal["created", "changed", "deleted"]
-SocketsByPid = Mapping[int | None, Sequence[BoundSocket]]
-"""Under None stand the sockets that no visible process holds."""
+
+_Place: TypeAlias = tuple[int, str, str, int, int]
+"""Lowest port, protocol, address, pid; and the key, which makes it unique."""
 
 
-class Port(NamedTuple):
-    """One port of a process; sorts as it is shown."""
-
-    port: int
-    proto: str
-    address: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Tracked:
-    """A process with sockets, listed or not."""
-
-    pid: int | None
-    facts: ProcessFacts | None
-    """None where there is no process."""
-    sockets: Sequence[BoundSocket]
-    ports: tuple[Port, ...]
-    row: Record | None = None
-    """None if the criterion does not select it."""
-
-    @property
-    def identity(self) -> ProcessId | None:
-        return self.facts.identity if self.facts else None
+class _Row(NamedTuple):
+    record: Record
+    place: _Place
 
 
 class Listing:
-    """Keeps one row per process that has ports and meets the criterion."""
+    """Keeps one row per listed process that has a port."""
 
     def __init__(self, clock: Clock) -> None:
         self.rows: tuple[Record, ...] = ()
         """The rows by lowest port, then pid."""
         self._clock = clock
-        self._criterion: Criterion | None = None
-        self._tracked: dict[int | None, _Tracked] = {}
-        self._languages = Languages()
-        self._turn = Turn()
+        self._rows: dict[int, _Row] = {}
+        self._order: list[_Place] = []
+        self._ordered: list[Record] = []
+        """The records in that order."""
+        self._ancestry: dict[ProcessId, tuple[str, ...]] = {}
+        """By parent, of the processes of some batches: ancestors seldom change."""
+        self._batches = 0
 
-    def update(
-        self, sockets: SocketsByPid, criterion: Criterion, fresh: AbstractSet[int]
-    ) -> list[Record]:
-        """Take in one look at the sockets.
-
-        Args:
-            sockets: What each process holds now.
-            criterion: What is listed now; a new one is applied to everything.
-            fresh: Pids that may mean another process or executable than at the last look.
-
-        Returns:
-            A record for each row that was created, changed or deleted. A row whose process no
-            longer meets the criterion is deleted too.
-        """
-        renewed = criterion != self._criterion
-        self._criterion = criterion
-        doubtful = fresh | self._with_another_exe()
-        before = dict(self._tracked)
-        after: dict[int | None, _Tracked] = {}
+    def update(self, events: Iterable[Event[Listed]]) -> list[Record]:
+        """Take in what changed; returns a record for each row that did."""
         changes: list[Record] = []
-        for pid, held in sockets.items():
-            old = before.pop(pid, None)
-            new = self._examine(pid, held, old, pid in doubtful)
-            if old and new is old and not renewed:
-                after[pid] = old
+        self._batches += 1
+        if self._batches % _BATCHES_PER_ANCESTRY == 0:
+            self._ancestry.clear()
+        for event in events:
+            key = event.item.key
+            old = self._rows.get(key)
+            if event.change == "deleted" or not event.item.matched.match.ports:
+                if old:
+                    self._take_out(key)
+                    changes.append(self._deleted(old.record))
                 continue
-            if old and (new is None or new.identity != old.identity):
-                changes += self._deleted(old)
-                old = None
-            if new:
-                after[pid], change = self._with_row(new, old, criterion)
-                changes += change
-        for gone in before.values():
-            changes += self._deleted(gone)
-        self._tracked = after
+            record = self._record(event.item, "changed" if old else "created")
+            ports = event.item.matched.match.ports
+            lowest = ports[0]
+            pid = event.item.identity.pid or 0
+            place = (lowest.port, lowest.proto, lowest.address, pid, key)
+            if old and _content(old.record) == _content(record):
+                record = old.record
+            else:
+                changes.append(record)
+            if old:
+                self._take_out(key)
+            self._rows[key] = _Row(record, place)
+            position = bisect_left(self._order, place)
+            self._order.insert(position, place)
+            self._ordered.insert(position, record)
         if changes:
-            self._sort_rows()
+            self.rows = tuple(self._ordered)
         return changes
 
-    def _with_another_exe(self) -> set[int]:
-        pids = (pid for pid in self._tracked if pid is not None)
-        return {
-            pid
-            for pid in islice(self._turn.over(pids), _EXES_CHECKED)
-            if (facts := self._tracked[pid].facts) and read_exe(pid) != facts.exe
-        }
+    def _take_out(self, key: int) -> None:
+        place = self._rows.pop(key).place
+        position = bisect_left(self._order, place)
+        del self._order[position], self._ordered[position]
 
-    def _examine(
-        self, pid: int | None, held: Sequence[BoundSocket], old: _Tracked | None, doubtful: bool
-    ) -> _Tracked | None:
-        """The process as it is now, `old` itself if nothing differs, None if it has ended."""
-        if old and old.sockets == held and not doubtful:
-            return old
-        try:
-            facts = None if pid is None else read_facts(pid, self._languages)
-        except ProcessGone:
-            return None
-        ports = tuple(sorted({Port(each.port, each.proto, each.address) for each in held}))
-        if old and old.facts == facts and old.ports == ports:
-            return old if old.sockets == held else replace(old, sockets=held)
-        return _Tracked(pid, facts, held, ports)
-
-    def _with_row(
-        self, new: _Tracked, old: _Tracked | None, criterion: Criterion
-    ) -> tuple[_Tracked, list[Record]]:
-        """The process with its row, and what changed about the row."""
-        shown = _ports_shown(new, criterion)
-        if not shown:
-            return replace(new, row=None), self._deleted(old) if old else []
-        former = old.row if old else None
-        row = self._row(new, shown, str(criterion), "changed" if former else "created")
-        if former and _content(former) == _content(row):
-            return replace(new, row=former), []
-        return replace(new, row=row), [row]
-
-    def _row(
-        self, process: _Tracked, shown: Sequence[Port], criterion: str, change: Change
-    ) -> Record:
-        facts = process.facts
-        common: dict[str, JsonValue] = {
-            "ports": tuple(port._asdict() for port in shown),
-            "criterion": criterion,
+    def _record(self, listed: Listed, change: Change) -> Record:
+        process, match = listed.matched.process, listed.matched.match
+        values: dict[str, JsonValue] = {
+            "ports": tuple(map(_port, match.ports)),
+            "criterion": match.criterion or None,
+            "verdict": match.verdict,
             "change": change,
-            "attached": False,
+            "attached": listed.attached,
+            "netns": process.netns or None,
         }
+        facts = process.facts
         if facts is None:
             users = sorted({user_name(each.uid) for each in process.sockets})
-            return new_record(
-                PROCESS, {**common, "user": clean(", ".join(users))}, ts_ns=self._clock.wall_ns()
-            )
+            values["user"] = clean(", ".join(users))
+            return new_record(PROCESS, values, ts_ns=self._clock.wall_ns())
+        values |= {
+            "exe": None if facts.exe is None else clean(facts.exe),
+            "argv": tuple(map(clean, facts.argv)),
+            **self._more_facts(facts),
+            "container_id": facts.container_id,
+            "user": None if facts.user is None else clean(facts.user),
+            "ppid": facts.ppid,
+            "start": facts.identity.start_ticks,
+        }
         return new_record(
             PROCESS,
-            {
-                **common,
-                "exe": None if facts.exe is None else clean(facts.exe),
-                "argv": tuple(map(clean, facts.argv)),
-                "language": facts.language,
-                "container_id": facts.container_id,
-                "user": None if facts.user is None else clean(facts.user),
-                "ppid": facts.ppid,
-                "start": facts.identity.start_ticks,
-            },
+            values,
             ts_ns=self._clock.wall_ns(),
             pid=facts.identity.pid,
             comm=clean(facts.comm),
         )
 
-    def _deleted(self, gone: _Tracked) -> list[Record]:
-        if gone.row is None:
-            return []
-        values = list(gone.row.values)
+    def _more_facts(self, facts: ProcessFacts) -> dict[str, JsonValue]:
+        """Facts that are looked up elsewhere than in the process itself."""
+        language = facts.language
+        container = container_facts(facts.container).metadata if facts.container else {}
+        return {
+            "language": language and language.name,
+            "language_rule": language and clean(language.rule),
+            "go_version": language and language.version,
+            "container_name": clean(container.get("container_name", "")) or None,
+            "cgroup": None if facts.cgroup is None else clean(facts.cgroup),
+            "ancestry": self._ancestry_of(facts.ppid),
+        }
+
+    def _ancestry_of(self, ppid: int) -> tuple[str, ...]:
+        try:
+            parent = read_stat(ppid).identity
+            if parent not in self._ancestry:
+                found = ancestry(ppid)
+                self._ancestry[parent] = tuple(f"{each.pid} {clean(each.comm)}" for each in found)
+            return self._ancestry[parent]
+        except (OSError, ProcessGone):
+            return ()  # it has ended, or is hidden, or there are no descriptors left
+
+    def _deleted(self, row: Record) -> Record:
+        values = list(row.values)
         values[_CHANGE] = "deleted"
-        return [replace(gone.row, seq=0, ts_ns=self._clock.wall_ns(), values=tuple(values))]
-
-    def _sort_rows(self) -> None:
-        listed = [process for process in self._tracked.values() if process.row]
-        listed.sort(key=lambda process: (process.ports[0], process.pid or 0))
-        self.rows = tuple(process.row for process in listed if process.row)
+        return replace(row, seq=0, ts_ns=self._clock.wall_ns(), values=tuple(values))
 
 
-def _ports_shown(process: _Tracked, criterion: Criterion) -> Sequence[Port]:
-    """Every port of a process that is selected, none of another; without a process, the ports
-    that are wanted by themselves."""
-    if process.facts is None:
-        return [port for port in process.ports if criterion.selects((port.port,), None)]
-    selected = criterion.selects((port.port for port in process.ports), process.facts.exe)
-    return process.ports if selected else ()
+def _port(port: Port) -> dict[str, JsonValue]:
+    shown: dict[str, JsonValue] = {
+        "port": port.port,
+        "proto": port.proto,
+        "address": port.address,
+    }
+    if port.netns:
+        shown["netns"] = port.netns
+    return shown
 
 
 def _content(row: Record) -> tuple[object, ...]:

@@ -7,58 +7,48 @@ cheaper rules:
 
 - a process that appeared since the last look is walked, and once more at the next look, because
   between fork and exec it holds what its parent holds;
-- a process that ended, or whose pid means another process now, is forgotten (every process gets
-  a new inode number for its /proc/PID, which listing /proc tells without a call per process);
+- a process that ended, or whose pid means another process now, is forgotten;
 - known holders are asked in turn whether the descriptor still is that socket;
 - all processes are walked in turn, some at each look, for sockets handed over by SCM_RIGHTS.
+
+Sockets are told apart by their inode number alone. It is one series for all network namespaces,
+and a process may well hold a socket of another namespace than its own.
 """
 
 from __future__ import annotations
 
 import os
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from itertools import chain, islice
+from itertools import islice
 
-_LINKS_CHECKED = 64
+from engine.discovery.processes import ProcessTable, Turn
+
+_LINKS_CHECKED = 32
 """Known descriptors looked at again per look, and at most a quarter of that in one process."""
-_WALK_BUDGET = 256
+_WALK_BUDGET = 128
 """Work of walking in turn per look: one per descriptor and _WALK_COST per process."""
 _WALK_COST = 8
 _SOCKET_LINK = "socket:["
-
-
-class Turn:
-    """Goes round a changing set of pids, continuing behind the last one taken."""
-
-    def __init__(self) -> None:
-        self._last = 0
-
-    def over(self, pids: Iterable[int]) -> Iterator[int]:
-        """Each pid once, beginning with the one whose turn it is."""
-        ordered = sorted(pids)
-        start = bisect_right(ordered, self._last)
-        for pid in chain(ordered[start:], ordered[:start]):
-            self._last = pid
-            yield pid
+_NOTHING: Mapping[int, int] = {}
 
 
 class Owners:
     """What is known about who holds which socket."""
 
-    def __init__(self) -> None:
-        self.fresh: AbstractSet[int] = frozenset()
-        """Pids that are new or reused since one of the last two looks."""
+    def __init__(self, processes: ProcessTable | None = None) -> None:
+        self.processes = processes or ProcessTable()
         self.unowned: AbstractSet[int] = frozenset()
         """Wanted inodes no visible process holds."""
+        self.every_end = False
+        """Whether the end of processes without sockets must show at once, too."""
         self.newly_unowned = False
         """Whether some of them were not already unowned at the look before."""
-        self._proc_inodes: dict[int, int] = {}
-        self._appeared: AbstractSet[int] = frozenset()
-        self._appeared_before: AbstractSet[int] = frozenset()
+        self.holders: dict[int, list[int]] = {}
+        """By inode, the pids of its holders."""
         self._wanted: AbstractSet[int] = frozenset()
         self._held: dict[int, dict[int, int]] = {}
+        self._touched: set[int] = set()
         self._denied: set[int] = set()
         self._turn_to_check = Turn()
         self._turn_to_walk = Turn()
@@ -67,6 +57,15 @@ class Owners:
     def denied(self) -> bool:
         """Whether there are processes whose descriptors this process may not read."""
         return bool(self._denied)
+
+    def held_by(self, pid: int) -> AbstractSet[int]:
+        """The wanted inodes a process holds."""
+        return self._held.get(pid, _NOTHING).keys()
+
+    def take_touched(self) -> set[int]:
+        """The processes that hold other sockets than when this was last asked."""
+        touched, self._touched = self._touched, set()
+        return touched
 
     def resolve(
         self, wanted: AbstractSet[int], *, again: bool = False
@@ -78,48 +77,49 @@ class Owners:
             again: This is a further try of the same look, not a new look.
 
         Returns:
-            By inode, the pids of its holders; inodes in `unowned` are not in it.
+            By inode, the pids of its holders; inodes in `unowned` are not in it. It is kept up to
+            date by later calls.
 
         Raises:
             OSError: if /proc cannot be read.
         """
-        if not again:
-            self._appeared_before, self._appeared = self._appeared, frozenset()
-        self._note_processes()
+        for pid in self.processes.look(again=again, asked=self._asked()):
+            self._hold(pid, {})
+            self._denied.discard(pid)
         self._forget(wanted)
-        for pid in self.fresh:
+        fresh = self.processes.fresh
+        for pid in fresh:
             self._walk(pid, wanted)
-        walked = set(self.fresh)
+        walked = set(fresh)
         walked.update(self._check_holders(wanted))
         walked.update(self._walk_some(wanted))
-        holders = self._holders()
+        holders = self.holders
         if wanted - holders.keys() - self.unowned:
-            for pid in self._proc_inodes.keys() - walked:
+            for pid in self.processes.pids - walked:
                 self._walk(pid, wanted)
-            holders = self._holders()
         missing = wanted - holders.keys()
         self.newly_unowned = bool(missing - self.unowned)
         self.unowned = missing
         return holders
 
-    def _note_processes(self) -> None:
-        before, now = self._proc_inodes, _list_processes()
-        appeared = {pid for pid, inode in now.items() if before.get(pid) != inode}
-        for pid in (before.keys() - now.keys()) | appeared:
-            self._held.pop(pid, None)
-            self._denied.discard(pid)
-        self._appeared |= appeared
-        self.fresh = (self._appeared | self._appeared_before) & now.keys()
-        self._proc_inodes = now
+    def _asked(self) -> set[int] | None:
+        """The holders whose end does not show by the end of a socket."""
+        if self.every_end:
+            return None
+        shared = (pids for pids in self.holders.values() if len(pids) > 1)
+        return {pid for pids in shared for pid in pids}
+
+    def look_at(self, pid: int) -> None:
+        """Look again at what one process holds of the sockets known."""
+        self._walk(pid, self._wanted)
 
     def _forget(self, wanted: AbstractSet[int]) -> None:
         """Drop what is known about sockets that are gone."""
-        gone, self._wanted = self._wanted - wanted, wanted
-        if not gone:
-            return
-        for pid, sockets in list(self._held.items()):
-            if not sockets.keys() <= wanted:
-                self._hold(pid, {inode: fd for inode, fd in sockets.items() if inode in wanted})
+        gone, self._wanted = self._wanted - wanted, set(wanted)
+        for inode in gone & self.holders.keys():
+            for pid in tuple(self.holders[inode]):
+                rest = self._held[pid]
+                self._hold(pid, {each: fd for each, fd in rest.items() if each != inode})
 
     def _check_holders(self, wanted: AbstractSet[int]) -> list[int]:
         """Look at known descriptors in turn; walks and returns the processes that differ."""
@@ -128,9 +128,10 @@ class Owners:
             sockets = self._held[pid]
             links = list(islice(sockets.items(), _LINKS_CHECKED // 4))
             if all(_is_held(pid, fd, inode) for inode, fd in links):
-                for inode, fd in links:  # to the end of the dict, so that the others come next
-                    del sockets[inode]
-                    sockets[inode] = fd
+                if len(links) < len(sockets):
+                    for inode, fd in links:  # to the end of the dict: the others come next
+                        del sockets[inode]
+                        sockets[inode] = fd
             else:
                 changed.append(pid)
             checked += len(links)
@@ -142,7 +143,7 @@ class Owners:
 
     def _walk_some(self, wanted: AbstractSet[int]) -> Iterator[int]:
         spent = 0
-        for pid in self._turn_to_walk.over(self._proc_inodes.keys() - self.fresh):
+        for pid in self._turn_to_walk.over(self.processes.pids - self.processes.fresh):
             spent += _WALK_COST + self._walk(pid, wanted)
             yield pid
             if spent >= _WALK_BUDGET:
@@ -169,23 +170,21 @@ class Owners:
         return len(names)
 
     def _hold(self, pid: int, sockets: dict[int, int]) -> None:
+        """Note what a process holds now."""
+        before = self._held.get(pid, _NOTHING)
+        if before.keys() != sockets.keys():
+            self._touched.add(pid)
+            for inode in before.keys() - sockets.keys():
+                holders = self.holders[inode]
+                holders.remove(pid)
+                if not holders:
+                    del self.holders[inode]
+            for inode in sockets.keys() - before.keys():
+                self.holders.setdefault(inode, []).append(pid)
         if sockets:
             self._held[pid] = sockets
         else:
             self._held.pop(pid, None)
-
-    def _holders(self) -> dict[int, list[int]]:
-        holders: dict[int, list[int]] = {}
-        for pid, sockets in self._held.items():
-            for inode in sockets:
-                holders.setdefault(inode, []).append(pid)
-        return holders
-
-
-def _list_processes() -> dict[int, int]:
-    """Pids with the inode number of their /proc directory."""
-    with os.scandir("/proc") as entries:
-        return {int(entry.name): entry.inode() for entry in entries if entry.name.isdigit()}
 
 
 def _is_held(pid: int, fd: int, inode: int) -> bool:

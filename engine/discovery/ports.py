@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from engine.core.errors import UsageError
 from engine.core.sanitise import clean
+from engine.discovery.document import Entry
 
 _VALUE = r"[\t\n\f\r ]*[0-9]+[\t\n\f\r ]*"
 """A number between blanks; RE2's `\\s` lacks the vertical tab that Python's ASCII class has."""
@@ -77,6 +78,32 @@ class PortEnum:
             )
         return PortEnum(self.ranges + tuple(_entry(entry) for entry in trimmed.split(",")))
 
+    @classmethod
+    def read(cls, entry: Entry) -> PortEnum:
+        """Read the value of a YAML key: an enumeration as one value, or a list of whole numbers.
+
+        The characters of a single value count, so `0x50` is refused there though it is 80 in a
+        list. A list holds no ranges and no quoted numbers.
+
+        Raises:
+            UsageError: if it is anything else; the message begins with the place.
+        """
+        if entry.is_mapping:
+            raise entry.place.error(
+                "IntEnum: unexpected YAML node kind 4", "write 80,8000-8999 or [80, 443]"
+            )
+        try:
+            if entry.is_sequence:
+                return cls(tuple(PortRange(item.integer()) for item in entry.items()))
+            return cls.parse(entry.text())
+        except UsageError as error:
+            if entry.is_sequence:
+                raise UsageError(
+                    f"IntEnum: invalid integer in list: {error.message}",
+                    fix="write ranges as one value, without brackets: 80,8000-8999",
+                ) from error
+            raise entry.place.error(error.message) from error
+
     @property
     def is_set(self) -> bool:
         """Whether it is a condition at all; an unset one matches nothing and demands nothing."""
@@ -96,6 +123,10 @@ class PortEnum:
 
     def __str__(self) -> str:
         return ",".join(map(str, self.ranges))
+
+
+UNSET = PortEnum()
+"""No condition."""
 
 
 def _entry(text: str) -> PortRange:

@@ -1,16 +1,21 @@
 """Listening and bound sockets from the kernel, by NETLINK_SOCK_DIAG.
 
-One dump per protocol and family; the cost does not grow with the number of connections.
-Formats: linux/netlink.h, linux/sock_diag.h, linux/inet_diag.h; sock_diag(7). A dump sees the
-network namespace of the thread that opened the socket.
+One dump per protocol and family; unless connections are asked for, the cost does not grow with
+their number. Formats: linux/netlink.h, linux/sock_diag.h, linux/inet_diag.h; sock_diag(7). A dump
+sees the network namespace of the thread that opened the netlink socket.
+
+A dump is mostly what the one before was, so a message that came before is not read again: its
+bytes are looked up. That also makes an unchanged socket the same object.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import socket
 import struct
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple, Self
@@ -24,16 +29,18 @@ _NLM_F_DUMP_INTR = 0x10
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _INET_DIAG_SKV6ONLY = 11
 
-_TCP_LISTEN, _CLOSE = 10, 7
-"""Socket states; an unconnected UDP socket is in CLOSE."""
+ESTABLISHED, SYN_SENT, FIN_WAIT1, FIN_WAIT2, CLOSE, CLOSE_WAIT, LAST_ACK, LISTEN, CLOSING = (
+    1, 2, 4, 5, 7, 8, 9, 10, 11
+)  # fmt: skip
+"""Socket states (net/tcp_states.h); an unconnected UDP socket is in CLOSE. TIME_WAIT and
+SYN_RECV are left out: no process holds those."""
 
 _HEADER = struct.Struct("=IHHII")
 """nlmsghdr: length, type, flags, sequence number, port id."""
 _REQUEST = struct.Struct("=IHHII BBBxI 48x")
 """nlmsghdr and inet_diag_req_v2: family, protocol, extensions, states; the socket id is empty."""
-_SOCKET = struct.Struct("=16x BB2x H2x 16s16x I8x 12x II")
-"""inet_diag_msg behind its nlmsghdr: family, state, port in network order, source address,
-interface, uid, inode."""
+_SOCKET = struct.Struct("=BB2x H2x 16s16x I8x 12x II")
+"""inet_diag_msg: family, state, port in network order, source address, interface, uid, inode."""
 _ATTRIBUTE = struct.Struct("=HH")
 _ERRNO = struct.Struct("=i")
 
@@ -41,6 +48,8 @@ _BUFFER_BYTES = 1 << 16
 """Twice the largest datagram a dump is answered with."""
 _ATTEMPTS = 3
 _TIMEOUT = struct.pack("@ll", 5, 0)
+_SIOCGIFNAME = 0x8910
+_IFREQ = struct.Struct("=16s i 20x")
 _ANY_ADDRESS = bytes(16)
 
 
@@ -52,7 +61,7 @@ class BoundSocket(NamedTuple):
     family: int
     """socket.AF_INET or socket.AF_INET6."""
     state: int
-    """Number of the TCP state: 10 = LISTEN, 7 = CLOSE (unconnected UDP)."""
+    """Number of the TCP state: 10 = LISTEN, 7 = CLOSE (unconnected UDP), 1 = ESTABLISHED."""
     address: str
     """Local address as ss(8) shows it, without brackets: `*` is every address of both families,
     `%IF` follows where the socket is bound to an interface."""
@@ -61,6 +70,13 @@ class BoundSocket(NamedTuple):
     """0 for a socket of the kernel itself."""
     uid: int
     """User who made the socket."""
+    netns: int = 0
+    """Inode number of its network namespace; 0 if that is not known."""
+
+    @property
+    def receives(self) -> bool:
+        """Whether it waits for others: a TCP listener, or UDP without a peer."""
+        return self.state == (LISTEN if self.proto == "tcp" else CLOSE)
 
 
 class Table(NamedTuple):
@@ -76,15 +92,25 @@ class Table(NamedTuple):
         return f"{self.proto} over IPv{4 if self.family == socket.AF_INET else 6}"
 
 
-TABLES = tuple(
-    Table(proto, family, protocol, 1 << state)
-    for proto, protocol, state in (
-        ("tcp", socket.IPPROTO_TCP, _TCP_LISTEN),
-        ("udp", socket.IPPROTO_UDP, _CLOSE),
+def _tables(tcp_states: Sequence[int], udp_states: Sequence[int]) -> tuple[Table, ...]:
+    return tuple(
+        Table(proto, family, protocol, sum(1 << state for state in states))
+        for proto, protocol, states in (
+            ("tcp", socket.IPPROTO_TCP, tcp_states),
+            ("udp", socket.IPPROTO_UDP, udp_states),
+        )
+        for family in (socket.AF_INET, socket.AF_INET6)
     )
-    for family in (socket.AF_INET, socket.AF_INET6)
+
+
+TABLES = _tables([LISTEN], [CLOSE])
+"""The dumps of one scan for sockets that receive."""
+
+ALL_TABLES = _tables(
+    [ESTABLISHED, SYN_SENT, FIN_WAIT1, FIN_WAIT2, CLOSE, CLOSE_WAIT, LAST_ACK, LISTEN, CLOSING],
+    [ESTABLISHED, CLOSE],
 )
-"""The dumps of one scan."""
+"""The dumps of one scan for every socket that has a local port, connections included."""
 
 
 @dataclass(slots=True)
@@ -92,6 +118,8 @@ class Answer:
     """What was read of the answer to one dump."""
 
     sockets: list[BoundSocket] = field(default_factory=list)
+    messages: dict[bytes, BoundSocket] = field(default_factory=dict)
+    """What each message was read as."""
     malformed: int = 0
     """Messages that could not be read."""
     done: bool = False
@@ -105,11 +133,14 @@ class Answer:
 class SockDiag:
     """A netlink socket for dumps; a context manager.
 
+    Args:
+        netns: Told about every socket: where this is opened.
+
     Raises:
         FailedError: if the kernel gives no such socket.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, netns: int = 0) -> None:
         try:
             self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG)
         except OSError as refused:
@@ -118,8 +149,9 @@ class SockDiag:
                 fix="allow NETLINK_SOCK_DIAG to this user or container",
             ) from refused
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEOUT)
-        self._buffer = bytearray(_BUFFER_BYTES)
+        self._netns = netns
         self._sequence = 0
+        self._read: dict[Table, Mapping[bytes, BoundSocket]] = {}
 
     def dump(self, table: Table) -> Answer:
         """Every socket of a table; asked for again if it changed under the dump.
@@ -136,16 +168,27 @@ class SockDiag:
                 raise _refused(table, answer.error)
             if not answer.interrupted:
                 break
+        self._read[table] = answer.messages
         return answer
 
     def _ask(self, table: Table) -> Answer:
         self._sequence += 1
         self._socket.send(dump_request(table, self._sequence))
         answer = Answer()
+        reader = SocketReader(table.proto, self._netns, self._interface_name)
+        known = self._read.get(table, {})
         while not answer.done:
-            size = self._socket.recv_into(self._buffer, 0, socket.MSG_TRUNC)
-            read_messages(self._buffer[:size], table.proto, self._sequence, answer)
+            datagram = self._socket.recv(_BUFFER_BYTES)
+            read_messages(datagram, self._sequence, answer, reader, known)
         return answer
+
+    def _interface_name(self, index: int) -> str:
+        """As the namespace of the socket names it, which need not be that of this thread."""
+        try:
+            answer = fcntl.ioctl(self._socket, _SIOCGIFNAME, _IFREQ.pack(b"", index))
+        except OSError:
+            return str(index)
+        return os.fsdecode(_IFREQ.unpack(answer)[0].rstrip(b"\0"))
 
     def close(self) -> None:
         """Release the socket."""
@@ -173,19 +216,64 @@ def dump_request(table: Table, sequence: int) -> bytes:
     )
 
 
-def read_messages(datagram: bytes | bytearray, proto: str, sequence: int, into: Answer) -> None:
+@dataclass(frozen=True, slots=True)
+class SocketReader:
+    """Makes a socket of a message's body (inet_diag_msg and its attributes)."""
+
+    proto: str
+    netns: int
+    interface_name: Callable[[int], str]
+
+    def read(self, body: bytes) -> BoundSocket | None:
+        """The socket; None if the body cannot be read."""
+        if len(body) < _SOCKET.size:
+            return None
+        family, state, port, source, interface, uid, inode = _SOCKET.unpack_from(body)
+        if family == socket.AF_INET6:
+            if source == _ANY_ADDRESS and not _is_v6_only(body):
+                address = "*"
+            else:
+                address = _address_text(family, source)
+        elif family == socket.AF_INET:
+            address = _address_text(family, source[:4])
+        else:
+            return None
+        if interface:
+            address = f"{address}%{self.interface_name(interface)}"
+        return BoundSocket(
+            self.proto, family, state, address, socket.ntohs(port), inode, uid, self.netns
+        )
+
+
+def read_messages(
+    datagram: bytes,
+    sequence: int,
+    into: Answer,
+    reader: SocketReader,
+    known: Mapping[bytes, BoundSocket],
+) -> None:
     """Read one datagram of an answer.
 
     Messages with another sequence number belong to an abandoned dump and are left out. A message
     that is cut short ends the datagram and counts as malformed.
+
+    Args:
+        datagram: As it was received.
+        sequence: That of the request.
+        into: Where it is added.
+        reader: Reads the messages that are not known.
+        known: What messages were read as before, by their bodies.
     """
+    if _read_uniform(datagram, sequence, into, reader, known):
+        return
     position, end = 0, len(datagram)
-    sockets = into.sockets
+    sockets, messages = into.sockets, into.messages
+    unpack = _HEADER.unpack_from
     while position < end:
         if end - position < _HEADER.size:
             into.malformed += 1
             return
-        length, message_type, flags, number, _ = _HEADER.unpack_from(datagram, position)
+        length, message_type, flags, number, _ = unpack(datagram, position)
         if length < _HEADER.size or length > end - position:
             into.malformed += 1
             return
@@ -193,8 +281,10 @@ def read_messages(datagram: bytes | bytearray, proto: str, sequence: int, into: 
             if flags & _NLM_F_DUMP_INTR:
                 into.interrupted = True
             if message_type == _SOCK_DIAG_BY_FAMILY:
-                found = _read_socket(datagram, position, length, proto)
+                body = datagram[position + _HEADER.size : position + length]
+                found = known.get(body) or reader.read(body)
                 if found:
+                    messages[body] = found
                     sockets.append(found)
                 else:
                     into.malformed += 1
@@ -204,39 +294,60 @@ def read_messages(datagram: bytes | bytearray, proto: str, sequence: int, into: 
         position += (length + 3) & ~3
 
 
-def _read_socket(
-    datagram: bytes | bytearray, position: int, length: int, proto: str
-) -> BoundSocket | None:
-    if length < _SOCKET.size:
-        return None
-    family, state, port, source, interface, uid, inode = _SOCKET.unpack_from(datagram, position)
-    if family == socket.AF_INET6:
-        if source == _ANY_ADDRESS and not _is_v6_only(datagram, position, length):
-            address = "*"
-        else:
-            address = _address_text(family, source)
-    elif family == socket.AF_INET:
-        address = _address_text(family, source[:4])
-    else:
-        return None
-    if interface:
-        address = f"{address}%{_interface_name(interface)}"
-    return BoundSocket(proto, family, state, address, socket.ntohs(port), inode, uid)
+def _read_uniform(
+    datagram: bytes,
+    sequence: int,
+    into: Answer,
+    reader: SocketReader,
+    known: Mapping[bytes, BoundSocket],
+) -> bool:
+    """Read a datagram of nothing but sockets, all told of at the same length; most are like that.
+
+    False if this one is not, or something in it cannot be read.
+    """
+    if len(datagram) < _HEADER.size:
+        return False
+    length, message_type, flags, number, _ = _HEADER.unpack_from(datagram)
+    if (
+        message_type != _SOCK_DIAG_BY_FAMILY
+        or number != sequence
+        or flags & _NLM_F_DUMP_INTR
+        or length % 4
+        or length < _HEADER.size
+        or len(datagram) % length
+    ):
+        return False
+    pairs = list(_pairs(length).iter_unpack(datagram))
+    if len({header for header, _ in pairs}) > 1:
+        return False
+    get, read = known.get, reader.read
+    messages = [(body, get(body) or read(body)) for _, body in pairs]
+    found = {body: each for body, each in messages if each}
+    if len(found) < len(messages):
+        return False
+    into.messages.update(found)
+    into.sockets += found.values()
+    return True
 
 
-def _is_v6_only(datagram: bytes | bytearray, position: int, length: int) -> bool:
+@lru_cache(maxsize=64)
+def _pairs(length: int) -> struct.Struct:
+    """Header and body of a message of that length."""
+    return struct.Struct(f"={_HEADER.size}s{length - _HEADER.size}s")
+
+
+def _is_v6_only(body: bytes) -> bool:
     """Whether the message's INET_DIAG_SKV6ONLY attribute is set."""
-    end = position + length
-    position += _SOCKET.size
+    position, end = _SOCKET.size, len(body)
     while position + _ATTRIBUTE.size < end:
-        size, attribute = _ATTRIBUTE.unpack_from(datagram, position)
+        size, attribute = _ATTRIBUTE.unpack_from(body, position)
         if attribute == _INET_DIAG_SKV6ONLY:
-            return bool(datagram[position + _ATTRIBUTE.size])
+            return bool(body[position + _ATTRIBUTE.size])
         position += max((size + 3) & ~3, _ATTRIBUTE.size)
     return False
 
 
-def _read_errno(datagram: bytes | bytearray, position: int, length: int) -> int:
+def _read_errno(datagram: bytes, position: int, length: int) -> int:
     if length < _HEADER.size + _ERRNO.size:
         return 0
     (number,) = _ERRNO.unpack_from(datagram, position)
@@ -246,13 +357,6 @@ def _read_errno(datagram: bytes | bytearray, position: int, length: int) -> int:
 @lru_cache(maxsize=8192)
 def _address_text(family: int, packed: bytes) -> str:
     return socket.inet_ntop(family, packed)
-
-
-def _interface_name(index: int) -> str:
-    try:
-        return socket.if_indextoname(index)
-    except OSError:
-        return str(index)
 
 
 def _refused(table: Table, number: int) -> FailedError:

@@ -1,35 +1,53 @@
-"""The discovery source: sockets to processes to rows, looked at again each interval.
+"""The discovery source: sockets to processes to rows, in three stages.
 
-Counters: `seen` is the number of sockets the kernel's dumps returned, `kept` those that were
-read, whether the criterion lists them or not. `dropped` names real losses only: `malformed`
+    Scanner --> MatcherStage --> Attacher --> rows
+
+The scanner looks at the box each interval, and at once when it is poked. The stages are joined by
+bounded queues of event batches, so that a slow one holds up nobody.
+
+Counters of the source: `seen` is the number of sockets the kernel's dumps returned, `kept` those
+that were read, whether they are listed or not. `dropped` names real losses only: `malformed`
 messages and, one each, dumps that failed (`dump_error`). `lag_ms` is the time from the first
-dump of a scan to its rows.
+dump of a scan to its rows. `stages` has the counters of each stage.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from engine.core.clock import Clock
+from engine.core.counters import Counters, Tally
 from engine.core.errors import BoxscopeError, FailedError
+from engine.core.identity import ProcessId
 from engine.core.records import Record, RecordRing
 from engine.core.source import Logbook, Source, SourceState
-from engine.discovery.listing import Listing, SocketsByPid
-from engine.discovery.matcher import Criterion
-from engine.discovery.owners import Owners
-from engine.discovery.sockdiag import TABLES, BoundSocket, SockDiag, Table
+from engine.discovery.attacher import Attacher, Capture, CaptureCost, Listed
+from engine.discovery.config import DiscoveryConfig
+from engine.discovery.explain import Explanation, explain
+from engine.discovery.listing import Listing
+from engine.discovery.matching import MatcherStage, PolicyMatcher
+from engine.discovery.observed import Event
+from engine.discovery.policy import Policy, policy_of
+from engine.discovery.scanner import Scanner
+from engine.discovery.wakeups import Reason, WakeUps
 
 _RING_CAPACITY = 10_000
-_NOBODY = (None,)
+_SETTLING_LOOKS = 20
+"""How many further looks one scan takes at most for processes that are not ready."""
+
+StageName = Literal["watcher", "matcher", "attacher"]
 
 
 class PortWatcher(Source):
     """Lists the processes behind listening TCP and unconnected UDP sockets.
 
     One row per process. The sockets whose process cannot be seen, be it for want of rights or
-    because the kernel itself holds them, are together one row without pid and comm.
+    because the kernel itself holds them, are together one row for each network namespace, without
+    pid and comm.
     """
 
     name = "discovery"
@@ -41,55 +59,98 @@ class PortWatcher(Source):
         *,
         open_port: str = "",
         exe: str = "",
+        config: DiscoveryConfig | None = None,
+        show_all: bool = False,
         interval_s: float = 1.0,
+        capture: Capture | None = None,
+        attach_selected: bool = False,
     ) -> None:
         """Make a watcher; it looks at nothing before `start` or `scan_once`.
 
         Args:
             clock: Where stamps come from.
             logbook: Where it writes what it has to say.
-            open_port: Port enumeration as in Beyla's `open_port`; empty = every port.
-            exe: Glob over the path of the executable; empty = every executable.
+            open_port: Port enumeration as in Beyla's `open_port`; empty = as `config` says.
+            exe: Glob over the path of the executable; empty = as `config` says.
+            config: Beyla's configuration; without one every process that has a port is listed,
+                as far as the two do not say otherwise. Its minimum age counts for processes
+                without ports, and if it is faithful its interval counts too.
+            show_all: List the processes with a port that no criterion selects, too.
             interval_s: Seconds between two scans of the thread.
+            capture: Captures traffic of processes; without it none can be attached.
+            attach_selected: Capture the traffic of what is selected without being told.
 
         Raises:
             UsageError: if `open_port` or `exe` is malformed.
         """
         super().__init__(clock, logbook)
-        self._exe = exe
-        self._interval_s = interval_s
-        self._criterion = self._parse(open_port)
+        self._config = config = (config or DiscoveryConfig()).with_selectors(exe=exe)
+        self._interval_s = config.poll_interval_s if config.faithful else interval_s
+        self._show_all = show_all
+        self._attach_selected = attach_selected
+        self.policy = self._choose(open_port or None)
         self._ring = RecordRing(_RING_CAPACITY)
         self.rings = {"process": self._ring}
+        beyla = config.is_beyla or config.faithful
+        self._scanner = Scanner(
+            config.min_process_age_s if beyla else 0.0, faithful=config.faithful
+        )
+        self._scanned = Tally()
+        self._matching = MatcherStage(self._matcher(), lambda: self._scanner.known)
+        self._attaching = Attacher(
+            lambda: self._matching.told, lambda text: self.log("warning", text), capture
+        )
+        self._matching.emit = self._attaching.put
+        self._attaching.emit = self._list
+        for stage in (self._matching, self._attaching):
+            stage.report = self._stage_failed
         self._listing = Listing(clock)
-        self._rows: tuple[Record, ...] = ()
-        self._owners = Owners()
-        self._sockets: dict[Table, list[BoundSocket]] = {}
-        self._failures: list[FailedError] = []
-        self._read = self._malformed = 0
         self._scanning = threading.Lock()
-        self._stopping = False
-        self._wake = threading.Event()
+        self._wake_ups = WakeUps()
         self._thread: threading.Thread | None = None
+        self._started_ns = 0
 
     def start(self) -> None:
-        """Begin to scan each interval, in a thread."""
+        """Begin to scan each interval, in a thread; the stages behind have one each."""
         if self._thread:
             return
-        self._stopping = False
-        self._wake.clear()
+        self._wake_ups = WakeUps()
         self.set_status("starting")
+        self._matching.start()
+        self._attaching.start()
         self._thread = threading.Thread(target=self._run, name="discovery", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop scanning at once and join the thread; the rows stay readable."""
-        self._stopping = True
-        self._wake.set()
+        """Stop scanning at once, detach everything, join the threads; the rows stay readable."""
+        self._wake_ups.stop()
         if self._thread:
             self._thread.join()
             self._thread = None
+            self._matching.stop()
+            self._attaching.stop()
+        self._attaching.close()
+        with self._scanning:
+            self._scanner.close()
         self.set_status("off")
+
+    def poke(self, reason: Reason, pid: int | None = None) -> None:
+        """Look soon, because something happened; never waits, may be called as often as it happens.
+
+        What concerns no process that is known is left to the next scan: most processes that
+        start and end own no port.
+
+        Args:
+            reason: What happened.
+            pid: To which process; None if that is not known.
+        """
+        if (
+            reason in ("bind", "listen")
+            or pid is None
+            or pid in self._scanner.known
+            or (reason == "exec" and self._matching.scope.portless)
+        ):
+            self._wake_ups.poke(pid)
 
     def set_ports(self, text: str) -> None:
         """Change the port enumeration; takes effect at once. Blank text = every port.
@@ -97,106 +158,179 @@ class PortWatcher(Source):
         Raises:
             UsageError: if it is malformed; the former one stays.
         """
-        self._criterion = self._parse(text)
-        self._wake.set()
+        self.policy = self._choose(text)
+        self._matching.set_matcher(self._matcher())
+        self._wake_ups.poke(None)
+
+    def explain(self, pid: int) -> Explanation:
+        """Everything about a process and why it is selected or not; reads it anew.
+
+        Raises:
+            ProcessGone: if it has ended, or /proc hides it altogether.
+        """
+        return explain(pid, self.policy)
+
+    def attach(self, pid: int) -> None:
+        """Capture the traffic of a listed process, and of those that take its place.
+
+        Raises:
+            UsageError: if there is no row for it.
+            BoxscopeError: if it cannot be captured.
+        """
+        self._attaching.attach(pid)
+
+    def detach(self, pid: int) -> None:
+        """End capturing the traffic of a listed process, and of those that take its place.
+
+        Raises:
+            UsageError: if there is no row for it.
+        """
+        self._attaching.detach(pid)
+
+    def capture_costs(self) -> Mapping[ProcessId, CaptureCost]:
+        """Whose traffic is captured, with what it costs."""
+        return self._attaching.costs()
 
     def tables(self) -> Mapping[str, tuple[Record, ...]]:
         """The rows of the latest scan under `process`, by lowest port, then pid."""
-        return {"process": self._rows}
+        return {"process": self._listing.rows}
+
+    def stages(self) -> Mapping[StageName, Counters]:
+        """The counters of each stage, in events; those of the source itself are in sockets.
+
+        An event that is kept is known to the next stage. `not_matched` is no loss; `superseded`
+        are steps a stage that was behind left out on its way to the present state.
+        """
+        return {
+            "watcher": self._scanned.read(),
+            "matcher": self._matching.counters,
+            "attacher": self._attaching.counters,
+        }
 
     def scan_once(self) -> tuple[Record, ...]:
         """Look once, with or without the thread, and return the rows.
 
         Every row that came, changed or went is also a record in the ring. A dump that fails
-        leaves the sockets of its table as they were and shows in the status.
+        leaves the sockets of its table as they were and shows in the status. Processes that were
+        forked a moment ago are waited for, some 30 ms at most.
 
         Raises:
             FailedError: if /proc cannot be read, for want of file descriptors or rights.
         """
         with self._scanning:
-            started_ns = self.clock.monotonic_ns()
-            try:
-                sockets = self._look()
-                changes = self._listing.update(sockets, self._criterion, self._owners.fresh)
-            except OSError as failure:
-                raise FailedError(f"/proc cannot be read: {failure.strerror}") from failure
-            self._ring.extend(changes)  # numbers the records that are rows as well
-            self._rows = self._listing.rows
-            self._count((self.clock.monotonic_ns() - started_ns) / 1e6)
+            self._started_ns = self.clock.monotonic_ns()
+            retry_s = self._look()
+            for _ in range(_SETTLING_LOOKS):
+                if retry_s is None or retry_s > self._interval_s:
+                    break
+                self._wake_ups.wait_to_stop(retry_s)
+                retry_s = self._look(only_not_ready=True)
+            self._work()
+            self._count()
             self._show_status()
-            return self._rows
+        return self._listing.rows
 
     def _run(self) -> None:
-        while not self._stopping:
+        wake_ups, wait_s, due_s = self._wake_ups, 0.0, 0.0
+        while reason := wake_ups.wait(wait_s):
+            now_s, cpu_s = self.clock.monotonic_ns() / 1e9, time.thread_time()
+            whole = reason == "poked" or now_s >= due_s
+            retry_s = None
             try:
-                self.scan_once()
+                retry_s = self._look_counted(first=not due_s) if whole else self._look_again()
             except BoxscopeError as error:
                 self.fail(error)
-            self._wake.wait(self._interval_s)
-            self._wake.clear()
+            if whole:
+                due_s = now_s + self._interval_s
+                wake_ups.note_cost(time.thread_time() - cpu_s)
+            wait_s = max(due_s - self.clock.monotonic_ns() / 1e9, 0.0)
+            wait_s = wait_s if retry_s is None else min(retry_s, wait_s)
 
-    def _look(self) -> SocketsByPid:
-        """The sockets by the pid that holds them."""
-        sockets = self._dump()
-        holders = self._owners.resolve({bound.inode for bound in sockets})
-        if self._owners.newly_unowned:
-            # Closed since the dump, or opened by a process that appeared since /proc was listed.
-            sockets = self._dump()
-            holders = self._owners.resolve({bound.inode for bound in sockets}, again=True)
-        by_pid: dict[int | None, list[BoundSocket]] = {}
-        for bound in sockets:
-            for pid in holders.get(bound.inode, _NOBODY):
-                by_pid.setdefault(pid, []).append(bound)
-        return by_pid
+    def _look_counted(self, *, first: bool) -> float | None:
+        with self._scanning:
+            self._started_ns = self.clock.monotonic_ns()
+            retry_s = self._look()
+            if first:
+                self._work()  # who waits for the first status finds its rows
+            self._count()
+            self._show_status()
+            return retry_s
 
-    def _dump(self) -> list[BoundSocket]:
-        """The sockets of all tables; those of a table that fails as they were."""
-        self._failures = []
-        self._read = self._malformed = 0
+    def _look_again(self) -> float | None:
+        with self._scanning:
+            return self._look(only_not_ready=True)
+
+    def _work(self) -> None:
+        """Do the work of the stages that waits."""
         try:
-            with SockDiag() as diag:
-                for table in TABLES:
-                    try:
-                        answer = diag.dump(table)
-                    except FailedError as failure:
-                        self._failures.append(failure)
-                    else:
-                        self._sockets[table] = answer.sockets
-                        self._read += len(answer.sockets)
-                        self._malformed += answer.malformed
-        except FailedError as refused:
-            self._failures = [refused] * len(TABLES)
-        return [bound for table in self._sockets.values() for bound in table]
+            self._matching.pump()
+            self._attaching.pump()
+        except OSError as failure:
+            raise FailedError(f"/proc cannot be read: {failure.strerror}") from failure
 
-    def _count(self, lag_ms: float) -> None:
-        """Account for the dumps of one scan; of two tries the second counts."""
-        failed = len(self._failures)
+    def _look(self, *, only_not_ready: bool = False) -> float | None:
+        """Look, and tell the stages; returns when to look again for what was not ready."""
+        try:
+            if only_not_ready:
+                events = self._scanner.look_at_not_ready()
+            else:
+                events = self._scanner.look(self._matching.scope, self._wake_ups.take())
+        except OSError as failure:
+            raise FailedError(f"/proc cannot be read: {failure.strerror}") from failure
+        if events:
+            self._scanned.add(seen=len(events), kept=len(events))
+            self._matching.put(events)
+        return self._scanner.retry_s
+
+    def _list(self, events: Sequence[Event[Listed]]) -> None:
+        self._ring.extend(self._listing.update(events))  # numbers the rows as well
+        self.tally.add(seen=0, kept=0, lag_ms=self._lag_ms())
+
+    def _lag_ms(self) -> float:
+        return (self.clock.monotonic_ns() - self._started_ns) / 1e6
+
+    def _stage_failed(self, failure: Exception) -> None:
+        reason = failure.strerror if isinstance(failure, OSError) else str(failure)
+        self.log("error", f"processes cannot be decided about for the moment: {reason}")
+
+    def _count(self) -> None:
+        """Account for the dumps of one scan; of several tries the last counts."""
+        dumped = self._scanner.dumped
+        failed = len(dumped.failures)
         self.tally.add(
-            seen=self._read + self._malformed + failed,
-            kept=self._read,
-            dropped={"malformed": self._malformed, "dump_error": failed},
-            lag_ms=lag_ms,
+            seen=dumped.read + dumped.malformed + failed,
+            kept=dumped.read,
+            dropped={"malformed": dumped.malformed, "dump_error": failed},
+            lag_ms=self._lag_ms(),
         )
 
     def _show_status(self) -> None:
-        if self._failures:
-            reasons = dict.fromkeys(failure.message for failure in self._failures)
-            fixes = dict.fromkeys(failure.fix for failure in self._failures if failure.fix)
-            nothing_left = len(self._failures) == len(TABLES)
-            state: SourceState = "failed" if nothing_left else "degraded"
-            self.set_status(state, "; ".join(reasons), "; ".join(fixes))
-        elif self._owners.denied and self._owners.unowned:
-            self.set_status(
-                "degraded",
+        dumped = self._scanner.dumped
+        failures = [*dumped.failures, *self._scanner.namespaces.lost]
+        reasons = list(dict.fromkeys(failure.message for failure in failures))
+        fixes = list(dict.fromkeys(failure.fix for failure in failures if failure.fix))
+        state: SourceState = "degraded" if failures else "running"
+        if dumped.failures and len(dumped.failures) == dumped.asked:
+            state = "failed"
+        if not failures and self._scanner.owners.denied and self._scanner.owners.unowned:
+            state = "degraded"
+            reasons.append(
                 "some ports belong to processes that may not be looked into; they are listed "
-                "without a process",
-                "run as root" if os.geteuid() else "",
+                "without a process"
             )
-        else:
-            self.set_status("running")
+            fixes.append("run as root" if os.geteuid() else "")
+        if not self._scanner.namespaces.may_enter:
+            state = "degraded" if state == "running" else state
+            reasons.append("other network namespaces than this one are not looked at")
+            fixes.append("run as root" if os.geteuid() else "run it with CAP_SYS_ADMIN")
+        self.set_status(state, "; ".join(reasons), "; ".join(dict.fromkeys(filter(None, fixes))))
 
-    def _parse(self, open_port: str) -> Criterion:
-        criterion = Criterion.parse(open_port, self._exe)
-        for entry in criterion.open_ports.idle_entries():
-            self.log("warning", f"open_port {entry} covers no port a socket can have")
-        return criterion
+    def _matcher(self) -> PolicyMatcher:
+        return PolicyMatcher(self.policy, show_all=self._show_all, attach=self._attach_selected)
+
+    def _choose(self, open_port: str | None) -> Policy:
+        """The lists in force with these ports; what they leave aside is logged."""
+        policy = policy_of(self._config.with_selectors(open_port=open_port))
+        for note in policy.notes:
+            self.log("warning", note)
+        return policy

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from engine.core.containers import container_in, container_of
+from engine.core.containers import SHOWN_DIGITS, container_in, container_of
 from engine.core.identity import ProcessStat, parse_stat
 
 CGROUPS = "/sys/fs/cgroup"
@@ -113,7 +113,8 @@ class Containers:
             with os.scandir(path) as entries:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
-                        inner = container_in(entry.name) or container
+                        found = container_in(entry.name)
+                        inner = found[:SHOWN_DIGITS] if found else container
                         self._known[entry.inode()] = inner
                         self._pending.append((entry.path, inner))
         except OSError:  # it has gone
@@ -143,7 +144,9 @@ class Containers:
             return None
         finally:
             os.close(folder)
-        process = self._processes[pid] = _Process(started, looked, container)
+        process = self._processes[pid] = _Process(
+            started, looked, container and container[:SHOWN_DIGITS]
+        )
         return process
 
 

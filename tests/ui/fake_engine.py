@@ -14,6 +14,10 @@ from engine.core.kinds import KINDS
 from engine.core.records import Batch, Record, RecordRing, new_record
 from engine.core.snapshot import HostFacts, Snapshot
 from engine.core.source import SourceState, SourceStatus
+from engine.discovery.config import DiscoveryConfig
+from engine.discovery.explain import Explanation, explain
+from engine.discovery.policy import policy_of
+from engine.discovery.ports import PortEnum
 from engine.engine import Engine
 
 NOW_NS = 1_790_000_000_000_000_000
@@ -149,6 +153,16 @@ class FakeEngine(Engine):
     def raw(self, kind: str, seq: int) -> bytes | None:
         """The bytes of a plugin's record."""
         return self._frames.get(seq) if kind == "plugin_record" else None
+
+    def set_ports(self, text: str) -> None:
+        """Note it, unless told to refuse."""
+        PortEnum.parse(text)
+        self._obey("set_ports", text)
+
+    def explain(self, pid: int) -> Explanation:
+        """What a real engine that looks for port 1 would say, unless told to refuse."""
+        self._obey("explain", str(pid))
+        return explain(pid, policy_of(DiscoveryConfig().with_selectors(open_port="1")))
 
     def load_plugin(self, executable: Path, *, name: str = "", detail: str = "") -> str:
         """Note it, unless told to refuse."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
@@ -10,6 +11,7 @@ from engine.core.errors import UsageError
 from engine.core.settings import load_settings
 from engine.engine import Engine
 from tui.cli.options import open_port_option
+from tui.cli.selectors import discovery_config, selectors
 
 
 def open_console(engine: Engine) -> int:
@@ -40,10 +42,15 @@ def require_terminal() -> None:
 
 @click.command("console")
 @open_port_option
-def command(open_port: str | None) -> int:
+@selectors
+def command(
+    open_port: str | None, beyla_config: Path | None, faithful: bool, inherit: bool | None
+) -> int:
     """Watch this box in four panes."""
     require_terminal()
     from engine.live import LiveEngine, Selection
 
-    settings = load_settings({"open_port": open_port}).values
-    return open_console(LiveEngine(Selection(agent=True, discovery=True, probe=True), settings))
+    loaded = load_settings({"open_port": open_port})
+    config = discovery_config(loaded, "", beyla_config, faithful, inherit)
+    selection = Selection(agent=True, discovery=True, probe=True, beyla=config)
+    return open_console(LiveEngine(selection, loaded.values))

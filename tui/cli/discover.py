@@ -1,37 +1,94 @@
-"""`boxscope discover`: list processes by port."""
+"""`boxscope discover`: list processes by port, and say why."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
+from engine.core.errors import UsageError
 from engine.core.settings import load_settings
+from tui.cli.diagnostics import say
 from tui.cli.options import bounded, json_option, open_port_option
-from tui.cli.output import choose_output
+from tui.cli.output import JsonOutput, choose_output, write_lines
+from tui.cli.selectors import discovery_config, selectors
 from tui.cli.stream import StreamOptions, StreamRunner
+
+if TYPE_CHECKING:
+    from engine.discovery.config import DiscoveryConfig
+    from engine.discovery.explain import Explanation
+    from engine.discovery.policy import Policy
+
+_POLICY = "policy"
 
 
 @click.command("discover")
 @open_port_option
 @click.option("--exe", default="", metavar="GLOB", help="Only executables like this.")
+@selectors
 @click.option("--once/--watch", "once", default=True, help="One scan, or every change from now on.")
+@click.option("--all", "show_all", is_flag=True, help="List what is not selected, too.")
+@click.option(
+    "--explain",
+    is_flag=False,
+    flag_value=_POLICY,
+    metavar="[PID]",
+    help="Say why a process is selected or not; without a PID, which criteria are in force.",
+)
 @bounded
 @json_option
 def command(
     open_port: str | None,
     exe: str,
+    beyla_config: Path | None,
+    faithful: bool,
+    inherit: bool | None,
     once: bool,
+    show_all: bool,
+    explain: str | None,
     seconds: float | None,
     count: int | None,
     as_json: bool,
 ) -> int:
     """List the processes that own a port, each with the condition that matched."""
+    loaded = load_settings({"open_port": open_port})
+    config = discovery_config(loaded, exe, beyla_config, faithful, inherit)
+    if explain is not None:
+        return _explain(explain, _policy(config), as_json)
+    for note in _policy(config).notes:
+        say(note)
     from engine.live import LiveEngine, Selection
 
-    settings = load_settings({"open_port": open_port}).values
-    engine = LiveEngine(Selection(discovery=True, exe=exe), settings)
+    selection = Selection(discovery=True, beyla=config, show_all=show_all)
+    engine = LiveEngine(selection, loaded.values)
 
     def scanned() -> bool:
         return engine.snapshot().sources["discovery"].state != "starting"
 
     options = StreamOptions(("process",), seconds, count, done=scanned if once else lambda: False)
     return StreamRunner(engine, choose_output(as_json), options).run_or_fail("discovery")
+
+
+def _policy(config: DiscoveryConfig) -> Policy:
+    from engine.discovery.policy import policy_of
+
+    return policy_of(config)
+
+
+def _explain(what: str, policy: Policy, as_json: bool) -> int:
+    from engine.discovery.explain import explain
+
+    if what == _POLICY:
+        subject: Policy | Explanation = policy
+    elif what.isascii() and what.isdigit():
+        subject = explain(int(what), policy)
+    else:
+        raise UsageError(
+            f"{what!r} is no process id", fix="--explain PID, or --explain for what is in force"
+        )
+    if as_json:
+        JsonOutput().object(subject.as_json())
+    else:
+        write_lines(subject.lines())
+    return 0

@@ -23,6 +23,7 @@ from tui.console.keys import KEYS, SECTIONS
 from tui.console.panes.plugins import PluginRow
 from tui.console.panes.ports import PortRow
 from tui.console.presets import preset_choices
+from tui.console.processes import ProcessAsked, ProcessCommands
 from tui.console.scope import Process, process_of
 from tui.console.screens.detail import DetailScreen
 from tui.console.screens.help import HelpScreen
@@ -66,6 +67,7 @@ class ConsoleApp(App[None]):
         self._commands = asyncio.Lock()
         self._timing = False
         self._plugins = PluginCommands(self, engine, self.look_at_tables)
+        self._processes = ProcessCommands(self, engine, self.look_at_tables)
 
     def get_default_screen(self) -> Screen[None]:
         """The four panes."""
@@ -207,6 +209,16 @@ class ConsoleApp(App[None]):
     async def _carry_out(self, asked: PluginAsked) -> None:
         try:
             await self._plugins.carry_out(asked)
+        except BoxscopeError as error:
+            self.complain(error)
+
+    def on_process_asked(self, message: ProcessAsked) -> None:
+        """Carry out what somebody wants to know or done about processes."""
+        self.run_worker(self._about_processes(message), group="processes", name=message.verb)
+
+    async def _about_processes(self, asked: ProcessAsked) -> None:
+        try:
+            await self._processes.carry_out(asked)
         except BoxscopeError as error:
             self.complain(error)
 

@@ -221,6 +221,31 @@ PLUGIN_KEYS: tuple[Binding, ...] = (
 )
 """The bindings of the plugins pane, and of the screen about one plugin."""
 
+PORT_KEYS: tuple[Binding, ...] = (
+    Binding(
+        "w",
+        "why",
+        "Why",
+        id="process.why",
+        tooltip="Every condition that selected the process under the cursor, or did not",
+    ),
+    Binding(
+        "W",
+        "why_other",
+        "Why another",
+        id="process.why_other",
+        tooltip="Why a process is selected or not that is not listed here",
+    ),
+    Binding(
+        "e",
+        "edit_ports",
+        "Ports",
+        id="process.ports",
+        tooltip="Look for processes by other ports",
+    ),
+)
+"""The bindings of the ports pane."""
+
 PART_KEYS: tuple[Binding, ...] = (
     Binding(
         "tab", "next_part(1)", "Part", id="part.next", tooltip="Go to the next part of the screen"
@@ -320,6 +345,7 @@ SECTIONS: tuple[tuple[str, tuple[Binding, ...]], ...] = (
     ("In lists", LIST_KEYS),
     ("In the matrix", (*MATRIX_KEYS, *FINDER_KEYS, *PRESET_KEYS)),
     ("Plugins", PLUGIN_KEYS),
+    ("Ports", PORT_KEYS),
     ("About one plugin or record", (*PART_KEYS, *STREAM_KEYS, *RECORD_KEYS)),
     ("In dialogs", (*DIALOG_KEYS, *CONFIRM_KEYS, *PATH_KEYS)),
 )

@@ -24,8 +24,8 @@ INNER = "fedcba987654" + "d" * 52
         f"/docker/{INNER}/system.slice/docker-{ID}.scope/init.scope",
     ],
 )
-def test_the_innermost_container_is_told_by_its_first_twelve_digits(path: str) -> None:
-    assert container_in(path) == "0123456789ab"
+def test_the_innermost_container_is_told_by_its_id(path: str) -> None:
+    assert container_in(path) == ID
 
 
 @pytest.mark.parametrize(
@@ -49,9 +49,9 @@ def test_what_no_runtime_names_so_is_no_container(path: str) -> None:
 @pytest.mark.parametrize(
     ("cgroups", "found"),
     [
-        (f"0::/docker/{ID}\n", "0123456789ab"),
-        (f"9:name=systemd:/docker/{ID}\n0::/\n", "0123456789ab"),
-        (f"4:memory:/\n0::/system.slice:cri-containerd:{ID}\n", "0123456789ab"),
+        (f"0::/docker/{ID}\n", ID),
+        (f"9:name=systemd:/docker/{ID}\n0::/\n", ID),
+        (f"4:memory:/\n0::/system.slice:cri-containerd:{ID}\n", ID),
         ("4:memory:/user.slice\n0::/\n", None),
         ("", None),
     ],

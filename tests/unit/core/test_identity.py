@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 
 import pytest
@@ -39,3 +40,29 @@ def test_a_process_that_ended_is_gone() -> None:
     child.wait()
     with pytest.raises(ProcessGone, match=f"process {child.pid} has ended"):
         read_stat(child.pid)
+
+
+def test_flags_tell_forked_processes_and_kernel_threads_apart() -> None:
+    def flagged(flags: int) -> bytes:
+        return LINE.replace(b"%s", b"x").replace(b" -1 0 ", b" -1 %d " % flags)
+
+    assert parse_stat(42, flagged(0x40)).has_not_exec_ed
+    assert parse_stat(42, flagged(0x208040)).is_kernel_thread
+    plain = parse_stat(42, flagged(0x400100))
+    assert not plain.has_not_exec_ed
+    assert not plain.is_kernel_thread
+
+
+def test_a_forked_child_has_not_exec_ed() -> None:
+    child = os.fork()
+    if child == 0:
+        os.kill(os.getpid(), signal.SIGSTOP)
+        os._exit(0)
+    os.waitpid(child, os.WUNTRACED)
+    try:
+        assert read_stat(child).has_not_exec_ed
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as exec_ed:
+        assert not read_stat(exec_ed.pid).has_not_exec_ed

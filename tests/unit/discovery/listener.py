@@ -31,10 +31,22 @@ _PR_SET_PDEATHSIG = 1
 class Listener:
     """A child process that opens, closes and shares sockets as it is told."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, before: str = "", program: str = sys.executable, home: str = "") -> None:
+        """Start it.
+
+        Args:
+            before: Python it runs before anything else.
+            program: The Python interpreter to run it with.
+            home: Where that finds its library, if not beside itself.
+        """
         self._mailbox = 0
+        run = f"import runpy; runpy.run_path({__file__!r}, run_name='__main__')"
+        what = ["-c", before + run] if before else [__file__]
         self._process = subprocess.Popen(
-            [sys.executable, "-S", "-E", __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [program, "-S", *([] if home else ["-E"]), *what],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONHOME": home} if home else None,
         )
 
     @property
@@ -47,6 +59,30 @@ class Listener:
     ) -> int:
         """Open a socket of one of KINDS and listen; returns the port."""
         return self._tell(do="open", kind=kind, port=port, reuse=reuse, device=device)
+
+    def listen_unbound(self) -> int:
+        """Listen on a socket that was never bound; returns the port the kernel gave it."""
+        return self._tell(do="unbound")
+
+    def bind_only(self) -> int:
+        """Bind a TCP socket; returns its port. `listen_bound` makes it listen."""
+        return self._tell(do="bind")
+
+    def listen_bound(self, port: int) -> None:
+        """Listen on a socket that `bind_only` made."""
+        self._tell(do="listen", port=port)
+
+    def open_clients(self, count: int) -> list[int]:
+        """Connect that many clients to a listener of its own; returns the local ports of both ends
+        in turn, and last that of the listener."""
+        self._send(do="clients", count=count)
+        assert self._process.stdout is not None
+        ports: list[int] = json.loads(self._process.stdout.readline())
+        return ports
+
+    def enter(self, pid: int) -> int:
+        """Enter the network namespace of a process; returns 0 or an errno."""
+        return self._tell(do="enter", pid=pid)
 
     def open_connected_udp(self) -> int:
         """Open a UDP socket and connect it; returns its local port."""
@@ -115,7 +151,7 @@ def serve() -> None:
     mailbox = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     for line in sys.stdin:
         command = json.loads(line)
-        answer = 0
+        answer: object = 0
         match command["do"]:
             case "open":
                 sockets.append(_open(command))
@@ -124,15 +160,37 @@ def serve() -> None:
                 sockets.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
                 sockets[-1].connect(("127.0.0.1", 9))
                 answer = sockets[-1].getsockname()[1]
+            case "unbound":
+                sockets.append(socket.socket())
+                sockets[-1].listen()
+                answer = sockets[-1].getsockname()[1]
+            case "bind":
+                sockets.append(socket.socket())
+                sockets[-1].bind(("127.0.0.1", 0))
+                answer = sockets[-1].getsockname()[1]
+            case "listen":
+                for each in sockets:
+                    if _port(each) == command["port"]:
+                        each.listen()
+            case "clients":
+                made = _connect(command["count"])
+                sockets += made
+                answer = [_port(each) for each in made]
+            case "enter":
+                descriptor = os.open(f"/proc/{command['pid']}/ns/net", os.O_RDONLY)
+                library = ctypes.CDLL(None, use_errno=True)
+                answer = ctypes.get_errno() if library.setns(descriptor, 0) else 0
+                os.close(descriptor)
             case "close":
                 for each in sockets:
                     if _port(each) == command["port"]:
                         each.close()
                 sockets = [each for each in sockets if each.fileno() >= 0]
             case "fork":
-                parent, answer = os.getpid(), os.fork()
-                if answer == 0:
+                parent, child = os.getpid(), os.fork()
+                if child == 0:
                     _stay(parent)
+                answer = child
             case "respawn":
                 answer = _clone_as(command["pid"])
             case "end":
@@ -170,6 +228,17 @@ def _open(command: dict[str, Any]) -> socket.socket:
     if kind == socket.SOCK_STREAM:
         made.listen()
     return made
+
+
+def _connect(count: int) -> list[socket.socket]:
+    """Clients, what was accepted of them, and last their listener."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    clients = []
+    for _ in range(count):
+        clients.append(socket.create_connection(listening.getsockname()))
+        accepted, _ = listening.accept()
+        clients.append(accepted)
+    return [*clients, listening]
 
 
 def _port(opened: socket.socket) -> int:

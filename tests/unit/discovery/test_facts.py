@@ -23,7 +23,8 @@ def test_facts_of_this_process() -> None:
     assert facts.argv[-1] == sys.orig_argv[-1]
     assert len(facts.argv) == len(sys.orig_argv)
     assert facts.user == pwd.getpwuid(os.geteuid()).pw_name
-    assert facts.language == "python"
+    assert facts.language is not None
+    assert facts.language.name == "python"
 
 
 def test_arguments_keep_blanks_and_emptiness() -> None:

@@ -43,3 +43,29 @@ def test_any_text_is_compiled_or_refused(glob: str, text: str) -> None:
 def test_text_without_special_characters_matches_itself_alone(text: str) -> None:
     assert Glob.parse(text).matches(text)
     assert not Glob.parse(text).matches(text + "x")
+
+
+@pytest.mark.parametrize(
+    ("glob", "alternatives"),
+    [
+        ("a", ("a",)),
+        ("{go, java}", ("go", " java")),
+        ("x{a,b{c,d}}y", ("xay", "xbcy", "xbdy")),
+        ("{a,b}{c,}", ("ac", "a", "bc", "b")),
+        ("{a,b", ("a", "b")),
+        (r"\{a,b}", (r"\{a,b}",)),
+        ("[{,}]", ("[{,}]",)),
+        ("{" * 60, ()),
+    ],
+)
+def test_alternatives_are_written_out(glob: str, alternatives: tuple[str, ...]) -> None:
+    assert Glob.parse(glob).alternatives() == alternatives
+
+
+@given(st.text(alphabet="ab{},*", max_size=10), st.text(alphabet="ab,", max_size=5))
+def test_a_glob_matches_what_one_of_its_alternatives_matches(glob: str, text: str) -> None:
+    alternatives = Glob.parse(glob).alternatives()
+    if "}" not in "".join(alternatives) and len(alternatives) < 256:
+        some = any(Glob.parse(each).matches(text) for each in alternatives if "," not in each)
+        if not any("," in each for each in alternatives):
+            assert Glob.parse(glob).matches(text) is some

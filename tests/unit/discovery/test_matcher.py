@@ -1,53 +1,128 @@
-"""The criterion: which processes are listed, and what it is called."""
+"""Selections that come and go as processes do."""
 
 from __future__ import annotations
 
-import pytest
+import random
+from collections.abc import Iterable
 
-from engine.core.errors import UsageError
-from engine.discovery.matcher import Criterion
+from hypothesis import given
+from hypothesis import strategies as st
 
+from engine.discovery.candidate import Candidate
+from engine.discovery.matcher import Change, CriteriaMatcher, MatchEvent, ProcessEvent
+from tests.unit.discovery.yaml_policy import policy_from
 
-@pytest.mark.parametrize(
-    ("open_port", "exe", "text"),
-    [
-        ("", "", "any open port"),
-        ("8000- 8999,80", "", "open_port 8000-8999,80"),
-        ("", "*/nginx", "exe */nginx"),
-        ("80", "*/nginx", "open_port 80 and exe */nginx"),
-    ],
-)
-def test_it_says_what_it_demands(open_port: str, exe: str, text: str) -> None:
-    assert str(Criterion.parse(open_port, exe)) == text
+PORT_22 = "open_port: 22"
+SSHD = Candidate(10, 1, "/usr/bin/sshd", ports=(22,))
+SHELL = Candidate(11, 10, "/bin/bash")
+CURL = Candidate(12, 11, "/usr/bin/curl")
 
 
-@pytest.mark.parametrize(
-    ("open_port", "exe", "ports", "path", "selected"),
-    [
-        ("", "", [22], "/usr/sbin/sshd", True),
-        ("", "", [22], None, True),
-        ("8000-8999", "", [22, 8080], "/usr/bin/x", True),
-        ("8000-8999", "", [22, 9000], "/usr/bin/x", False),
-        ("8999-8000", "", [8500], "/usr/bin/x", False),
-        ("", "*/nginx", [80], "/usr/sbin/nginx", True),
-        ("", "*/nginx", [80], "/usr/sbin/apache2", False),
-        ("", "*", [80], None, False),
-        ("80", "*/nginx", [80], "/usr/sbin/nginx", True),
-        ("80", "*/nginx", [81], "/usr/sbin/nginx", False),
-        ("80", "*/nginx", [80], "/usr/sbin/apache2", False),
-        ("", "*/nginx", [80], "/usr/sbin/nginx (deleted)", True),
-        ("", "* (deleted)", [80], "/usr/sbin/nginx (deleted)", True),
-        ("", "* (deleted)", [80], "/usr/sbin/nginx", False),
-    ],
-)
-def test_all_conditions_must_hold(
-    open_port: str, exe: str, ports: list[int], path: str | None, selected: bool
-) -> None:
-    assert Criterion.parse(open_port, exe).selects(ports, path) is selected
+def created(*candidates: Candidate) -> list[ProcessEvent]:
+    return [ProcessEvent("created", each) for each in candidates]
 
 
-def test_malformed_conditions_are_refused() -> None:
-    with pytest.raises(UsageError, match="invalid int enum"):
-        Criterion.parse("http", "")
-    with pytest.raises(UsageError, match="invalid glob"):
-        Criterion.parse("", "[")
+def told(events: Iterable[MatchEvent]) -> list[tuple[Change, int]]:
+    return [(each.change, each.candidate.pid) for each in events]
+
+
+def test_matches_come_in_the_order_of_the_batch() -> None:
+    matcher = CriteriaMatcher(policy_from("open_port: 80-90"))
+    batch = [Candidate(pid, exe="/x", ports=(port,)) for pid, port in ((5, 80), (3, 99), (4, 81))]
+    assert told(matcher.take(created(*batch))) == [("created", 5), ("created", 4)]
+
+
+def test_the_deletion_of_what_was_not_selected_is_not_told() -> None:
+    matcher = CriteriaMatcher(policy_from("open_port: 80"))
+    matcher.take(created(Candidate(1, exe="/x"), Candidate(2, exe="/x", ports=(80,))))
+    gone = [ProcessEvent("deleted", Candidate(pid)) for pid in (1, 2, 3)]
+    assert told(matcher.take(gone)) == [("deleted", 2)]
+    assert told(matcher.take(gone)) == []
+
+
+def test_children_share_the_selection_of_their_parent() -> None:
+    matcher = CriteriaMatcher(policy_from(PORT_22))
+    events = matcher.take(created(SSHD, SHELL, CURL, Candidate(13, 99, "/bin/other")))
+    assert told(events) == [("created", 10), ("created", 11), ("created", 12)]
+    decision = events[2].decision
+    assert (decision.verdict, decision.inherited_from) == ("inherited", 11)
+    assert decision.reason == "open_port 22, inherited from 11"
+
+
+def test_a_child_that_came_before_its_parent_is_selected_with_it() -> None:
+    matcher = CriteriaMatcher(policy_from(PORT_22))
+    assert told(matcher.take(created(CURL, SHELL))) == []
+    assert told(matcher.take(created(SSHD))) == [("created", 10), ("created", 11), ("created", 12)]
+
+
+def test_faithful_misses_a_child_that_came_first() -> None:
+    matcher = CriteriaMatcher(policy_from(PORT_22, faithful=True))
+    assert told(matcher.take(created(SHELL, SSHD))) == [("created", 10)]
+
+
+def test_an_excluded_child_does_not_inherit_and_hands_nothing_down() -> None:
+    text = "open_port: 22\ndiscovery: {exclude_instrument: [{exe_path: '*/bash'}]}"
+    matcher = CriteriaMatcher(policy_from(text))
+    assert told(matcher.take(created(SSHD, SHELL, CURL))) == [("created", 10)]
+    decision = matcher.decision(11)
+    assert decision is not None
+    assert decision.verdict == "excluded"
+
+
+def test_a_change_is_decided_about_anew() -> None:
+    matcher = CriteriaMatcher(policy_from(PORT_22))
+    without = Candidate(10, 1, "/usr/bin/sshd")
+    assert told(matcher.take(created(without, SHELL))) == []
+    changed = [ProcessEvent("changed", SSHD)]
+    assert told(matcher.take(changed)) == [("created", 10), ("created", 11)]
+    assert told(matcher.take(changed)) == []
+    back = [ProcessEvent("changed", without)]
+    assert told(matcher.take(back)) == [("deleted", 10), ("deleted", 11)]
+
+
+def test_faithful_never_looks_at_a_selected_process_again() -> None:
+    matcher = CriteriaMatcher(policy_from(PORT_22, faithful=True))
+    matcher.take(created(SSHD))
+    assert told(matcher.take([ProcessEvent("changed", Candidate(10, 1, "/other"))])) == []
+    decision = matcher.decision(10)
+    assert decision is not None
+    assert decision.is_selected
+
+
+def test_a_selection_that_rests_on_something_else_is_told_as_changed() -> None:
+    matcher = CriteriaMatcher(policy_from("open_port: 80-90"))
+    matcher.take(created(Candidate(1, exe="/x", ports=(80,))))
+    moved = [ProcessEvent("changed", Candidate(1, exe="/x", ports=(81,)))]
+    assert told(matcher.take(moved)) == [("changed", 1)]
+
+
+def test_other_lists_are_applied_to_every_known_process() -> None:
+    matcher = CriteriaMatcher(policy_from(PORT_22))
+    matcher.take(created(CURL, SHELL, SSHD, Candidate(20, 1, "/x", ports=(80,))))
+    other = policy_from("open_port: 80")
+    events = matcher.renew(other)
+    assert sorted(told(events)) == [
+        ("created", 20), ("deleted", 10), ("deleted", 11), ("deleted", 12),
+    ]  # fmt: skip
+    assert told(matcher.renew(other)) == []
+
+
+def test_pids_can_be_added_and_taken_away_while_it_runs() -> None:
+    matcher = CriteriaMatcher(policy_from("target_pids: 10"))
+    matcher.take(created(SSHD, SHELL, Candidate(20, 1, "/x"), Candidate(21, 20, "/y")))
+    assert told(matcher.renew(policy_from("target_pids: 20"))) == [
+        ("deleted", 10), ("deleted", 11), ("created", 20), ("created", 21),
+    ]  # fmt: skip
+    assert told(matcher.renew(policy_from("target_pids: 99"))) == [("deleted", 20), ("deleted", 21)]
+
+
+@given(st.randoms(use_true_random=False))
+def test_the_selection_does_not_depend_on_the_order(chance: random.Random) -> None:
+    family = [SSHD, SHELL, CURL, Candidate(13, 12, "/c"), Candidate(20, 1, "/x", ports=(80,))]
+    events = created(*family)
+    chance.shuffle(events)
+    told_of = told(CriteriaMatcher(POLICY).take(events))
+    assert sorted(told_of) == [("created", pid) for pid in (10, 11, 12, 13)]
+
+
+POLICY = policy_from(PORT_22)

@@ -8,7 +8,8 @@ from itertools import islice
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.discovery.owners import Owners, Turn
+from engine.discovery.owners import Owners
+from engine.discovery.processes import Turn
 from engine.discovery.sockdiag import TABLES, SockDiag
 from tests.unit.discovery.listener import Listener
 from tests.waiting import wait_until
@@ -88,7 +89,7 @@ def test_new_processes_are_fresh_for_two_looks() -> None:
         seen = []
         for _ in range(3):
             owners.resolve(set())
-            seen.append(listener.pid in owners.fresh)
+            seen.append(listener.pid in owners.processes.fresh)
         assert seen == [True, True, False]
 
 
@@ -99,9 +100,9 @@ def test_a_further_try_is_part_of_the_same_look() -> None:
         owners.resolve(set(), again=True)
         owners.resolve(set(), again=True)
         owners.resolve(set())
-        assert listener.pid in owners.fresh
+        assert listener.pid in owners.processes.fresh
         owners.resolve(set())
-        assert listener.pid not in owners.fresh
+        assert listener.pid not in owners.processes.fresh
 
 
 def test_processes_that_may_not_be_looked_into_are_noticed() -> None:

@@ -12,10 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.core.errors import UsageError
+from engine.discovery.document import parse_document
 from engine.discovery.ports import PortEnum, PortRange
 
 VECTORS: list[dict[str, Any]] = json.loads(
     (Path(__file__).parent / "data" / "port_enum.json").read_text()
+)
+YAML_VECTORS: list[dict[str, Any]] = json.loads(
+    (Path(__file__).parent / "data" / "port_enum_yaml.json").read_text()
 )
 CASES = [
     pytest.param(vector, text, id=f"{vector['id']}: {text!r}")
@@ -137,3 +141,17 @@ def test_a_port_matches_if_some_entry_covers_it(entries: list[tuple[int, int]], 
 def test_thousands_of_digits_clamp() -> None:
     assert PortEnum.parse("9" * 10_000).ranges == (PortRange(2**63 - 1),)
     assert PortEnum.parse("0" * 10_000 + "80").ranges == (PortRange(80),)
+
+
+@pytest.mark.parametrize("vector", YAML_VECTORS, ids=lambda vector: repr(vector["yaml"]))
+def test_yaml_form(vector: dict[str, Any]) -> None:
+    document = parse_document(f"open_port: {vector['yaml']}\nother: 1\n", "beyla.yaml", {})
+    assert document is not None
+    entry = document.members()["open_port"]
+    if "error" in vector:
+        with pytest.raises(UsageError) as caught:
+            PortEnum.read(entry)
+        assert vector["error"] in caught.value.message
+        assert "beyla.yaml:1: open_port" in caught.value.message
+    else:
+        assert [list(each) for each in PortEnum.read(entry).ranges] == vector["ranges"]

@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 
 from engine.core.errors import FailedError
 from engine.discovery.sockdiag import (
+    ALL_TABLES,
     TABLES,
     Answer,
     BoundSocket,
     SockDiag,
+    SocketReader,
     Table,
     dump_request,
     read_messages,
@@ -56,9 +58,16 @@ def diag(
     )
 
 
+def name_of(index: int) -> str:
+    return "lo" if index == 1 else str(index)
+
+
+READER = SocketReader("tcp", 0, name_of)
+
+
 def read(datagram: bytes) -> Answer:
     answer = Answer()
-    read_messages(datagram, "tcp", SEQUENCE, answer)
+    read_messages(datagram, SEQUENCE, answer, READER, {})
     return answer
 
 
@@ -68,9 +77,19 @@ DUAL_STACK = struct.pack("=HHBxxxHHBxxx", 5, 8, 0, 5, 11, 0)
 
 def test_a_message_becomes_a_socket() -> None:
     answer = read(message(SOCK_DIAG, diag("127.0.0.1", 8080)) + message(DONE, bytes(4)))
-    assert answer == Answer(
-        [BoundSocket("tcp", socket.AF_INET, 10, "127.0.0.1", 8080, 4711, 33)], done=True
-    )
+    assert answer.sockets == [BoundSocket("tcp", socket.AF_INET, 10, "127.0.0.1", 8080, 4711, 33)]
+    assert (answer.done, answer.malformed) == (True, 0)
+
+
+def test_a_message_that_came_before_is_the_same_socket() -> None:
+    body = diag("127.0.0.1", 8080)
+    before = read(message(SOCK_DIAG, body))
+    again = Answer()
+    datagram = message(SOCK_DIAG, body) + message(SOCK_DIAG, diag("127.0.0.1", 81))
+    read_messages(datagram, SEQUENCE, again, READER, before.messages)
+    assert again.sockets[0] is before.sockets[0]
+    assert [found.port for found in again.sockets] == [8080, 81]
+    assert again.messages.keys() > before.messages.keys()
 
 
 @pytest.mark.parametrize(
@@ -82,7 +101,7 @@ def test_a_message_becomes_a_socket() -> None:
         (diag("2001:db8:0:0:0:0:0:1"), "2001:db8::1"),
         (diag("::", attributes=V6_ONLY), "::"),
         (diag("::", attributes=DUAL_STACK), "*"),
-        (diag("127.0.0.53", interface=socket.if_nametoindex("lo")), "127.0.0.53%lo"),
+        (diag("127.0.0.53", interface=1), "127.0.0.53%lo"),
         (diag("::1", interface=2**31 - 1), "::1%2147483647"),
     ],
 )
@@ -161,7 +180,7 @@ def test_listening_sockets_are_dumped(diag_socket: SockDiag) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         inode, port = os.fstat(listening.fileno()).st_ino, listening.getsockname()[1]
         (found,) = [each for each in diag_socket.dump(TCP4).sockets if each.inode == inode]
-        assert found == BoundSocket("tcp", 2, 10, "127.0.0.1", port, inode, os.getuid())
+        assert found == BoundSocket("tcp", 2, 10, "127.0.0.1", port, inode, os.getuid(), 0)
     assert inode not in [each.inode for each in diag_socket.dump(TCP4).sockets]
 
 
@@ -182,6 +201,31 @@ def test_unconnected_udp_is_dumped_and_connected_udp_is_not(diag_socket: SockDia
         inodes = [each.inode for each in diag_socket.dump(UDP4).sockets]
         assert os.fstat(server.fileno()).st_ino in inodes
         assert os.fstat(client.fileno()).st_ino not in inodes
+
+
+def test_connections_are_dumped_where_they_are_asked_for(diag_socket: SockDiag) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        socket.create_connection(listening.getsockname()) as client,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+    ):
+        udp.connect(("127.0.0.1", 9))
+        found = {
+            each.inode: each for table in ALL_TABLES for each in diag_socket.dump(table).sockets
+        }
+        shown = [found[os.fstat(each.fileno()).st_ino] for each in (listening, client, udp)]
+    assert [each.state for each in shown] == [10, 1, 1]
+    assert [each.receives for each in shown] == [True, False, False]
+
+
+def test_the_interface_a_socket_is_bound_to_is_named(diag_socket: SockDiag) -> None:
+    with socket.socket() as bound:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
+        bound.bind(("127.0.0.1", 0))
+        bound.listen()
+        inode = os.fstat(bound.fileno()).st_ino
+        (found,) = [each for each in diag_socket.dump(TCP4).sockets if each.inode == inode]
+    assert found.address == "127.0.0.1%lo"
 
 
 def test_more_sockets_than_one_datagram_holds(diag_socket: SockDiag) -> None:

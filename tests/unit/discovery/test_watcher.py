@@ -22,8 +22,10 @@ from engine.core.errors import FailedError, UsageError
 from engine.core.identity import read_stat
 from engine.core.records import Record
 from engine.core.source import Logbook
-from engine.discovery import watcher as watcher_module
+from engine.discovery import scanner as scanner_module
+from engine.discovery.config import load_config
 from engine.discovery.owners import Owners
+from engine.discovery.processes import LOOKS_PER_LISTING
 from engine.discovery.sockdiag import TABLES, Answer, SockDiag, Table
 from engine.discovery.watcher import PortWatcher
 from tests.unit.discovery.listener import Listener
@@ -189,7 +191,8 @@ def test_a_reused_pid_is_another_process(listener: Listener) -> None:
     refused = listener.respawn(child)
     if refused:
         pytest.skip(f"clone3 with a chosen pid: {os.strerror(refused)}")
-    row = row_of(watcher.scan_once(), child)
+    for _ in range(LOOKS_PER_LISTING):  # it chose its pid itself
+        row = row_of(watcher.scan_once(), child)
     assert row is not None
     assert row.get("start") != start
     assert changes() == ["created", "deleted", "created"]
@@ -256,11 +259,48 @@ def test_new_ports_are_applied_to_what_is_known(listener: Listener) -> None:
     assert changes() == ["changed"]
 
 
+def test_children_come_and_go_with_the_selection_of_their_parent(listener: Listener) -> None:
+    listener.open()
+    child = listener.fork()
+    with socket.socket() as spare:
+        spare.bind(("127.0.0.1", 0))
+        wanted = spare.getsockname()[1]
+    config = load_config(None, {"BEYLA_OPEN_PORT": str(wanted)})
+    watcher = PortWatcher(CLOCK, Logbook(CLOCK), config=config)
+    changes = Changes(watcher, listener.pid, child)
+    watcher.scan_once()
+    assert changes() == []
+
+    listener.open(port=wanted)
+    row = row_of(watcher.scan_once(), child)
+    assert row is not None
+    assert row.get("verdict") == "inherited"
+    assert row.get("criterion") == f"open_port {wanted}, inherited from {listener.pid}"
+    assert changes() == ["created", "created"]
+
+    listener.close(wanted)
+    assert row_of(watcher.scan_once(), child) is None
+    assert changes() == ["deleted", "deleted"]
+
+
+def test_everything_can_be_listed_with_its_verdict(listener: Listener) -> None:
+    port = listener.open()
+    config = load_config(None, {"BEYLA_OPEN_PORT": "1"})
+    watcher = PortWatcher(CLOCK, Logbook(CLOCK), config=config, show_all=True)
+    row = row_of(watcher.scan_once(), listener.pid)
+    assert (row and row.get("verdict"), row and row.get("criterion")) == ("not selected", None)
+    assert ports_of(row) == [port]
+    watcher.set_ports(str(port))
+    row = row_of(watcher.scan_once(), listener.pid)
+    assert (row and row.get("verdict"), row and row.get("change")) == ("selected", "changed")
+    assert watcher.explain(listener.pid).decision.reason == f"open_port {port}"
+
+
 def test_entries_that_cover_no_port_are_warned_about() -> None:
     logbook = Logbook(CLOCK)
     PortWatcher(CLOCK, logbook, open_port="80,8999-8000")
     assert [each.get("text") for each in logbook.ring.since(0).records] == [
-        "open_port 8999-8000 covers no port a socket can have"
+        "--open-port matches in part: open_ports 8999-8000 covers no port a socket can have"
     ]
 
 
@@ -364,7 +404,7 @@ def test_a_table_that_fails_keeps_its_rows_and_degrades(
 
 
 def test_it_has_failed_if_every_table_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watcher_module, "TABLES", (NOT_A_PROTOCOL,))
+    monkeypatch.setattr(scanner_module, "TABLES", (NOT_A_PROTOCOL,))
     watcher = make()
     assert watcher.scan_once() == ()
     assert watcher.status().state == "failed"

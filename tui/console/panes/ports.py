@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.widget import Widget
 
 from engine.core.kinds import PROCESS
 from engine.core.records import Record
 from engine.core.sanitise import clean
 from engine.core.snapshot import Snapshot
+from tui.console.keys import PORT_KEYS
 from tui.console.panes.base import Pane
+from tui.console.processes import ProcessAsked
 from tui.console.widgets.columns import Column, Tone, lift, record_columns
 from tui.console.widgets.table import TableView
 
@@ -182,6 +185,7 @@ class PortsPane(Pane):
     number = 2
     heading = "Ports"
     sources = ("discovery",)
+    BINDINGS: ClassVar[list[BindingType]] = [*PORT_KEYS]
 
     def __init__(self) -> None:
         super().__init__()
@@ -203,6 +207,13 @@ class PortsPane(Pane):
         """The table."""
         return (self.table,)
 
+    @property
+    def selected_pid(self) -> int | None:
+        """The process under the cursor, or of the only row there is."""
+        rows = self.table.rows
+        row = self.table.cursor_row or (rows[0] if len(rows) == 1 else None)
+        return row.record.pid if row is not None else None
+
     def remember(self, snapshot: Snapshot) -> None:
         """Notice arrivals and departures, also while nobody looks."""
         if "process" in snapshot.tables:
@@ -212,3 +223,17 @@ class PortsPane(Pane):
     def show_tables(self, snapshot: Snapshot) -> None:
         """Draw the rows."""
         self.table.set_rows(self._rows)
+
+    # Keys.
+
+    def action_why(self) -> None:
+        """Ask why the process under the cursor is listed."""
+        self.post_message(ProcessAsked("why", self.selected_pid))
+
+    def action_why_other(self) -> None:
+        """Ask about a process that need not be listed."""
+        self.post_message(ProcessAsked("why_other", self.selected_pid))
+
+    def action_edit_ports(self) -> None:
+        """Ask for other ports."""
+        self.post_message(ProcessAsked("edit_ports"))

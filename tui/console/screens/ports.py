@@ -1,0 +1,29 @@
+"""The dialog that changes the ports processes are looked for by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from engine.engine import Engine
+from tui.console.screens.dialog import Dialog
+from tui.console.widgets.entry import Entry
+
+
+class PortsDialog(Dialog[str]):
+    """Asks for the ports processes are looked for by; gives what was set."""
+
+    hint = "enter looks for them · escape changes nothing"
+
+    def __init__(self, engine: Engine, last: str) -> None:
+        super().__init__(
+            "Which ports?",
+            "Processes are listed that own one of these; nothing means any port.",
+            (Entry("ports", "Ports", value=last, hint="any", about="such as 80,443,8000-8999"),),
+            accept="Look",
+        )
+        self._engine = engine
+
+    def act(self, values: Mapping[str, str]) -> str:
+        """Set them."""
+        self._engine.set_ports(values["ports"])
+        return values["ports"]
