@@ -92,7 +92,7 @@ def test_a_result_is_decoded_shown_and_returned(host: WasmHost, tmp_path: Path) 
     assert (call["export"], call["action"], call["error"]) == ("on_http_req", "result", "")
     assert call["infos"] == [
         {
-            "form": "protobuf",
+            "dialect": "g5",
             "request": {"endpoint": "/e␛"},
             "attributes": {"k": "v\\u202e"},
             "biz_type": 7,
