@@ -4,49 +4,17 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from engine.core.counters import Counters
 from engine.core.errors import WasmError
-from engine.wasm.abi import SERVER_TO_CLIENT, BaseContext, HttpRequest, HttpResponse
+from engine.wasm.abi import SERVER_TO_CLIENT, HttpResponse
 from engine.wasm.host import Claim, Outcome, WasmHost
 from engine.wasm.hostcalls import HostFunctions
-from engine.wasm.protobuf import AppInfo
 from engine.wasm.runtime import Program
 from tests.unit.wasm import wat
-
-BASE = BaseContext(b"\x7f\0\0\1", b"\x7f\0\0\1", 40_000, 80, 1_700_000_000_000_000)
-REQUEST = HttpRequest(b"/path", b"host")
-
-
-def one_info(**values: Any) -> bytes:
-    """A result list of one protobuf record."""
-    record = b"PB" + AppInfo(**values).SerializeToString()
-    return len(record).to_bytes(2, "big") + record
-
-
-def load(host: WasmHost, folder: Path, name: str = "plugin", **bodies: Any) -> None:
-    """Build and load a plugin."""
-    host.load(wat.save(folder, wat.plugin(**bodies), name))
-
-
-def ask(host: WasmHost, payload: bytes = b"payload") -> Outcome | None:
-    """Offer an HTTP request."""
-    return host.on_http_req(BASE, REQUEST, payload)
-
-
-def records(host: WasmHost) -> list[dict[str, Any]]:
-    """The calls so far."""
-    shown = [record.as_json() for record in host.rings["wasm_result"].since(0).records]
-    return [dict(record) for record in shown]
-
-
-def row(host: WasmHost) -> dict[str, Any]:
-    """The only plugin's row."""
-    (record,) = host.tables()["wasm_plugin"]
-    return dict(record.as_json())
+from tests.unit.wasm.calls import BASE, REQUEST, ask, load, one_info, records, row
 
 
 def counted(host: WasmHost) -> Counters:
