@@ -97,7 +97,6 @@ class WasmHost(Source):
         clock: The engine's clock.
         logbook: The engine's log.
         capacity: Calls kept for readers.
-        deadline_ms: Longest time of one call, in milliseconds; overrides that of the options.
         options: How plugins are run.
     """
 
@@ -109,13 +108,10 @@ class WasmHost(Source):
         logbook: Logbook,
         *,
         capacity: int = 10_000,
-        deadline_ms: float | None = None,
         options: HostOptions | None = None,
     ) -> None:
         super().__init__(clock, logbook)
         options = options or HostOptions()
-        if deadline_ms is not None:
-            options = replace(options, deadline_ms=deadline_ms)
         self._options = options
         self._log = CallLog(capacity, result_record)
         self.rings = {"wasm_result": self._log}

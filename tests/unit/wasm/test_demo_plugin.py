@@ -1,4 +1,4 @@
-"""The demo plugin: what fixtures/wasm/demo/README.md promises of it."""
+"""The demo plugin: what fixtures/wasm/README.md promises of it."""
 
 from __future__ import annotations
 
