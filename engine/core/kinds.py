@@ -206,6 +206,13 @@ WASM_RESULT = RecordKind(
         ),
         Field("fuel", "int", "Instructions it took, where they are measured.", hidden=True),
         Field("memory", "int", "Linear memory after the call.", unit="B", hidden=True),
+        Field(
+            "remarks",
+            "list",
+            "What its author should know about the result.",
+            hidden=True,
+            untrusted=True,
+        ),
         Field("rerun_of", "int", "Number of the call this one repeats.", hidden=True),
         Field(
             "differs",

@@ -19,6 +19,7 @@ from engine.wasm.hostcalls import CallContext
 from engine.wasm.infos import Info, RequestInfo, ResponseInfo, TraceInfo
 from engine.wasm.judge import Judgement
 from engine.wasm.plugin import Call, WasmPlugin
+from engine.wasm.remarks import remarks
 from engine.wasm.runtime import WasmTrap
 
 _TEXT = 256
@@ -53,6 +54,7 @@ def result_record(entry: Entry) -> Record:
             "merged": [change.as_json() for change in merged_changes(call, judgement)],
             "fuel": call.fuel,
             "memory": call.memory,
+            "remarks": remarks(call),
             "rerun_of": entry.rerun_of,
             "differs": [change.as_json() for change in entry.changes],
         },
@@ -158,7 +160,7 @@ def plugin_record(plugin: WasmPlugin, *, ts_ns: int) -> Record:
             "error": plugin.error,
             "rejected": plugin.rejected,
             "dialect": plugin.dialect or "",
-            "custom_filter": _filter(plugin.custom_filter),
+            "custom_filter": shown_filter(plugin.custom_filter),
             "exports": [
                 _export(name, figures) for name, figures in list(plugin.statistics.items())
             ],
@@ -187,7 +189,8 @@ def _export(name: str, figures: ExportStatistics) -> dict[str, JsonValue]:
     }
 
 
-def _filter(chosen: CustomFilter | None) -> str:
+def shown_filter(chosen: CustomFilter | None) -> str:
+    """A custom message filter for people; empty for none."""
     if chosen is None:
         return ""
     if chosen.everything:

@@ -72,8 +72,10 @@ def plugin(
     if without == "memory":
         memory = f"(memory {pages})"
     data = {BITMAP_AT: hooks.to_bytes(16, "big"), RESULT_AT: result, STRING_AT: string}
-    return wasmtime.wat2wasm(
-        f"(module {_IMPORTS} {imports} {memory} {_segments(data)} {functions} {extra})"
+    return bytes(
+        wasmtime.wat2wasm(
+            f"(module {_IMPORTS} {imports} {memory} {_segments(data)} {functions} {extra})"
+        )
     )
 
 
