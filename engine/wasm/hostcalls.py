@@ -73,6 +73,8 @@ class Journal:
     """Sanitised `level: text` lines."""
     faults: list[str] = field(default_factory=list)
     """Host calls that were answered with a failure, and why."""
+    notes: list[str] = field(default_factory=list)
+    """What a stub did in place of the real thing."""
     rejected: str = ""
     """Why a result was refused; empty if none was."""
     stdout: bytearray = field(default_factory=bytearray)
@@ -89,8 +91,9 @@ class Journal:
             self.host_calls.append(HostCall(name, pointer, length, result))
 
     def lines(self) -> list[str]:
-        """Logs, then failed host calls, then captured output."""
+        """Logs, then failed and stubbed host calls, then captured output."""
         shown = [*self.logs, *(f"fault: {fault}" for fault in self.faults)]
+        shown += (f"note: {note}" for note in self.notes)
         output = bytes(self.stdout).splitlines()[:_MAX_LOGS]
         return [*shown, *(f"stdout: {clean(line, 500)}" for line in output)]
 
@@ -98,6 +101,11 @@ class Journal:
         """Add one line of `wasm_log`."""
         if len(self.logs) < _MAX_LOGS:
             self.logs.append(f"{_LOG_LEVELS.get(level, f'level {level}')}: {clean(text, 1_000)}")
+
+    def note(self, text: str) -> None:
+        """Note what a stub did."""
+        if text not in self.notes:
+            self.notes.append(text)
 
     def fault(self, text: str) -> None:
         """Note a host call that failed."""

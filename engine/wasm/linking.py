@@ -59,6 +59,8 @@ class HostLink:
         if lenient:
             self._define(WASI, "random_get", (2, 1), self._wasi(wasi.random_get, 2))
             self._define(WASI, "poll_oneoff", (4, 1), self._wasi(wasi.poll_oneoff, 4))
+            clock = self._wasi(wasi.clock_time_get, 3)
+            self._define(WASI, "clock_time_get", (3, 1), clock, wide=1)
 
     def _define(
         self,
@@ -66,12 +68,17 @@ class HostLink:
         name: str,
         signature: tuple[int, int],
         call: Callable[[object, object, ctypes.Array[ctypes.c_uint32], int], int],
+        wide: int | None = None,
     ) -> None:
+        """Define a function of i32 alone, but for the parameter `wide`, which is an i64."""
         # Types are made anew: a type belongs to the first engine it meets, and used with another
         # it aborts the process.
         params, results = signature
         i32 = wasmtime.ValType.i32()
-        kind = wasmtime.FuncType([i32] * params, [i32] * results)
+        kinds = [i32] * params
+        if wide is not None:
+            kinds[wide] = wasmtime.ValType.i64()
+        kind = wasmtime.FuncType(kinds, [i32] * results)
         callback = _Callback(call)
         self._kept.append(callback)
         module_name, function_name = module.encode(), name.encode()

@@ -226,10 +226,9 @@ class WasmPlugin:
             raise WasmError(trap.message, fix=fix if trap.code == "exit" else "") from trap
         finally:
             self.start_lines = functions.journal.lines()
-        faults = [fault for fault in functions.journal.faults if "poll_oneoff" not in fault]
-        if faults:
+        if functions.journal.faults:
             raise WasmError(
-                f"_start: {faults[0]}",
+                f"_start: {functions.journal.faults[0]}",
                 fix="only wasm_log may be called there; a real agent panics",
             )
         self.memory_size = instance.memory_size

@@ -1,8 +1,9 @@
 """The part of WASI that is ours and not Wasmtime's.
 
-fd_write captures what an agent throws away. random_get and poll_oneoff are stubs for lenient
-hosts: random numbers are the same in every run, and a sleep is over at once. Wasmtime's own
-poll_oneoff would sleep in the host, where no deadline reaches it.
+fd_write captures what an agent throws away. The others are stubs for lenient hosts, which make a
+message give the same result in every run: random numbers are always the same, the time is that of
+the message, and a sleep is over at once. Wasmtime's own poll_oneoff would sleep in the host, where
+no deadline reaches it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ MAX_STDOUT = 16_384
 
 _MAX_IOVECS = 1_024
 _MAX_RANDOM = 1 << 16
+_MAX_CLOCK = 3
 _MAX_SUBSCRIPTIONS = 64
 _SUBSCRIPTION = struct.Struct("<QB39x")
 _EVENT = struct.Struct("<QHB5xQH6x")
@@ -34,6 +36,7 @@ class WasiFunctions:
     def __init__(self, functions: HostFunctions) -> None:
         self._functions = functions
         self._random = random.Random(0)
+        self._asked = 0
 
     def fd_write(
         self, memory: GuestMemory, descriptor: int, vectors: int, count: int, written_at: int
@@ -64,6 +67,18 @@ class WasiFunctions:
         memory.write(pointer, self._random.randbytes(length))
         return ERRNO_SUCCESS
 
+    def clock_time_get(self, memory: GuestMemory, clock: int, _precision: int, at: int) -> int:
+        """Write the time of the message; each question moves it on by a microsecond."""
+        if clock > _MAX_CLOCK:
+            return ERRNO_INVAL
+        if not memory.contains(at, 8):
+            return ERRNO_FAULT
+        context = self._functions.context
+        self._asked += 1
+        time_us = self._asked + (context.base.time_us if context is not None else 0)
+        memory.write(at, (time_us * 1_000 & 0xFFFF_FFFF_FFFF_FFFF).to_bytes(8, "little"))
+        return ERRNO_SUCCESS
+
     def poll_oneoff(
         self, memory: GuestMemory, subscriptions: int, events: int, count: int, stored_at: int
     ) -> int:
@@ -76,7 +91,7 @@ class WasiFunctions:
             and memory.contains(stored_at, 4)
         ):
             return ERRNO_FAULT
-        self._functions.journal.fault("poll_oneoff: nothing sleeps here; it returned at once")
+        self._functions.journal.note("poll_oneoff: nothing sleeps here; it returned at once")
         asked = memory.read(subscriptions, count * _SUBSCRIPTION.size)
         fired = (
             _EVENT.pack(userdata, ERRNO_SUCCESS, kind, 0, 0)

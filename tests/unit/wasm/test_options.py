@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from engine.core.errors import WasmError
 from engine.wasm.host import Outcome, WasmHost
 from tests.unit.wasm import wat
-from tests.unit.wasm.calls import ask, load, logged, records, row
+from tests.unit.wasm.calls import BASE, REQUEST, ask, load, logged, records, row
 from tests.unit.wasm.golden import GOLDEN
 
 MakeHost = Callable[..., WasmHost]
@@ -48,7 +49,27 @@ def test_a_sleeping_plugin_does_not_hold_the_host_up(host_with: MakeHost, tmp_pa
     string = bytes(subscription)
     load(host, tmp_path, imports=POLL, string=string, start=sleep, request=sleep + wat.STOP)
     assert ask(host) == Outcome("plugin", ())
-    assert "fault: poll_oneoff: nothing sleeps here" in records(host)[0]["logs"][0]
+    assert "note: poll_oneoff: nothing sleeps here" in records(host)[0]["logs"][0]
+
+
+CLOCK = (
+    '(import "wasi_snapshot_preview1" "clock_time_get"'
+    " (func $clock (param i32 i64 i32) (result i32)))"
+)
+
+
+def test_a_lenient_host_gives_the_time_of_the_message(host_with: MakeHost, tmp_path: Path) -> None:
+    """The plugin returns the microseconds below a million of the time it is given."""
+    ask_time = (
+        f"(drop (call $clock (i32.const 0) (i64.const 1) (i32.const {wat.BUFFER_AT})))"
+        "(i32.wrap_i64 (i64.rem_u (i64.div_u"
+        f" (i64.load (i32.const {wat.BUFFER_AT})) (i64.const 1000)) (i64.const 1000000)))"
+    )
+    host = host_with(lenient=True)
+    load(host, tmp_path, imports=CLOCK, request=ask_time)
+    host.on_http_req(replace(BASE, time_us=5_123_456), REQUEST, b"")
+    host.rerun(1)
+    assert [call["returned"] for call in records(host)] == [123_457, 123_457]
 
 
 @pytest.mark.parametrize("lenient", [False, True])
