@@ -252,6 +252,7 @@ class LiveEngine(Engine):
 
         options = HostOptions(
             deadline_ms=self._settings.wasm_deadline_ms,
+            memory_limit=self._settings.wasm_memory_mib << 20,
             cache=cache_folder(),
             **dict.fromkeys(self._selection.wasm_mode, True),
         )
