@@ -126,6 +126,7 @@ class WasmHost(Source):
         self._examples: dict[str, list[tuple[int, Entry]]] = {}
         """Last messages of plugins whose file was refused when it changed."""
         self._watcher = FileWatcher(self._file_changed)
+        self._stopping = threading.Event()
         self._lock = threading.Lock()
         """Held while a plugin is called or the chain changes."""
         self._loading = threading.Lock()
@@ -133,11 +134,13 @@ class WasmHost(Source):
 
     def start(self) -> None:
         """Nothing runs until a plugin is loaded and a message comes."""
+        self._stopping.clear()
         if self.status().state == "off":
             self.set_status("running")
 
     def stop(self) -> None:
         """Release the plugins and end the watchdog."""
+        self._stopping.set()
         self._watcher.stop()
         with self._lock:
             for plugin in self._plugins:
@@ -343,7 +346,7 @@ class WasmHost(Source):
             return
         different = 0
         for seq, entry in examples:
-            if trial.state != "loaded":
+            if trial.state != "loaded" or self._stopping.is_set():
                 break
             number = self._rerun(trial, seq, entry, entry.call.context.payload)
             again = self._log.entry(number)
@@ -365,6 +368,10 @@ class WasmHost(Source):
             self.load(path)
         except WasmError as error:
             self.log("error", str(error))
+        except Exception as error:  # a bug here must not end the watching unseen
+            self.fail(
+                WasmError(f"internal error while reloading: {clean(repr(error))}"), "degraded"
+            )
 
     def _announce(self, plugin: WasmPlugin) -> None:
         hooks = ", ".join(plugin.hooks) or "no hook"

@@ -137,7 +137,9 @@ class WasmPlugin:
         try:
             returned = instance.call(export)
         except WasmError as error:
-            failure = error
+            # It is kept for long; what it was raised from would keep the trap and the stack.
+            failure = error.with_traceback(None)
+            failure.__cause__ = failure.__context__ = None
         elapsed_us = (self._clock.monotonic_ns() - began) / 1_000
         functions.context = None
         self.memory_size = instance.memory_size
