@@ -164,8 +164,7 @@ def _run(found: Inspection, plugin: WasmPlugin, runtime: Runtime, wasm: bytes) -
         plugin.load()
         found.start_ms = (time.perf_counter() - began) * 1_000
     except WasmError as error:
-        known = {finding.text for finding in found.findings}
-        if error.message not in known:
+        if error.message not in {finding.text for finding in found.findings}:
             found.findings.append(Finding("refused", error.message, error.fix))
         return
     found.hooks = plugin.hooks
@@ -259,5 +258,8 @@ def _of_toolchain(module: ModuleFile) -> Iterator[Finding]:
     for tool in tools:
         if tool.startswith("TinyGo"):
             yield Finding("note", f"built with {tool}")
+        elif tool.startswith("Go cmd/compile"):
+            advice = "build it with TinyGo 0.32 or older, -target=wasi -scheduler=none"
+            yield Finding("warning", f"built with standard Go ({tool})", advice)
     if not module.function_names:
         yield Finding("note", "it has no names: backtraces will show numbers", "build with names")

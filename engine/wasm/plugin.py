@@ -22,7 +22,7 @@ from engine.wasm.figures import ExportStatistics
 from engine.wasm.hostcalls import CallContext, Journal
 from engine.wasm.imports import Judged
 from engine.wasm.infos import Dialect, Info
-from engine.wasm.runtime import Compiled, Instance, Program, Runtime, WasmTrap
+from engine.wasm.runtime import REACTOR_START, Compiled, Instance, Program, Runtime, WasmTrap
 from engine.wasm.sections import STACK_POINTER, with_stack_pointer
 
 _MAX_FILE = 64 << 20
@@ -222,7 +222,7 @@ class WasmPlugin:
         instance = self._program.instantiate()
         self._instance = instance
         try:
-            instance.call("_start")
+            instance.call("_start" if instance.has("_start") else REACTOR_START)
         except WasmTrap as trap:
             fix = "a plugin's main must return; standard Go exits there, TinyGo does not"
             raise WasmError(trap.message, fix=fix if trap.code == "exit" else "") from trap

@@ -45,6 +45,9 @@ REQUIRED = {
 OPTIONAL = ("on_custom_message", "get_custom_message_hook")
 """Exports since 2024-03, each () -> i32."""
 
+REACTOR_START = "_initialize"
+"""What a module that is no command has in place of `_start`."""
+
 _FRAME_WITH_PLACE = re.compile(r"0x([0-9a-f]+) - [^\n]*\n\s+at (\S+)")
 
 
@@ -98,7 +101,7 @@ class Runtime:
         """
         module = self._engines.compile(wasm, self._options)
         tolerated = check_imports(imports_of(module), lenient=self.lenient)
-        check_exports(module)
+        tolerated += check_exports(module, lenient=self.lenient)
         return Compiled(module, tuple(tolerated))
 
     def link(self, compiled: Compiled) -> Program:
@@ -137,7 +140,7 @@ class Compiled(NamedTuple):
 
     module: wasmtime.Module
     tolerated: tuple[Judged, ...]
-    """Imports an agent would refuse."""
+    """What an agent would refuse it for."""
 
 
 class Program:
@@ -295,21 +298,38 @@ def export_faults(module: wasmtime.Module) -> list[WasmError]:
         kind = types.get(name)
         if kind is None:
             advice = _missing_export_advice(name)
-            faults.append(WasmError(f"does not export {name}", fix=advice))
+            faults.append(WasmError(_missing(name), fix=advice))
         elif not _is_function(kind, results):
             faults.append(_wrong_type(name, results))
     wrong = (name for name in OPTIONAL if name in types and not _is_function(types[name], 1))
     return [*faults, *(_wrong_type(name, 1) for name in wrong)]
 
 
-def check_exports(module: wasmtime.Module) -> None:
+def check_exports(module: wasmtime.Module, *, lenient: bool = False) -> list[Judged]:
     """Refuse a module whose exports an agent would not accept.
+
+    Args:
+        module: The module.
+        lenient: Let through a reactor, which has `_initialize` in place of `_start`.
+
+    Returns:
+        What was let through although an agent refuses it.
 
     Raises:
         WasmError: the first fault.
     """
+    kinds = {entry.name: entry.type for entry in module.exports}
+    tolerated = []
     for fault in export_faults(module):
-        raise fault
+        reactor = "_start" not in kinds and _is_function(kinds.get(REACTOR_START), 0)
+        if not (lenient and reactor and fault.message == _missing("_start")):
+            raise fault
+        tolerated.append(Judged("_start", fault.message, fault.fix, True))
+    return tolerated
+
+
+def _missing(name: str) -> str:
+    return f"does not export {name}"
 
 
 def _is_function(kind: object, results: int) -> bool:

@@ -155,6 +155,12 @@ def test_producers_are_read_and_tinygo_is_noted(tmp_path: Path) -> None:
     assert "built with TinyGo 0.32.0" in texts(found, "note")
 
 
+def test_standard_go_is_told_to_be_tinygo(tmp_path: Path) -> None:
+    producers = b"\x01\x0cprocessed-by\x01\x0eGo cmd/compile\x061.27.3"
+    found = inspect(wat.save(tmp_path, wat.plugin() + custom_section("producers", producers)))
+    assert "built with standard Go (Go cmd/compile 1.27.3)" in texts(found, "warning")
+
+
 @pytest.mark.parametrize("content", [b"", b"\x05", b"\x01\xff\xff\xff\xff\x7f", b"\x01\x7fabc"])
 def test_a_broken_custom_section_is_passed_over(content: bytes) -> None:
     for name in ("producers", "name"):

@@ -52,6 +52,23 @@ def test_a_sleeping_plugin_does_not_hold_the_host_up(host_with: MakeHost, tmp_pa
     assert "note: poll_oneoff: nothing sleeps here" in records(host)[0]["logs"][0]
 
 
+def test_a_lenient_host_starts_a_reactor(host_with: MakeHost, tmp_path: Path) -> None:
+    """It has `_initialize` in place of `_start`; the global shows that it ran."""
+    extra = (
+        "(global $ready (mut i32) (i32.const 0))"
+        '(func (export "_initialize") (global.set $ready (i32.const 1)))'
+    )
+    reactor = {"without": "_start", "extra": extra, "request": "(global.get $ready)"}
+    host = host_with(lenient=True)
+    load(host, tmp_path, **reactor)
+    assert ask(host) == Outcome("plugin", ())
+    assert row(host)["refusals"][0].startswith("does not export _start")
+    with pytest.raises(WasmError, match="does not export _start"):
+        load(host_with(), tmp_path, **reactor)
+    with pytest.raises(WasmError, match="does not export on_http_resp"):
+        load(host, tmp_path, "worse", **(reactor | {"without": "on_http_resp"}))
+
+
 CLOCK = (
     '(import "wasi_snapshot_preview1" "clock_time_get"'
     " (func $clock (param i32 i64 i32) (result i32)))"
