@@ -40,6 +40,7 @@ _VERSION = importlib.metadata.version("wasmtime")
 _KEPT_IN_MEMORY = 32
 _MAX_CACHED = 256 << 20
 _OWNER_ONLY = 0o700
+_DETAILS = "WASMTIME_BACKTRACE_DETAILS"
 
 
 class Options(NamedTuple):
@@ -150,9 +151,7 @@ def one_line(error: Exception) -> str:
 
 
 def _new_engine(options: Options) -> wasmtime.Engine:
-    # Read once, when a configuration is made: file and line in backtraces, from debug information.
-    os.environ.setdefault("WASMTIME_BACKTRACE_DETAILS", "1")
-    config = wasmtime.Config()
+    config = _config_with_details()
     switches: dict[str, bool] = dict.fromkeys(_FEATURES_OFF, False)
     switches |= {"epoch_interruption": options.deadline, "consume_fuel": options.fuel}
     # What the views of guest memory rely on.
@@ -160,6 +159,23 @@ def _new_engine(options: Options) -> wasmtime.Engine:
     for name, value in switches.items():
         setattr(config, name, value)
     return wasmtime.Engine(config)
+
+
+def _config_with_details() -> wasmtime.Config:
+    """A configuration whose backtraces have files and lines, where there is debug information.
+
+    Only a variable of the environment can ask for that; it is read when the configuration is
+    made, and is not left for child processes to find.
+    """
+    before = os.environ.get(_DETAILS)
+    os.environ[_DETAILS] = "1"
+    try:
+        return wasmtime.Config()
+    finally:
+        if before is None:
+            del os.environ[_DETAILS]
+        else:
+            os.environ[_DETAILS] = before
 
 
 def _is_ours(path: Path) -> bool:

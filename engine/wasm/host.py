@@ -379,6 +379,9 @@ class WasmHost(Source):
         for refusal in plugin.refusals:
             text = f"Wasm plugin {plugin.name}: an agent would refuse it: {refusal.refusal}"
             self.log("warning", text)
+        if len(self._plugins) > AGENT_PLUGINS:
+            text = f"{len(self._plugins)} Wasm plugins are loaded; an agent takes {AGENT_PLUGINS}"
+            self.log("warning", text)
         if all(each.state == "loaded" for each in self._plugins):
             self.set_status("running")
 

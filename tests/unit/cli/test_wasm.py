@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from tests.unit.cli.test_verbs import CAPTURE, DEMO_WASM, ROOT, boxscope, objects
@@ -39,3 +44,22 @@ def test_a_measured_run_has_the_fuel_of_every_call() -> None:
     fuel = [each["fuel"] for each in shown if each["kind"] == "wasm_result"]
     assert fuel
     assert all(isinstance(each, int) and each > 0 for each in fuel)
+
+
+def test_a_watched_plugin_is_run_again_when_it_is_built_again(tmp_path: Path) -> None:
+    plugin = tmp_path / "mine.wasm"
+    plugin.write_bytes(Path(DEMO_WASM).read_bytes())
+    command = [sys.executable, "-m", "tui.cli", "wasm", "run", str(plugin), "--pcap", CAPTURE]
+    with subprocess.Popen(
+        [*command, "--watch", "--for", "30", "--json"], stdout=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stdout is not None
+        shown = (json.loads(line) for line in run.stdout)
+        next(each for each in shown if each["kind"] == "wasm_result")
+        (tmp_path / "new").write_bytes((ROOT / "wasm" / "http" / "http.wasm").read_bytes())
+        (tmp_path / "new").replace(plugin)
+        again = next(each for each in shown if each.get("rerun_of"))
+        run.terminate()
+        last = list(shown)[-1]
+    assert again["export"] in ("on_http_req", "check_payload", "parse_payload")
+    assert last["kind"] == "stats"

@@ -13,7 +13,7 @@ from engine.wasm.abi import L7_GRPC, L7_HTTP1, L7_HTTP2, L7_TRIPLE, CustomMessag
 from engine.wasm.custom import NATS, ZMTP, nats_message, zmtp_message
 from engine.wasm.host import Claim, Outcome, WasmHost
 from tests.unit.wasm import wat
-from tests.unit.wasm.calls import BASE, REQUEST, ask, load, one_info, records, row
+from tests.unit.wasm.calls import BASE, REQUEST, ask, load, logged, one_info, records, row
 
 ZMTP_ONLY, NATS_RESPONSES, EVERYTHING = 0x6A, 0x10068, 0x00FF_0000_0000_0000
 NATS_MESSAGE = nats_message("svc.Get", "_INBOX.1", b"x")
@@ -187,6 +187,16 @@ def test_a_faithful_host_takes_ten_plugins(
         load(host, tmp_path, "one-more")
     load(host, tmp_path, "plugin3", request=wat.STOP)
     assert ask(host) == Outcome("plugin3", ())
+
+
+def test_any_other_host_takes_more_and_says_that_an_agent_would_not(
+    host: WasmHost, tmp_path: Path
+) -> None:
+    for number in range(10):
+        load(host, tmp_path, f"plugin{number}")
+    assert not any("an agent takes 10" in text for text in logged(host))
+    load(host, tmp_path, "one-more")
+    assert any("11 Wasm plugins are loaded; an agent takes 10" in text for text in logged(host))
 
 
 def test_the_row_counts_by_export(host: WasmHost, tmp_path: Path) -> None:

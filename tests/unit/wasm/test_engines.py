@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,17 @@ def test_what_does_not_compile_is_not_kept(tmp_path: Path) -> None:
     with pytest.raises(WasmError):
         Engines(tmp_path).compile(b"\0asm", Options())
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("before", [None, "0"])
+def test_the_environment_is_left_as_it_was(
+    monkeypatch: pytest.MonkeyPatch, before: str | None
+) -> None:
+    monkeypatch.delenv("WASMTIME_BACKTRACE_DETAILS", raising=False)
+    if before is not None:
+        monkeypatch.setenv("WASMTIME_BACKTRACE_DETAILS", before)
+    Engines().engine(Options())
+    assert os.environ.get("WASMTIME_BACKTRACE_DETAILS") == before
 
 
 def test_the_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
