@@ -37,7 +37,7 @@ _FEATURES_OFF = (
 """What the agent's Wasmtime 12 does not accept by default."""
 
 _VERSION = importlib.metadata.version("wasmtime")
-_KEPT_IN_MEMORY = 32
+_KEPT_IN_MEMORY = 8
 _MAX_CACHED = 256 << 20
 _OWNER_ONLY = 0o700
 _DETAILS = "WASMTIME_BACKTRACE_DETAILS"
@@ -114,10 +114,10 @@ class Engines:
         self, engine: wasmtime.Engine, digest: str, options: Options
     ) -> wasmtime.Module | None:
         path = self._path(digest, options)
-        if path is None or not _is_ours(path.parent) or not _is_ours(path):
+        if path is None:
             return None
         try:
-            return wasmtime.Module.deserialize(engine, path.read_bytes())
+            return wasmtime.Module.deserialize(engine, _read_ours(path))
         except (OSError, wasmtime.WasmtimeError):
             return None
 
@@ -129,7 +129,7 @@ class Engines:
         partial = path.with_suffix(f".{os.getpid()}.partial")
         try:
             path.parent.mkdir(_OWNER_ONLY, parents=True, exist_ok=True)
-            if not _is_ours(path.parent):
+            if not _is_ours(path.parent.lstat()):
                 return
             partial.touch(0o600)
             partial.write_bytes(module.serialize())
@@ -178,14 +178,24 @@ def _config_with_details() -> wasmtime.Config:
             os.environ[_DETAILS] = before
 
 
-def _is_ours(path: Path) -> bool:
+def _is_ours(status: os.stat_result) -> bool:
     """Whether only we could have written it."""
-    try:
-        status = path.lstat()
-    except OSError:
-        return False
     shared = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    return status.st_uid == os.geteuid() and not shared and not stat.S_ISLNK(status.st_mode)
+    return status.st_uid == os.geteuid() and not shared
+
+
+def _read_ours(path: Path) -> bytes:
+    """The bytes of a file only we could have written, in a folder of which the same is true.
+
+    The file is looked at once it is open, so that it cannot be exchanged in between.
+
+    Raises:
+        OSError: if it is not there, or somebody else's.
+    """
+    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+        if not (_is_ours(os.fstat(file.fileno())) and _is_ours(path.parent.lstat())):
+            raise PermissionError(path)
+        return file.read()
 
 
 def _shrink(folder: Path) -> None:

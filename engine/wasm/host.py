@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from engine.core.clock import Clock
@@ -26,6 +26,7 @@ from engine.wasm.abi import (
     Hook,
     HttpRequest,
     HttpResponse,
+    Verdict,
 )
 from engine.wasm.calllog import CallLog, Entry
 from engine.wasm.diff import changes
@@ -49,6 +50,8 @@ class Outcome:
     plugin: str
     infos: tuple[Info, ...]
     """What it, or a plugin before it, sent; empty = nothing is to be changed."""
+    seq: int = field(default=0, compare=False)
+    """Number of the call (`wasm_result`) that stopped it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,8 @@ class Claim:
     """Sanitised."""
     direction: int
     """Whether the payload is a request (0) or a response (1)."""
+    seq: int = field(default=0, compare=False)
+    """Number of the call (`wasm_result`) that claimed it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,11 +284,10 @@ class WasmHost(Source):
                 if not plugin.takes(Hook.PAYLOAD):
                     continue
                 call = plugin.call("check_payload", context)
-                judgement = self._take(plugin, call)
-                verdict = judgement.verdict
+                verdict, seq = self._take(plugin, call)
                 if verdict is not None:
                     name = clean(context.string, 64)
-                    return Claim(plugin.name, verdict.number, name, verdict.direction)
+                    return Claim(plugin.name, verdict.number, name, verdict.direction, seq)
         return None
 
     def _offer(self, hook: Hook, export: str, context: CallContext) -> Outcome | None:
@@ -292,19 +296,19 @@ class WasmHost(Source):
                 if not plugin.takes(hook) or not _wanted(plugin, context):
                     continue
                 call = plugin.call(export, context)
-                self._take(plugin, call)
+                _, seq = self._take(plugin, call)
                 if call.returned == 1:
-                    return Outcome(plugin.name, context.infos)
+                    return Outcome(plugin.name, context.infos, seq)
         return None
 
-    def _take(self, plugin: WasmPlugin, call: Call) -> Judgement:
-        """Judge, keep and count a call."""
+    def _take(self, plugin: WasmPlugin, call: Call) -> tuple[Verdict | None, int]:
+        """Judge, keep and count a call; returns what it claims, and its number."""
         judgement = judge(call)
-        self._log.append(Entry(plugin.name, call, judgement, self.clock.wall_ns()))
+        seq = self._log.append(Entry(plugin.name, call, judgement, self.clock.wall_ns()))
         self._count(judgement)
         if plugin.state == "failed":
             self.fail(WasmError(f"Wasm plugin {plugin.name}: {plugin.error}"), "degraded")
-        return judgement
+        return judgement.verdict, seq
 
     def _count(self, judgement: Judgement) -> None:
         if judgement.reason:

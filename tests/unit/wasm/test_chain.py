@@ -134,6 +134,16 @@ def test_a_check_is_passed_on_until_somebody_claims_the_payload(
     ]
 
 
+def test_an_outcome_and_a_claim_name_their_call(host: WasmHost, tmp_path: Path) -> None:
+    load(host, tmp_path, "first")
+    load(host, tmp_path, "second", request=wat.STOP, check="(i32.const 7)")
+    outcome, claim = ask(host), host.check_payload(BASE, b"xx")
+    assert outcome is not None
+    assert claim is not None
+    assert (outcome.seq, claim.seq) == (2, 4)
+    assert records(host)[outcome.seq - 1]["plugin"] == "second"
+
+
 def test_a_parse_without_infos_is_a_success_without_logs(host: WasmHost, tmp_path: Path) -> None:
     load(host, tmp_path, "next")
     assert host.parse_payload(BASE, b"x", 1) is None
