@@ -128,6 +128,8 @@ class HostFunctions:
         self.journal = Journal()
         self.broken: BaseException | None = None
         """An error of the host itself, to be raised once the plugin has returned."""
+        self.excuse_waiting: Callable[[], None] = _nothing
+        """Called as each function begins: the plugin is not to blame for the time it waited."""
 
     def table(self) -> dict[str, Callable[[GuestMemory, int, int], int]]:
         """The two-argument `deepflow` functions by name."""
@@ -285,6 +287,10 @@ class HostFunctions:
             self.journal.rejected = f"{name}: {_outside(pointer, length)}"
             return context, None
         return context, memory.read(pointer, length)
+
+
+def _nothing() -> None:
+    """There is nothing to excuse outside a call."""
 
 
 def _outside(pointer: int, length: int) -> str:

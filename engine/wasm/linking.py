@@ -107,6 +107,7 @@ class HostLink:
             _data: object, _caller: object, words: ctypes.Array[ctypes.c_uint32], _: int
         ) -> int:
             try:
+                functions.excuse_waiting()
                 pointer, length = words[0], words[_STRIDE]
                 result = function(memory, pointer, length)
                 functions.journal.called(name, pointer, length, result)
@@ -125,6 +126,7 @@ class HostLink:
             _data: object, _caller: object, words: ctypes.Array[ctypes.c_uint32], _: int
         ) -> int:
             try:
+                functions.excuse_waiting()
                 functions.wasm_log(memory, words[0], words[_STRIDE], words[2 * _STRIDE])
             except BaseException as error:
                 functions.broken = error
@@ -141,6 +143,7 @@ class HostLink:
             _data: object, _caller: object, words: ctypes.Array[ctypes.c_uint32], _: int
         ) -> int:
             try:
+                functions.excuse_waiting()
                 words[0] = function(memory, *(words[at * _STRIDE] for at in range(params)))
             except BaseException as error:
                 functions.broken = error

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import re
+import time
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -31,6 +32,9 @@ _TABLE_LIMIT = 1 << 20
 _U32 = 0xFFFF_FFFF
 _MAX_FRAMES = 8
 _FUEL = 1 << 62
+_MOST_WAITING = 10
+"""Deadlines that a call may last if all it does is wait for the interpreter."""
+
 
 REQUIRED = {
     "_start": 0,
@@ -205,7 +209,10 @@ class Instance:
         self._trap_slot = ctypes.byref(self._trap)
         self.fuel: int | None = None
         """Fuel the last call took; None unless it is measured."""
+        self._deadline_ns = int(runtime.deadline_ms * 1e6)
+        self._look_again_ns = self._latest_ns = self._cpu_began_ns = 0
         program.memory.attach(store, memory)
+        program.functions.excuse_waiting = self._excuse_waiting
 
     def has(self, export: str) -> bool:
         """Whether it exports a function of that name."""
@@ -237,6 +244,10 @@ class Instance:
         function = self._exports[export]
         self._returned[0] = 0
         self._runtime.watchdog.arm()
+        now = time.monotonic_ns()
+        self._look_again_ns = now + self._deadline_ns // 2
+        self._latest_ns = now + self._deadline_ns * _MOST_WAITING
+        self._cpu_began_ns = time.thread_time_ns()
         ffi.wasmtime_context_set_epoch_deadline(self._context, TICKS)
         if self._runtime.measure:
             self._store.set_fuel(_FUEL)
@@ -256,8 +267,23 @@ class Instance:
         """Release the store and the memory."""
         self._exports.clear()
         self._globals.clear()
+        self._functions.excuse_waiting = lambda: None
         self._program.memory.detach()
         self._store.close()
+
+    def _excuse_waiting(self) -> None:
+        """Arm the deadline anew where a host function has had to wait for the interpreter.
+
+        Told by the processor time of the thread, which does not pass in a wait; a plugin that
+        computes or calls the host without end has used its own up and is not excused.
+        """
+        now = time.monotonic_ns()
+        if now < self._look_again_ns:
+            return
+        self._look_again_ns = now + self._deadline_ns // 2
+        computed = time.thread_time_ns() - self._cpu_began_ns
+        if computed < self._deadline_ns // 2 and now < self._latest_ns:
+            ffi.wasmtime_context_set_epoch_deadline(self._context, TICKS)
 
     def _failure(self, export: str, error: ctypes._Pointer[ffi.wasmtime_error_t]) -> WasmTrap:
         """What ended a call; takes over the trap or the error."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
@@ -171,6 +172,44 @@ def test_a_plugin_that_calls_the_host_without_end_is_ended(host: WasmHost, tmp_p
     load(host, tmp_path, request=body)
     assert ask(host) is None
     assert counted(host).dropped == {"deadline": 1}
+
+
+def waiting_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a host function wait for 120 ms, as for the interpreter, without computing."""
+    read = HostFunctions.vm_read_ctx_base
+
+    def waiting(functions: HostFunctions, *arguments: object) -> int:
+        threading.Event().wait(0.12)
+        functions.excuse_waiting()
+        return read(functions, *arguments)
+
+    monkeypatch.setattr(HostFunctions, "vm_read_ctx_base", waiting)
+
+
+def test_a_plugin_is_not_blamed_for_the_time_the_host_waits(
+    host: WasmHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting_host(monkeypatch)
+    body = f"(drop (call $base (i32.const {wat.BUFFER_AT}) (i32.const 100)))"
+    loop = "(local $n i32) (loop $l (br_if $l (i32.lt_u (local.tee $n"
+    loop += " (i32.add (local.get $n) (i32.const 1))) (i32.const 10)))) (i32.const 1)"
+    load(host, tmp_path, request=loop.replace("(loop", body + "(loop", 1))
+    assert ask(host) == Outcome("plugin", ())
+    assert records(host)[0]["elapsed_us"] > 100_000
+
+
+def test_waiting_is_not_excused_for_ever(
+    host: WasmHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting_host(monkeypatch)
+    body = (
+        f"(loop $again (drop (call $base (i32.const {wat.BUFFER_AT}) (i32.const 100)))"
+        "(br $again)) (i32.const 0)"
+    )
+    load(host, tmp_path, request=body)
+    assert ask(host) is None
+    assert counted(host).dropped == {"deadline": 1}
+    assert records(host)[0]["elapsed_us"] < 5e6
 
 
 def test_a_plugin_that_cannot_start_again_is_taken_out(

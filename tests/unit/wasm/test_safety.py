@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import fixtures
+from engine.core.errors import WasmError
 from engine.wasm.host import WasmHost
 from tests.unit.wasm import wat
-from tests.unit.wasm.calls import BASE, REQUEST, ask, load, records
+from tests.unit.wasm.calls import BASE, REQUEST, ask, load, records, row
 from tests.unit.wasm.conftest import closing, new_host
 from tests.waiting import wait_until
 
@@ -62,7 +63,11 @@ def test_no_pointer_and_no_length_leads_out_of_the_memory(
             assert rest.endswith(") = 0"), name
 
 
-def test_plugins_can_be_reloaded_and_rerun_while_they_are_called(host: WasmHost) -> None:
+def test_plugins_can_be_reloaded_and_rerun_while_they_are_called(
+    host_with: Callable[..., WasmHost],
+) -> None:
+    """The deadline is long, because three busy threads share one interpreter lock."""
+    host = host_with(deadline_ms=10_000)
     host.load(DEMO)
     stop = threading.Event()
     failures: list[BaseException] = []
@@ -114,3 +119,25 @@ def test_an_endless_plugin_does_not_hold_up_those_who_look(host: WasmHost, tmp_p
     calls.join()
     assert looks > 20
     assert len(records(host)) == 5
+
+
+def test_a_hook_that_is_a_host_function_itself_does_no_harm(host: WasmHost, tmp_path: Path) -> None:
+    """Called without a plugin around it, a WASI function finds no memory and traps."""
+    imports = (
+        '(import "wasi_snapshot_preview1" "sched_yield" (func $yield (result i32)))'
+        '(export "on_http_req" (func $yield))'
+    )
+    load(host, tmp_path, without="on_http_req", imports=imports)
+    assert ask(host) is None
+    assert records(host)[0]["action"] == "trap"
+    assert row(host)["state"] == "loaded"
+
+
+def test_a_start_section_may_log_but_not_ask(host: WasmHost, tmp_path: Path) -> None:
+    """It runs while the plugin is instantiated, before its memory can be looked at."""
+    extra = (
+        f"(func $early (drop (call $payload (i32.const {wat.BUFFER_AT}) (i32.const 8))))"
+        "(start $early)"
+    )
+    with pytest.raises(WasmError, match="vm_read_payload: called where there is no message"):
+        load(host, tmp_path, extra=extra)
