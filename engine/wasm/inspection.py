@@ -27,6 +27,7 @@ from engine.wasm.abi import (
     HttpResponse,
 )
 from engine.wasm.custom import PROTOCOL_NAMES, nats_message
+from engine.wasm.exports import OPTIONAL, export_faults, imports_of
 from engine.wasm.hostcalls import CallContext
 from engine.wasm.imports import DEEPFLOW, HTTP_RESULT, Judged, judge_import
 from engine.wasm.infos import DIALECTS
@@ -34,7 +35,7 @@ from engine.wasm.judge import judge
 from engine.wasm.plugin import WasmPlugin, read_file
 from engine.wasm.records import shown_filter
 from engine.wasm.remarks import remarks
-from engine.wasm.runtime import OPTIONAL, Runtime, export_faults, imports_of
+from engine.wasm.runtime import Runtime
 from engine.wasm.sections import ModuleFile, read_module_file
 
 Level = Literal["refused", "warning", "note"]

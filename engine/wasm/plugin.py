@@ -18,11 +18,12 @@ from engine.wasm.abi import (
     decode_custom_filter,
     decode_hooks,
 )
+from engine.wasm.exports import REACTOR_START
 from engine.wasm.figures import ExportStatistics
 from engine.wasm.hostcalls import CallContext, Journal
 from engine.wasm.imports import Judged
 from engine.wasm.infos import Dialect, Info
-from engine.wasm.runtime import REACTOR_START, Compiled, Instance, Program, Runtime, WasmTrap
+from engine.wasm.runtime import Compiled, Instance, Program, Runtime, WasmTrap
 from engine.wasm.sections import STACK_POINTER, with_stack_pointer
 
 _MAX_FILE = 64 << 20
