@@ -65,6 +65,7 @@ def _selection() -> Selection:
         capture=_ROOT / "captures" / "http.pcap",
         paced=True,
         wasm=(_ROOT / "wasm" / "demo" / "demo.wasm",),
+        wasm_mode=frozenset({"watch"}),
     )
 
 

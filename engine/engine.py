@@ -124,6 +124,25 @@ class Engine(ABC):
         """Load a Wasm plugin; returns its name."""
         raise self._read_only("load a Wasm plugin")
 
+    def reload_wasm(self, name: str) -> str:
+        """Load a Wasm plugin's file again and offer it its last messages; returns its name."""
+        raise self._read_only("reload a Wasm plugin")
+
+    def rerun_payload(
+        self, seq: int, *, payload: bytes | None = None, cuts: Sequence[int] = ()
+    ) -> tuple[int, ...]:
+        """Offer the message of a `wasm_result` to its plugin again, on a fresh instance.
+
+        Args:
+            seq: Number of the result.
+            payload: Bytes in place of the message's own.
+            cuts: Lengths to cut the payload to, each a result of its own.
+
+        Returns:
+            The numbers of the new results.
+        """
+        raise self._read_only("run a Wasm plugin")
+
     def _read_only(self, what: str) -> FailedError:
         return FailedError(
             f"cannot {what} in a recording", fix="start boxscope without replay to act on this box"

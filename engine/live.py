@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from engine.core.clock import Clock, SystemClock
 from engine.core.errors import BoxscopeError, FailedError
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 _EMPTY = RecordRing(1)
 T = TypeVar("T")
+
+
+WasmMode = Literal["lenient", "faithful", "measure", "watch"]
+"""How Wasm plugins are run, see `engine.wasm.host.HostOptions`."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class Selection:
     paced: bool = False
     """Play the capture at its own pace, over and over, as if it were live."""
     wasm: tuple[Path, ...] = ()
+    wasm_mode: frozenset[WasmMode] = frozenset()
     strict: bool = False
     """A Wasm plugin that cannot be loaded ends `start` instead of being a failed row."""
 
@@ -202,7 +207,17 @@ class LiveEngine(Engine):
 
     def load_wasm(self, path: Path) -> str:
         """Load a Wasm plugin."""
-        return _need(self._wasm, "wasm").load(path)
+        return _need(self._wasm, "Wasm plugins").load(path)
+
+    def reload_wasm(self, name: str) -> str:
+        """Load a Wasm plugin's file again."""
+        return _need(self._wasm, "Wasm plugins").reload(name)
+
+    def rerun_payload(
+        self, seq: int, *, payload: bytes | None = None, cuts: Sequence[int] = ()
+    ) -> tuple[int, ...]:
+        """Offer the message of a result to its plugin again."""
+        return _need(self._wasm, "Wasm plugins").rerun(seq, payload=payload, cuts=cuts)
 
     def _store(self, kind: str) -> RecordStore:
         if kind not in KINDS:
@@ -261,11 +276,16 @@ class LiveEngine(Engine):
     def _start_wasm(self) -> None:
         if not self._selection.wasm and self._selection.capture is None:
             return
-        from engine.wasm.host import WasmHost
+        from engine.wasm.engines import cache_folder
+        from engine.wasm.host import HostOptions, WasmHost
 
-        self._wasm = WasmHost(
-            self._clock, self._logbook, deadline_ms=self._settings.wasm_deadline_ms
+        options = HostOptions(
+            deadline_ms=self._settings.wasm_deadline_ms,
+            memory_limit=self._settings.wasm_memory_mib << 20,
+            cache=cache_folder(),
+            **dict.fromkeys(self._selection.wasm_mode, True),
         )
+        self._wasm = WasmHost(self._clock, self._logbook, options=options)
         self._add(self._wasm)
         for path in self._selection.wasm:
             try:

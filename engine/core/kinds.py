@@ -215,8 +215,50 @@ WASM_RESULT = RecordKind(
             untrusted=True,
             priority=2,
         ),
+        Field("returned", "int", "What the function returned.", hidden=True),
+        Field(
+            "context",
+            "map",
+            "The message it was called for, as the plugin could read it.",
+            hidden=True,
+            untrusted=True,
+        ),
+        Field("payload", "text", "The payload in hex; its first 4,096 bytes.", hidden=True),
+        Field(
+            "host_calls",
+            "list",
+            "Functions it called: name(pointer, length) = result.",
+            hidden=True,
+        ),
+        Field("result_bytes", "text", "The result list it sent, in hex.", hidden=True),
+        Field("dialect", "text", "Generation of the SDK the result is of.", hidden=True),
+        Field(
+            "merged",
+            "list",
+            "What the result changes in the message: {field, before, after}.",
+            hidden=True,
+            untrusted=True,
+        ),
+        Field("fuel", "int", "Instructions it took, where they are measured.", hidden=True),
+        Field("memory", "int", "Linear memory after the call.", unit="B", hidden=True),
+        Field(
+            "remarks",
+            "list",
+            "What its author should know about the result.",
+            hidden=True,
+            untrusted=True,
+        ),
+        Field("rerun_of", "int", "Number of the call this one repeats.", hidden=True),
+        Field(
+            "differs",
+            "list",
+            "What came out differently than in that call: {field, before, after}.",
+            hidden=True,
+            untrusted=True,
+        ),
     ),
 )
+
 
 WASM_PLUGIN = RecordKind(
     "wasm_plugin",
@@ -232,6 +274,25 @@ WASM_PLUGIN = RecordKind(
         Field("traps", "int", "Calls that trapped.", width=5, priority=2),
         Field("memory", "int", "Linear memory.", unit="B", width=9, priority=3),
         Field("error", "text", "Why it is not loaded.", width=40, untrusted=True, priority=3),
+        Field("rejected", "int", "Results that were refused.", width=5, hidden=True),
+        Field("dialect", "text", "Generation of the SDK, as its results tell.", hidden=True),
+        Field("custom_filter", "text", "Custom messages it wants.", hidden=True),
+        Field(
+            "exports",
+            "list",
+            "Calls, times, traps and refused results of each export.",
+            hidden=True,
+        ),
+        Field(
+            "refusals",
+            "list",
+            "Why an agent would not load it, where it was loaded here.",
+            hidden=True,
+            untrusted=True,
+        ),
+        Field("start_logs", "list", "What it logged as it started.", hidden=True, untrusted=True),
+        Field("poisoned", "int", "Traps its instance has survived.", hidden=True),
+        Field("traps_left", "int", "Traps it will bear before it fails for good.", hidden=True),
     ),
 )
 

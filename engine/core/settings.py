@@ -34,6 +34,9 @@ class Settings(BaseModel):
     wasm_deadline_ms: int = Field(
         100, ge=1, le=60_000, description="Longest a Wasm hook may run, in milliseconds."
     )
+    wasm_memory_mib: int = Field(
+        256, ge=1, le=4_095, description="Most memory a Wasm plugin may take, in MiB."
+    )
     stream_redraws: float = Field(
         5.0, ge=0.5, le=30, description="Redraws per second of the streams."
     )

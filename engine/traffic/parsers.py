@@ -225,6 +225,7 @@ class WasmParser:
             base_context(self._flow, segment, direction),
             payload[:PAYLOAD_LIMIT],
             self._claim.number,
+            self._claim.name,
         )
         if outcome is None:
             raise Dropped("not_parsed")

@@ -19,11 +19,16 @@ TCP = 6
 UDP = 17
 
 L7_UNKNOWN = 0
-L7_HTTP1 = 20
-"""The agent's own number for HTTP/1; payload protocols are numbered by the plugins."""
+L7_HTTP1, L7_HTTP2, L7_GRPC, L7_TRIPLE = 20, 21, 41, 49
+"""The agent's own numbers in HTTP hooks; payload protocols are numbered by the plugins."""
+L7_WEBSPHERE_MQ = 108
+"""The one number of the agent's own that `parse_payload` may be given."""
 
+EBPF_SYSCALL, EBPF_TLS, EBPF_UNIX_SOCKET = 0, 1, 8
 EBPF_NONE = 255
 """eBPF type of a packet capture."""
+
+_COMM_SIZE = 15
 
 _U16_MAX = 0xFFFF
 _RESPONSE_HEAD = struct.Struct(">HB")
@@ -152,6 +157,14 @@ class BaseContext:
         )
 
 
+def ebpf_process(comm: bytes) -> bytes:
+    """A process name as eBPF sources give it: always 15 bytes, padded with NUL.
+
+    A plugin that compares it with a name must therefore trim it first.
+    """
+    return comm[:_COMM_SIZE].ljust(_COMM_SIZE, b"\0")
+
+
 def encode_string(text: bytes) -> bytes:
     """A `str`; what does not fit a u16 length is cut off."""
     text = text[:_U16_MAX]
@@ -222,6 +235,26 @@ class HttpResponse:
         head = _RESPONSE_HEAD.pack(self.code & _U16_MAX, http_status(self.code))
         tail = encode_string(self.endpoint)
         return head + tail if len(head) + len(tail) <= capacity else head
+
+
+_CUSTOM_HEAD = struct.Struct(">HII")
+
+
+@dataclass(frozen=True, slots=True)
+class CustomMessage:
+    """What `on_custom_message` is called for: a message that the agent has parsed itself."""
+
+    type_code: int
+    """The agent's number of the protocol, see `engine.wasm.custom`."""
+    message: bytes = b""
+    """Protobuf; empty for the protocols that have none."""
+    hook_point: int = 0
+    """0 protocol parse; the agent emits no other."""
+
+    def encode(self) -> bytes:
+        """The bytes `vm_read_custom_message_info` writes."""
+        head = _CUSTOM_HEAD.pack(self.hook_point, self.type_code, len(self.message))
+        return head + self.message
 
 
 def decode_string(encoded: bytes) -> bytes:

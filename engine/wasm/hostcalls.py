@@ -1,4 +1,4 @@
-"""The `deepflow` functions a plugin calls, and the little of WASI that is not left to Wasmtime.
+"""The `deepflow` functions a plugin calls, and the journal of one call.
 
 They speak of guest memory through `GuestMemory` alone, so they do not depend on how they are
 linked to a Wasm runtime. Source: DeepFlow agent. Pointers and lengths are u32; a range that leaves
@@ -7,24 +7,21 @@ the memory is answered with 0 and noted, never followed.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from engine.core.sanitise import clean
 from engine.wasm import abi
-from engine.wasm.infos import Info, decode_infos
-
-ERRNO_SUCCESS, ERRNO_BADF, ERRNO_FAULT, ERRNO_INVAL = 0, 8, 21, 28
-"""WASI errno values."""
+from engine.wasm.infos import Info
+from engine.wasm.legacy import decode_http_result
+from engine.wasm.results import decode_infos
 
 _LOG_LEVELS = {0: "info", 1: "warning", 2: "error"}
 _MAX_LOGS = 50
 _MAX_LOG_BYTES = 4_096
-_MAX_STDOUT = 16_384
 _MAX_RESULT = 1 << 20
-_MAX_IOVECS = 1_024
+_MAX_HOST_CALLS = 64
 
 
 class GuestMemory(Protocol):
@@ -52,8 +49,20 @@ class CallContext:
     payload: bytes
     request: abi.HttpRequest | None = None
     response: abi.HttpResponse | None = None
+    custom: abi.CustomMessage | None = None
     infos: tuple[Info, ...] = ()
     string: bytes = b""
+
+
+class HostCall(NamedTuple):
+    """One call of a `deepflow` function by a plugin."""
+
+    name: str
+    pointer: int
+    length: int
+    """Length of what it gives, or room for what it asks."""
+    result: int
+    """What it got, as a signed number."""
 
 
 @dataclass(slots=True)
@@ -64,15 +73,27 @@ class Journal:
     """Sanitised `level: text` lines."""
     faults: list[str] = field(default_factory=list)
     """Host calls that were answered with a failure, and why."""
+    notes: list[str] = field(default_factory=list)
+    """What a stub did in place of the real thing."""
     rejected: str = ""
     """Why a result was refused; empty if none was."""
     stdout: bytearray = field(default_factory=bytearray)
     """What the plugin wrote to fd 1 and 2; the agent discards it."""
     sent_result: bool = False
+    result: bytes = b""
+    """The last result list as it came, accepted or not."""
+    host_calls: list[HostCall] = field(default_factory=list)
+    """The functions it called, in order; at most 64."""
+
+    def called(self, name: str, pointer: int, length: int, result: int) -> None:
+        """Note a host call."""
+        if len(self.host_calls) < _MAX_HOST_CALLS:
+            self.host_calls.append(HostCall(name, pointer, length, result))
 
     def lines(self) -> list[str]:
-        """Logs, then failed host calls, then captured output."""
+        """Logs, then failed and stubbed host calls, then captured output."""
         shown = [*self.logs, *(f"fault: {fault}" for fault in self.faults)]
+        shown += (f"note: {note}" for note in self.notes)
         output = bytes(self.stdout).splitlines()[:_MAX_LOGS]
         return [*shown, *(f"stdout: {clean(line, 500)}" for line in output)]
 
@@ -80,6 +101,11 @@ class Journal:
         """Add one line of `wasm_log`."""
         if len(self.logs) < _MAX_LOGS:
             self.logs.append(f"{_LOG_LEVELS.get(level, f'level {level}')}: {clean(text, 1_000)}")
+
+    def note(self, text: str) -> None:
+        """Note what a stub did."""
+        if text not in self.notes:
+            self.notes.append(text)
 
     def fault(self, text: str) -> None:
         """Note a host call that failed."""
@@ -91,13 +117,19 @@ class HostFunctions:
     """The functions of one plugin instance; they act on the context of the running call.
 
     Every method takes unsigned 32-bit numbers and returns what the plugin gets.
+
+    Args:
+        lenient: Accept results of SDKs that agents no longer understand.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, lenient: bool = False) -> None:
+        self._lenient = lenient
         self.context: CallContext | None = None
         self.journal = Journal()
-        self.broken: Exception | None = None
+        self.broken: BaseException | None = None
         """An error of the host itself, to be raised once the plugin has returned."""
+        self.excuse_waiting: Callable[[], None] = _nothing
+        """Called as each function begins: the plugin is not to blame for the time it waited."""
 
     def table(self) -> dict[str, Callable[[GuestMemory, int, int], int]]:
         """The two-argument `deepflow` functions by name."""
@@ -109,6 +141,7 @@ class HostFunctions:
             "vm_read_custom_message_info": self.vm_read_custom_message_info,
             "host_read_l7_protocol_info": self.host_read_l7_protocol_info,
             "host_read_str_result": self.host_read_str_result,
+            "host_read_http_result": self.host_read_http_result,
         }
 
     def wasm_log(self, memory: GuestMemory, pointer: int, length: int, level: int) -> None:
@@ -162,22 +195,34 @@ class HostFunctions:
         return self._give(name, memory, pointer, capacity, encoded)
 
     def vm_read_custom_message_info(self, memory: GuestMemory, pointer: int, capacity: int) -> int:
-        """There is no custom message in the hooks this host calls."""
-        return self._refuse("vm_read_custom_message_info", "not in a custom message hook")
+        """Write the custom message; 0 in any other hook."""
+        name = "vm_read_custom_message_info"
+        context = self._context(name)
+        if context is None:
+            return 0
+        if context.custom is None:
+            return self._refuse(name, "not in a custom message hook")
+        return self._give(name, memory, pointer, capacity, context.custom.encode())
 
     def host_read_l7_protocol_info(self, memory: GuestMemory, pointer: int, length: int) -> int:
         """Take the info list; 1 replaces what the slot held, 0 leaves it."""
-        name = "host_read_l7_protocol_info"
-        context, encoded = self._take(name, memory, pointer, length)
-        if context is None or encoded is None:
-            return 0
-        try:
-            context.infos = decode_infos(encoded, context.base.direction)
-        except abi.DecodeError as error:
-            self.journal.rejected = error.message
-            return 0
-        self.journal.sent_result = True
-        return 1
+        return self._take_infos(
+            "host_read_l7_protocol_info",
+            memory,
+            pointer,
+            length,
+            lambda encoded, direction: decode_infos(encoded, direction, lenient=self._lenient),
+        )
+
+    def host_read_http_result(self, memory: GuestMemory, pointer: int, length: int) -> int:
+        """Take the result of an HTTP hook in the form of before 2023-08-30."""
+        return self._take_infos(
+            "host_read_http_result",
+            memory,
+            pointer,
+            length,
+            lambda encoded, _: (decode_http_result(encoded),),
+        )
 
     def host_read_str_result(self, memory: GuestMemory, pointer: int, length: int) -> int:
         """Take the protocol name of `check_payload`."""
@@ -192,25 +237,25 @@ class HostFunctions:
             return 0
         return 1
 
-    def fd_write(
-        self, memory: GuestMemory, descriptor: int, vectors: int, count: int, written_at: int
+    def _take_infos(
+        self,
+        name: str,
+        memory: GuestMemory,
+        pointer: int,
+        length: int,
+        decode: Callable[[bytes, int], tuple[Info, ...]],
     ) -> int:
-        """WASI fd_write for stdout and stderr, which are captured; anything else is closed."""
-        if descriptor not in (1, 2):
-            return ERRNO_BADF
-        if count > _MAX_IOVECS:
-            return ERRNO_INVAL
-        if not (memory.contains(vectors, count * 8) and memory.contains(written_at, 4)):
-            return ERRNO_FAULT
-        total = 0
-        for pointer, length in struct.iter_unpack("<II", memory.read(vectors, count * 8)):
-            if not memory.contains(pointer, length):
-                return ERRNO_FAULT
-            room = _MAX_STDOUT - len(self.journal.stdout)
-            self.journal.stdout += memory.read(pointer, min(length, room))
-            total += length
-        memory.write(written_at, (total & 0xFFFF_FFFF).to_bytes(4, "little"))
-        return ERRNO_SUCCESS
+        context, encoded = self._take(name, memory, pointer, length)
+        if context is None or encoded is None:
+            return 0
+        self.journal.result = encoded
+        try:
+            context.infos = decode(encoded, context.base.direction)
+        except abi.DecodeError as error:
+            self.journal.rejected = error.message
+            return 0
+        self.journal.sent_result = True
+        return 1
 
     def _context(self, name: str) -> CallContext | None:
         if self.context is None:
@@ -242,6 +287,10 @@ class HostFunctions:
             self.journal.rejected = f"{name}: {_outside(pointer, length)}"
             return context, None
         return context, memory.read(pointer, length)
+
+
+def _nothing() -> None:
+    """There is nothing to excuse outside a call."""
 
 
 def _outside(pointer: int, length: int) -> str:

@@ -18,11 +18,15 @@ from engine.wasm.abi import (
     decode_custom_filter,
     decode_hooks,
 )
+from engine.wasm.exports import REACTOR_START
+from engine.wasm.figures import ExportStatistics
 from engine.wasm.hostcalls import CallContext, Journal
-from engine.wasm.runtime import Instance, Program, Runtime, WasmTrap
+from engine.wasm.imports import Judged
+from engine.wasm.infos import Dialect, Info
+from engine.wasm.runtime import Compiled, Instance, Program, Runtime, WasmTrap
+from engine.wasm.sections import STACK_POINTER, with_stack_pointer
 
 _MAX_FILE = 64 << 20
-_KEPT_TIMES = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +34,20 @@ class Call:
     """One call of one hook of one plugin."""
 
     export: str
+    context: CallContext
+    """The message it was called for; `infos` and `string` in it may have changed since."""
     returned: int | None
     """None = it did not return."""
     elapsed_us: float
     journal: Journal
+    infos: tuple[Info, ...]
+    """What it found or left in the result slot."""
+    string: bytes
+    """What it found or left in the name slot."""
+    memory: int
+    """Linear memory after the call, in bytes."""
+    fuel: int | None = None
+    """Fuel it took, where that is measured."""
     failure: WasmError | None = None
     """The trap, or what else kept it from returning."""
 
@@ -46,21 +60,36 @@ class WasmPlugin:
         path: Its .wasm file.
         runtime: Engine and watchdog.
         clock: For the time of calls.
+        faithful: Keep an instance that has trapped, as an agent does.
     """
 
-    def __init__(self, name: str, path: Path, runtime: Runtime, clock: Clock) -> None:
+    def __init__(
+        self, name: str, path: Path, runtime: Runtime, clock: Clock, *, faithful: bool = False
+    ) -> None:
         self.name = name
         self.path = path
         self.state: Literal["loaded", "failed"] = "failed"
         self.error = ""
         self.hooks: tuple[Hook, ...] = ()
         self.custom_filter: CustomFilter | None = None
-        self.calls = 0
-        self.traps = 0
+        self.has_custom_hook = False
+        self.refusals: tuple[Judged, ...] = ()
+        """What an agent would refuse it for, where it was loaded all the same."""
+        self.dialect: Dialect | None = None
+        """Of the last result it sent."""
+        self.start_lines: list[str] = []
+        """What it logged and wrote in `_start`."""
         self.memory_size = 0
-        self._times_us: list[float] = []
+        self.statistics: dict[str, ExportStatistics] = {}
+        self.traps_of_instance = 0
+        """Traps that the instance of now has survived; always 0 unless faithful."""
+        self.stack_left: int | None = None
+        """Bytes of the shadow stack a faithful instance has left; each trap leaks some of it."""
         self._runtime = runtime
         self._clock = clock
+        self._faithful = faithful
+        self._compiled: Compiled | None = None
+        self._stack_top = 0
         self._program: Program | None = None
         self._instance: Instance | None = None
 
@@ -68,40 +97,100 @@ class WasmPlugin:
         """Read, compile, check, instantiate, start, and ask for the hooks.
 
         Raises:
-            WasmError: if an agent would not load it either, with the reason.
+            WasmError: if it is refused, with the reason.
         """
         try:
-            self._program = self._runtime.compile(_read(self.path))
+            self._compiled = self._compile(read_file(self.path))
+            self.refusals = self._compiled.tolerated
+            self._program = self._runtime.link(self._compiled)
             self._ask_for_hooks(self._start())
         except WasmError as error:
             self.fail(error)
             raise
         self.state = "loaded"
 
+    def trial(self) -> WasmPlugin:
+        """A second, fresh instance of the same module, with statistics of its own.
+
+        Raises:
+            WasmError: if it cannot be started.
+        """
+        if self._compiled is None:
+            raise WasmError(f"{self.name} is not loaded: {self.error}", fix="mend it and reload")
+        other = WasmPlugin(self.name, self.path, self._runtime, self._clock)
+        other._compiled = self._compiled
+        other._program = self._runtime.link(self._compiled)
+        other._start()
+        other.state = "loaded"
+        return other
+
     def call(self, export: str, context: CallContext) -> Call:
-        """Call a hook for a message; after a trap the instance is replaced by a fresh one."""
+        """Call a hook for a message.
+
+        After a trap the instance is replaced by a fresh one, unless faithful.
+        """
         if self._program is None or self._instance is None:
             raise WasmError(f"{self.name} is not loaded")
-        functions = self._program.functions
+        functions, instance = self._program.functions, self._instance
         functions.context, functions.journal = context, Journal()
         returned, failure = None, None
         began = self._clock.monotonic_ns()
         try:
-            returned = self._instance.call(export)
+            returned = instance.call(export)
         except WasmError as error:
-            failure = error
+            # It is kept for long; what it was raised from would keep the trap and the stack.
+            failure = error.with_traceback(None)
+            failure.__cause__ = failure.__context__ = None
         elapsed_us = (self._clock.monotonic_ns() - began) / 1_000
         functions.context = None
-        self._note(elapsed_us)
-        if failure is not None:
-            self.traps += 1
-            self._replace_instance()
-        return Call(export, returned, elapsed_us, functions.journal, failure)
+        self.memory_size = instance.memory_size
+        call = Call(
+            export,
+            context,
+            returned,
+            elapsed_us,
+            functions.journal,
+            context.infos,
+            context.string,
+            self.memory_size,
+            instance.fuel,
+            failure,
+        )
+        self._note(call)
+        return call
+
+    def takes(self, hook: Hook) -> bool:
+        """Whether it is called for a hook."""
+        if hook not in self.hooks or self.state != "loaded":
+            return False
+        return hook is not Hook.CUSTOM_MESSAGE or self.has_custom_hook
+
+    @property
+    def calls(self) -> int:
+        """Calls of all exports."""
+        return sum(statistics.calls for statistics in self.statistics.values())
+
+    @property
+    def traps(self) -> int:
+        """Calls of all exports that did not return."""
+        return sum(statistics.traps for statistics in self.statistics.values())
+
+    @property
+    def rejected(self) -> int:
+        """Calls of all exports whose result was refused."""
+        return sum(statistics.rejected for statistics in self.statistics.values())
+
+    @property
+    def traps_left(self) -> int | None:
+        """How many more traps like those so far its stack will bear; None before the first."""
+        left = self.stack_left
+        if left is None or not self.traps_of_instance or left >= self._stack_top:
+            return None
+        return max(0, left * self.traps_of_instance // (self._stack_top - left))
 
     def percentile_us(self, share: float) -> float | None:
-        """Time of a call that `share` of the last ones stayed within; None before the first."""
-        times = sorted(self._times_us)
-        return times[min(len(times) - 1, int(share * len(times)))] if times else None
+        """Time that `share` of the last calls of all exports stayed within."""
+        return ExportStatistics.joined_percentile(list(self.statistics.values()), share)
 
     def fail(self, error: WasmError) -> None:
         """Take it out of service, with the reason."""
@@ -114,19 +203,32 @@ class WasmPlugin:
         if instance is not None:
             instance.close()
 
+    def _compile(self, wasm: bytes) -> Compiled:
+        """Compile; a faithful plugin lets its stack pointer be looked at."""
+        compiled = self._runtime.compile(wasm)
+        if self._faithful:
+            watched = with_stack_pointer(wasm)
+            if watched is not None:
+                compiled = self._runtime.compile(watched[0])
+                self._stack_top = watched[1]
+        return compiled
+
     def _start(self) -> Instance:
         """Make a fresh instance and run its `_start`."""
         if self._program is None:
             raise WasmError(f"{self.name} is not compiled")
         functions = self._program.functions
         functions.context, functions.journal = None, Journal()
+        self.traps_of_instance, self.stack_left = 0, None
         instance = self._program.instantiate()
         self._instance = instance
         try:
-            instance.call("_start")
+            instance.call("_start" if instance.has("_start") else REACTOR_START)
         except WasmTrap as trap:
             fix = "a plugin's main must return; standard Go exits there, TinyGo does not"
             raise WasmError(trap.message, fix=fix if trap.code == "exit" else "") from trap
+        finally:
+            self.start_lines = functions.journal.lines()
         if functions.journal.faults:
             raise WasmError(
                 f"_start: {functions.journal.faults[0]}",
@@ -139,18 +241,30 @@ class WasmPlugin:
         """Read the bitmap and the filter; a pointer of 0 means none."""
         bitmap = _pointed(instance, "get_hook_bitmap", HOOK_BITMAP_SIZE)
         self.hooks = decode_hooks(bitmap) if bitmap else ()
+        self.has_custom_hook = instance.has("on_custom_message")
         if instance.has("get_custom_message_hook"):
             chosen = _pointed(instance, "get_custom_message_hook", CUSTOM_FILTER_SIZE)
             self.custom_filter = decode_custom_filter(chosen) if chosen else None
 
-    def _note(self, elapsed_us: float) -> None:
-        if len(self._times_us) < _KEPT_TIMES:
-            self._times_us.append(elapsed_us)
+    def _note(self, call: Call) -> None:
+        """Count a call, and see to the instance if it trapped."""
+        statistics = self.statistics.get(call.export)
+        if statistics is None:
+            statistics = self.statistics[call.export] = ExportStatistics()
+        trapped = call.failure is not None
+        statistics.note(
+            call.elapsed_us, call.fuel, trapped=trapped, rejected=bool(call.journal.rejected)
+        )
+        if call.journal.sent_result and call.infos:
+            self.dialect = call.infos[-1].dialect
+        if not trapped:
+            return
+        if self._faithful:
+            self.traps_of_instance += 1
+            if self._stack_top and self._instance is not None:
+                self.stack_left = self._instance.global_value(STACK_POINTER)
         else:
-            self._times_us[self.calls % _KEPT_TIMES] = elapsed_us
-        self.calls += 1
-        if self._instance is not None:
-            self.memory_size = self._instance.memory_size
+            self._replace_instance()
 
     def _replace_instance(self) -> None:
         """After a trap: a trapped instance may hold a broken stack and fail ever after."""
@@ -161,18 +275,12 @@ class WasmPlugin:
             self.fail(WasmError(f"could not be restarted after a trap: {error.message}"))
 
 
-def _pointed(instance: Instance, export: str, size: int) -> bytes:
-    """What the pointer that an export returns points at; empty for a pointer of 0."""
-    pointer = instance.call(export) & 0xFFFF_FFFF
-    if pointer == 0:
-        return b""
-    content = instance.read(pointer, size)
-    if content is None:
-        raise WasmError(f"{export} returned {pointer:#x}: {size} bytes there leave the memory")
-    return content
+def read_file(path: Path) -> bytes:
+    """The bytes of a .wasm file.
 
-
-def _read(path: Path) -> bytes:
+    Raises:
+        WasmError: if it cannot be read, is no file, or is larger than 64 MiB.
+    """
     shown = clean(str(path), 200)
     try:
         status = path.stat()
@@ -185,3 +293,14 @@ def _read(path: Path) -> bytes:
         raise WasmError(
             f"{shown} cannot be read: {error.strerror}", fix="check the path and the permissions"
         ) from error
+
+
+def _pointed(instance: Instance, export: str, size: int) -> bytes:
+    """What the pointer that an export returns points at; empty for a pointer of 0."""
+    pointer = instance.call(export) & 0xFFFF_FFFF
+    if pointer == 0:
+        return b""
+    content = instance.read(pointer, size)
+    if content is None:
+        raise WasmError(f"{export} returned {pointer:#x}: {size} bytes there leave the memory")
+    return content

@@ -1,4 +1,4 @@
-"""The AppInfo protobuf of DeepFlow results, declared here and read by Google's runtime.
+"""The protobuf messages of the DeepFlow ABI, declared here and handled by Google's runtime.
 
 The messages are built from descriptors at import, so no generated file and no protoc is needed.
 Every scalar has explicit presence, as in the agent.
@@ -70,13 +70,22 @@ _SCHEMA: dict[str, dict[str, tuple[int, _FieldType | str]]] = {
 _REPEATED = {("AppInfo", "attributes"), ("AppTrace", "trace_ids")}
 _ONEOF = {("AppInfo", "req"), ("AppInfo", "resp")}
 
+_CUSTOM_SCHEMA: dict[str, dict[str, tuple[int, _FieldType | str]]] = {
+    "NatsMessage": {"subject": (1, _TEXT), "reply_to": (2, _TEXT), "payload": (3, _BYTES)},
+    "ZmtpMessage": {"match_pattern": (1, _TEXT), "payload": (2, _BYTES)},
+}
 
-def _message_class(text_type: _FieldType) -> type[Message]:
-    """Build AppInfo with its strings declared as `text_type` (string or bytes)."""
+
+def _message_class(
+    wanted: str,
+    schema: Mapping[str, Mapping[str, tuple[int, _FieldType | str]]],
+    text_type: _FieldType = _TEXT,
+) -> type[Message]:
+    """Build the class of one message, with its strings declared as `text_type`."""
     file = descriptor_pb2.FileDescriptorProto(
-        name="app_info.proto", package=_PACKAGE, syntax="proto3"
+        name="deepflow.proto", package=_PACKAGE, syntax="proto3"
     )
-    for message_name, fields in _SCHEMA.items():
+    for message_name, fields in schema.items():
         message = file.message_type.add(name=message_name)
         if any(owner == message_name for owner, _ in _ONEOF):
             message.oneof_decl.add(name="info")
@@ -90,7 +99,7 @@ def _message_class(text_type: _FieldType) -> type[Message]:
             _set_presence(message, field)
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.AppInfo"))
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{wanted}"))
 
 
 def _set_presence(message: descriptor_pb2.DescriptorProto, field: _Field) -> None:
@@ -106,11 +115,14 @@ def _set_presence(message: descriptor_pb2.DescriptorProto, field: _Field) -> Non
         message.oneof_decl.add(name=f"_{field.name}")
 
 
-AppInfo = _message_class(_TEXT)
+AppInfo = _message_class("AppInfo", _SCHEMA)
 """The message class; writers of test data use it to encode."""
 
-_AppInfoOfBytes = _message_class(_BYTES)
+_AppInfoOfBytes = _message_class("AppInfo", _SCHEMA, _BYTES)
 """The same wire format without the UTF-8 rule, to find the string that broke it."""
+
+NatsMessage = _message_class("NatsMessage", _CUSTOM_SCHEMA)
+ZmtpMessage = _message_class("ZmtpMessage", _CUSTOM_SCHEMA)
 
 
 class Fields:

@@ -21,9 +21,11 @@ from engine.wasm.abi import (
     decode_hooks,
     decode_string,
     decode_verdict,
+    ebpf_process,
     encode_string,
     http_status,
 )
+from engine.wasm.custom import NATS, nats_message, zmtp_message
 from tests.unit.wasm.golden import GOLDEN, ids
 
 
@@ -95,6 +97,27 @@ def test_bitmaps_and_filters_of_another_size_are_refused(content: bytes) -> None
     if len(content) != 8:
         with pytest.raises(DecodeError, match="8 bytes expected"):
             decode_custom_filter(content)
+
+
+def test_custom_message_is_encoded_as_the_agent_does() -> None:
+    vector = GOLDEN["custom_message"]
+    payload = bytes.fromhex(vector["payload"])
+    message = nats_message(vector["subject"], vector["reply_to"], payload)
+    assert (message.hook_point, message.type_code) == (0, NATS)
+    assert message.encode().hex() == vector["hex"]
+
+
+def test_a_zmtp_pattern_may_be_empty_or_absent() -> None:
+    assert zmtp_message("", b"A").message.hex() == "0a00120141"
+    assert zmtp_message(None, b"A").message.hex() == "120141"
+
+
+@pytest.mark.parametrize(
+    ("comm", "padded"),
+    [(b"nginx", b"nginx" + bytes(10)), (b"a-very-long-name", b"a-very-long-nam")],
+)
+def test_ebpf_sources_give_process_names_of_15_bytes(comm: bytes, padded: bytes) -> None:
+    assert ebpf_process(comm) == padded
 
 
 def test_string_result() -> None:

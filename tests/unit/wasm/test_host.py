@@ -2,51 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from engine.core.counters import Counters
 from engine.core.errors import WasmError
-from engine.wasm.abi import SERVER_TO_CLIENT, BaseContext, HttpRequest, HttpResponse
+from engine.wasm.abi import SERVER_TO_CLIENT, HttpResponse
 from engine.wasm.host import Claim, Outcome, WasmHost
 from engine.wasm.hostcalls import HostFunctions
-from engine.wasm.protobuf import AppInfo
 from engine.wasm.runtime import Program
 from tests.unit.wasm import wat
-
-BASE = BaseContext(b"\x7f\0\0\1", b"\x7f\0\0\1", 40_000, 80, 1_700_000_000_000_000)
-REQUEST = HttpRequest(b"/path", b"host")
-
-
-def one_info(**values: Any) -> bytes:
-    """A result list of one protobuf record."""
-    record = b"PB" + AppInfo(**values).SerializeToString()
-    return len(record).to_bytes(2, "big") + record
-
-
-def load(host: WasmHost, folder: Path, name: str = "plugin", **bodies: Any) -> None:
-    """Build and load a plugin."""
-    host.load(wat.save(folder, wat.plugin(**bodies), name))
-
-
-def ask(host: WasmHost, payload: bytes = b"payload") -> Outcome | None:
-    """Offer an HTTP request."""
-    return host.on_http_req(BASE, REQUEST, payload)
-
-
-def records(host: WasmHost) -> list[dict[str, Any]]:
-    """The calls so far."""
-    shown = [record.as_json() for record in host.rings["wasm_result"].since(0).records]
-    return [dict(record) for record in shown]
-
-
-def row(host: WasmHost) -> dict[str, Any]:
-    """The only plugin's row."""
-    (record,) = host.tables()["wasm_plugin"]
-    return dict(record.as_json())
+from tests.unit.wasm.calls import BASE, REQUEST, ask, load, one_info, records, row
 
 
 def counted(host: WasmHost) -> Counters:
@@ -92,7 +61,7 @@ def test_a_result_is_decoded_shown_and_returned(host: WasmHost, tmp_path: Path) 
     assert (call["export"], call["action"], call["error"]) == ("on_http_req", "result", "")
     assert call["infos"] == [
         {
-            "form": "protobuf",
+            "dialect": "g5",
             "request": {"endpoint": "/e␛"},
             "attributes": {"k": "v\\u202e"},
             "biz_type": 7,
@@ -203,6 +172,44 @@ def test_a_plugin_that_calls_the_host_without_end_is_ended(host: WasmHost, tmp_p
     load(host, tmp_path, request=body)
     assert ask(host) is None
     assert counted(host).dropped == {"deadline": 1}
+
+
+def waiting_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a host function wait for 120 ms, as for the interpreter, without computing."""
+    read = HostFunctions.vm_read_ctx_base
+
+    def waiting(functions: HostFunctions, *arguments: object) -> int:
+        threading.Event().wait(0.12)
+        functions.excuse_waiting()
+        return read(functions, *arguments)
+
+    monkeypatch.setattr(HostFunctions, "vm_read_ctx_base", waiting)
+
+
+def test_a_plugin_is_not_blamed_for_the_time_the_host_waits(
+    host: WasmHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting_host(monkeypatch)
+    body = f"(drop (call $base (i32.const {wat.BUFFER_AT}) (i32.const 100)))"
+    loop = "(local $n i32) (loop $l (br_if $l (i32.lt_u (local.tee $n"
+    loop += " (i32.add (local.get $n) (i32.const 1))) (i32.const 10)))) (i32.const 1)"
+    load(host, tmp_path, request=loop.replace("(loop", body + "(loop", 1))
+    assert ask(host) == Outcome("plugin", ())
+    assert records(host)[0]["elapsed_us"] > 100_000
+
+
+def test_waiting_is_not_excused_for_ever(
+    host: WasmHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting_host(monkeypatch)
+    body = (
+        f"(loop $again (drop (call $base (i32.const {wat.BUFFER_AT}) (i32.const 100)))"
+        "(br $again)) (i32.const 0)"
+    )
+    load(host, tmp_path, request=body)
+    assert ask(host) is None
+    assert counted(host).dropped == {"deadline": 1}
+    assert records(host)[0]["elapsed_us"] < 5e6
 
 
 def test_a_plugin_that_cannot_start_again_is_taken_out(

@@ -6,14 +6,15 @@ import struct
 
 import pytest
 
-from engine.wasm.abi import BaseContext, HttpRequest, HttpResponse
-from engine.wasm.hostcalls import (
+from engine.wasm.abi import BaseContext, CustomMessage, HttpRequest, HttpResponse
+from engine.wasm.hostcalls import CallContext, HostFunctions
+from engine.wasm.wasi import (
     ERRNO_BADF,
     ERRNO_FAULT,
     ERRNO_INVAL,
     ERRNO_SUCCESS,
-    CallContext,
-    HostFunctions,
+    MAX_STDOUT,
+    WasiFunctions,
 )
 
 BASE = BaseContext(b"\x7f\0\0\1", b"\x7f\0\0\1", 40_000, 80, 1)
@@ -94,6 +95,15 @@ def test_ranges_that_leave_the_memory_are_refused_without_wrapping(
     functions.wasm_log(memory, pointer, length, 0)
     assert functions.journal.logs == []
     assert functions.journal.faults
+
+
+def test_a_custom_message_is_only_given_in_its_hook(memory: Memory) -> None:
+    functions = HostFunctions()
+    functions.context = CallContext(BASE, b"", custom=CustomMessage(104, b"abc"))
+    assert functions.vm_read_custom_message_info(memory, 0, 12) == 0
+    assert functions.vm_read_custom_message_info(memory, 0, 13) == 13
+    assert memory.read(0, 13) == bytes.fromhex("00000000006800000003") + b"abc"
+    assert functions.vm_read_http_req_info(memory, 0, 100) == 0
 
 
 def test_http_request_is_only_given_in_its_hook(functions: HostFunctions, memory: Memory) -> None:
@@ -181,16 +191,71 @@ def test_a_plugin_that_logs_without_end_fills_nothing(
 def test_stdout_is_captured(functions: HostFunctions, memory: Memory) -> None:
     memory.write(0, b"one\ntwo\n")
     memory.write(100, struct.pack("<IIII", 0, 4, 4, 4))
-    assert functions.fd_write(memory, 1, 100, 2, 200) == ERRNO_SUCCESS
+    assert WasiFunctions(functions).fd_write(memory, 1, 100, 2, 200) == ERRNO_SUCCESS
     assert memory.read(200, 4) == struct.pack("<I", 8)
     assert functions.journal.lines() == ["stdout: one", "stdout: two"]
 
 
 def test_writing_elsewhere_or_from_outside_fails(functions: HostFunctions, memory: Memory) -> None:
-    assert functions.fd_write(memory, 3, 0, 1, 200) == ERRNO_BADF
-    assert functions.fd_write(memory, 1, 250, 1, 200) == ERRNO_FAULT
-    assert functions.fd_write(memory, 1, 0, 1, 255) == ERRNO_FAULT
-    assert functions.fd_write(memory, 1, 0, U32, 200) == ERRNO_INVAL
+    assert WasiFunctions(functions).fd_write(memory, 3, 0, 1, 200) == ERRNO_BADF
+    assert WasiFunctions(functions).fd_write(memory, 1, 250, 1, 200) == ERRNO_FAULT
+    assert WasiFunctions(functions).fd_write(memory, 1, 0, 1, 255) == ERRNO_FAULT
+    assert WasiFunctions(functions).fd_write(memory, 1, 0, U32, 200) == ERRNO_INVAL
     memory.write(0, struct.pack("<II", 200, U32))
-    assert functions.fd_write(memory, 1, 0, 1, 100) == ERRNO_FAULT
+    assert WasiFunctions(functions).fd_write(memory, 1, 0, 1, 100) == ERRNO_FAULT
     assert functions.journal.stdout == b""
+
+
+def test_stdout_without_end_fills_nothing(functions: HostFunctions, memory: Memory) -> None:
+    wasi = WasiFunctions(functions)
+    memory.write(0, struct.pack("<II", 0, 200))
+    for _ in range(1_000):
+        assert wasi.fd_write(memory, 1, 0, 1, 240) == ERRNO_SUCCESS
+    assert len(functions.journal.stdout) == MAX_STDOUT
+
+
+def test_random_numbers_are_the_same_in_every_instance(memory: Memory) -> None:
+    drawn = []
+    for _ in range(2):
+        wasi = WasiFunctions(HostFunctions())
+        assert wasi.random_get(memory, 0, 16) == ERRNO_SUCCESS
+        drawn.append(memory.read(0, 16))
+    assert drawn[0] == drawn[1] != bytes(16)
+    assert wasi.random_get(memory, 250, 7) == ERRNO_FAULT
+    assert wasi.random_get(memory, 0, U32) == ERRNO_INVAL
+
+
+def test_a_sleep_is_over_at_once(functions: HostFunctions, memory: Memory) -> None:
+    """One clock subscription of WASI: userdata 7, kind 0."""
+    wasi = WasiFunctions(functions)
+    memory.write(0, struct.pack("<QB39x", 7, 0))
+    assert wasi.poll_oneoff(memory, 0, 100, 1, 200) == ERRNO_SUCCESS
+    assert memory.read(100, 32) == struct.pack("<QHB21x", 7, 0, 0)
+    assert memory.read(200, 4) == struct.pack("<I", 1)
+    assert wasi.poll_oneoff(memory, 0, 100, 0, 200) == ERRNO_INVAL
+    assert wasi.poll_oneoff(memory, 0, 250, 1, 200) == ERRNO_FAULT
+    assert wasi.poll_oneoff(memory, 0, 0, U32, 200) == ERRNO_INVAL
+
+
+def test_every_host_call_is_kept_with_its_result(functions: HostFunctions) -> None:
+    for at in range(1_000):
+        functions.journal.called("vm_read_payload", at, 8, -1)
+    assert functions.journal.host_calls[0] == ("vm_read_payload", 0, 8, -1)
+    assert len(functions.journal.host_calls) == 64
+
+
+def test_results_of_old_sdks_are_read_by_a_lenient_host(memory: Memory) -> None:
+    record = bytes.fromhex("0008") + bytes(8)
+    trace = b"\1" + b"".join(b"\0\1" + text for text in (b"t", b"s", b"p", b"k", b"v"))
+    memory.write(0, trace)
+    lenient = HostFunctions(lenient=True)
+    lenient.context = CallContext(BASE, b"")
+    assert lenient.host_read_http_result(memory, 0, len(trace)) == 1
+    (info,) = lenient.context.infos
+    assert (info.dialect, info.attributes) == ("g0", (("k", "v"),))
+    assert info.trace is not None
+    assert info.trace.span_id == "s"
+    assert lenient.host_read_http_result(memory, 0, len(trace) - 1) == 0
+    assert "HTTP result: byte" in lenient.journal.rejected
+    memory.write(0, record)
+    assert lenient.host_read_l7_protocol_info(memory, 0, len(record)) == 0

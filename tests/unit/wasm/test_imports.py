@@ -8,10 +8,12 @@ from engine.core.errors import WasmError
 from engine.wasm.imports import (
     DEEPFLOW,
     DEEPFLOW_FUNCTIONS,
+    LENIENT_WASI,
     WASI,
     WASI_FUNCTIONS,
     Import,
     check_imports,
+    judge_import,
 )
 
 
@@ -37,6 +39,36 @@ def test_anything_else_is_named_with_advice(module: str, name: str, advice: str)
     with pytest.raises(WasmError, match=f"unknown import {module}.{name}") as raised:
         check_imports([Import(WASI, "fd_write", None), Import(module, name, (2, 1))])
     assert advice in raised.value.fix
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "loads"),
+    [
+        (WASI, "random_get", True),
+        (WASI, "poll_oneoff", True),
+        (DEEPFLOW, "host_read_http_result", True),
+        (WASI, "thread_spawn", False),
+        (DEEPFLOW, "no_such_function", False),
+        ("env", "abort", False),
+    ],
+)
+def test_a_lenient_host_links_all_of_wasi_and_what_agents_dropped(
+    module: str, name: str, loads: bool
+) -> None:
+    entry = Import(module, name, (2, 1))
+    judged = judge_import(entry)
+    assert judged.lenient is loads
+    assert judged.refusal == f"unknown import {module}.{name}"
+    if loads:
+        assert check_imports([entry], lenient=True) == [judged]
+    else:
+        with pytest.raises(WasmError, match="unknown import"):
+            check_imports([entry], lenient=True)
+
+
+def test_all_of_wasi_has_46_functions() -> None:
+    assert len(LENIENT_WASI) == 46
+    assert LENIENT_WASI > WASI_FUNCTIONS
 
 
 def test_a_deepflow_function_of_the_wrong_type_is_refused() -> None:

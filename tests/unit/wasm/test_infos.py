@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.wasm.abi import CLIENT_TO_SERVER, SERVER_TO_CLIENT, DecodeError, Status
-from engine.wasm.infos import Info, RequestInfo, ResponseInfo, TraceInfo, decode_infos
+from engine.wasm.infos import Info, RequestInfo, ResponseInfo, TraceInfo
 from engine.wasm.protobuf import AppInfo
+from engine.wasm.results import decode_infos
 from tests.unit.wasm.golden import GOLDEN, ids
 
 NESTED = {"request": RequestInfo, "response": ResponseInfo, "trace": TraceInfo}
@@ -52,6 +53,40 @@ def test_records_of_older_sdks_are_refused_where_they_differ(vector: dict[str, A
     with pytest.raises(DecodeError, match=vector["reason"]) as raised:
         decode_infos(bytes.fromhex(vector["hex"]), vector["direction"])
     assert raised.value.offset == vector["offset"]
+
+
+@pytest.mark.parametrize("vector", GOLDEN["older_info_lists"], ids=ids("older_info_lists"))
+def test_a_lenient_reader_tells_the_dialect_of_older_records(vector: dict[str, Any]) -> None:
+    infos = decode_infos(bytes.fromhex(vector["hex"]), vector["direction"], lenient=True)
+    assert infos == tuple(expected(info) for info in vector["infos"])
+
+
+@pytest.mark.parametrize("vector", GOLDEN["older_info_lists"], ids=ids("older_info_lists"))
+def test_a_strict_reader_refuses_them_and_says_what_they_are(vector: dict[str, Any]) -> None:
+    dialect = vector["infos"][0]["dialect"]
+    with pytest.raises(DecodeError, match=f"a record of {dialect}, SDK 2.*no longer read"):
+        decode_infos(bytes.fromhex(vector["hex"]), vector["direction"])
+
+
+@pytest.mark.parametrize("vector", GOLDEN["info_lists"], ids=ids("info_lists"))
+def test_a_lenient_reader_reads_the_new_records_as_a_strict_one(vector: dict[str, Any]) -> None:
+    infos = decode_infos(bytes.fromhex(vector["hex"]), vector["direction"], lenient=True)
+    assert infos == (expected(vector["info"]),)
+
+
+def test_a_record_of_the_branch_that_was_never_merged_is_refused_by_every_decoder() -> None:
+    """It had a byte of flags, here 3, in place of "has request id"."""
+    vector = next(vector for vector in GOLDEN["info_lists"] if vector["id"] == 10)
+    record = bytearray.fromhex(vector["hex"])
+    record[10] = 3
+    with pytest.raises(DecodeError, match="has request id is 3") as raised:
+        decode_infos(bytes(record), CLIENT_TO_SERVER, lenient=True)
+    assert "no longer read" not in raised.value.reason
+
+
+def test_what_a_trace_sent_empty_is_kept_apart_from_what_it_left_out() -> None:
+    info = decode_infos(framed(protobuf(trace={"span_id": ""})), CLIENT_TO_SERVER)[0]
+    assert info.trace == TraceInfo(sent_empty=("span_id",))
 
 
 def test_several_records_make_several_infos() -> None:

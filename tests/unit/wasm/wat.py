@@ -12,10 +12,10 @@ NEXT, STOP = "(i32.const 0)", "(i32.const 1)"
 FOREVER = "(loop $again (br $again)) (i32.const 0)"
 TRAP = "unreachable"
 
-HTTP_REQUEST, HTTP_RESPONSE, PAYLOAD = 1 << 127, 1 << 126, 1
+HTTP_REQUEST, HTTP_RESPONSE, CUSTOM_MESSAGE, PAYLOAD = 1 << 127, 1 << 126, 1 << 125, 1
 ALL_HOOKS = HTTP_REQUEST | HTTP_RESPONSE | PAYLOAD
 
-BITMAP_AT, RESULT_AT, STRING_AT, BUFFER_AT = 16, 1_024, 32_768, 65_536
+BITMAP_AT, FILTER_AT, RESULT_AT, STRING_AT, BUFFER_AT = 16, 48, 1_024, 32_768, 65_536
 """Where the bitmap, a result list and a string lie, and where buffers may be read into."""
 
 _IMPORTS = """
@@ -72,8 +72,19 @@ def plugin(
     if without == "memory":
         memory = f"(memory {pages})"
     data = {BITMAP_AT: hooks.to_bytes(16, "big"), RESULT_AT: result, STRING_AT: string}
-    return wasmtime.wat2wasm(
-        f"(module {_IMPORTS} {imports} {memory} {_segments(data)} {functions} {extra})"
+    return bytes(
+        wasmtime.wat2wasm(
+            f"(module {_IMPORTS} {imports} {memory} {_segments(data)} {functions} {extra})"
+        )
+    )
+
+
+def custom(wanted: int, body: str = NEXT) -> str:
+    """Exports for custom messages: the filter and the hook; goes into `extra`."""
+    return (
+        f'(data (i32.const {FILTER_AT}) "{_escaped(wanted.to_bytes(8, "big"))}")'
+        f'(func (export "get_custom_message_hook") (result i32) (i32.const {FILTER_AT}))'
+        f'(func (export "on_custom_message") (result i32) {body})'
     )
 
 
