@@ -38,6 +38,34 @@ static __always_inline void show_fd(struct event *e, const struct call *call,
 }
 
 /*
+ * A new image begins with the number of execve in its registers, whichever call asked for it: an
+ * execveat has to be remembered also where only the exit of execve is to be seen.
+ */
+static __always_inline bool is_told_apart(u16 row)
+{
+	struct pair *execve;
+
+	if (row != ROW_EXECVEAT)
+		return false;
+	execve = pair_of(ROW_EXECVE);
+	return execve && any_on(execve->exit);
+}
+
+/* The number of the call that returns, for an execve may have been an execveat. */
+static __always_inline u64 number_returning(u64 in_registers, s64 result)
+{
+	u64 id = bpf_get_current_pid_tgid();
+	struct start *entered;
+
+	if (in_registers != CALL_NUMBER_EXECVE || result)
+		return in_registers;
+	entered = in_flight.lookup(&id);
+	if (entered && entered->thread == id && entered->row == ROW_EXECVEAT)
+		return CALL_NUMBER_EXECVEAT;
+	return in_registers;
+}
+
+/*
  * Remember an entered call until its exit, or forget what an earlier one left behind. A thread's
  * entry stays and is written over: making a new one costs more than all the rest of a call.
  */
@@ -46,7 +74,7 @@ static __always_inline void remember(const struct pair *pair, const struct call 
 {
 	struct start *own = in_flight.lookup(&id);
 
-	if (pair->exit[category & CATEGORY_MASK]) {
+	if (pair->exit[category & CATEGORY_MASK] || is_told_apart(call->row)) {
 		struct start start = {
 			.thread = id,
 			.ts = bpf_ktime_get_ns(),
@@ -81,7 +109,7 @@ int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 	if (!call || !(call->flags & CALL_KNOWN))
 		return 0;
 	pair = pair_of(call->row);
-	if (!pair || !(any_on(pair->enter) || any_on(pair->exit)))
+	if (!pair || !(any_on(pair->enter) || any_on(pair->exit) || is_told_apart(call->row)))
 		return 0;
 	id = bpf_get_current_pid_tgid();
 	if (!wanted_process(id >> 32) || compat_call())
@@ -127,7 +155,7 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 	GET(orig_ax, ctx->args[0], __builtin_offsetof(struct pt_regs, orig_ax));
 	if (orig_ax >= CALLS)
 		return 0;
-	number = orig_ax;
+	number = number_returning(orig_ax, ctx->args[1]);
 	call = calls.lookup(&number);
 	if (!call || !(call->flags & CALL_KNOWN))
 		return 0;

@@ -295,7 +295,7 @@ def definitions(
         "FAULT_KINDS": FAULT_KINDS,
         "RUNS": RUNS,
         **hooks.ROWS,
-        "ROW_RECVMMSG": next((call.type_id for call in SYSTEM_CALLS if call.name == "recvmmsg"), 0),
+        **_named_calls(),
     }
     for prefix, numbers in (
         ("CAT", Category),
@@ -321,3 +321,13 @@ def definitions(
     if describe_fds:
         shared["DESCRIBE_FD"] = 1
     return shared | payload_definitions(payload_ring_bytes) | dict(layout)
+
+
+def _named_calls() -> dict[str, int]:
+    """Rows and numbers of the calls that the programs treat in a way of their own."""
+    calls = {call.name: call for call in SYSTEM_CALLS}
+    rows = {f"ROW_{name.upper()}": calls[name].row for name in ("recvmmsg", "execve", "execveat")}
+    numbers = {
+        f"CALL_NUMBER_{name.upper()}": calls[name].number or 0 for name in ("execve", "execveat")
+    }
+    return rows | numbers

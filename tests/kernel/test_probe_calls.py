@@ -270,6 +270,27 @@ class TestProcesses:
         subprocess.run([script], check=True)
         assert len(watch.records(filename=str(script), result=0)) == 1
 
+    @pytest.mark.parametrize("told", [("execve",), ("execveat",), ("execve", "execveat")])
+    def test_an_execveat_is_not_taken_for_an_execve(
+        self, watch: Watch, told: tuple[str, ...]
+    ) -> None:
+        """The kernel gives each new image the number of execve, whichever call asked for it."""
+        for call in told:
+            watch.subscribe(f"syscall_exit-{call}")
+        program = os.open("/bin/true", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            child = os.fork()
+            if not child:
+                os.execve(program, ["true"], {})  # an execveat
+        finally:
+            os.close(program)
+        os.waitpid(child, 0)
+        shown = watch.records(pid=child)
+        assert [record.get("event") for record in shown] == (
+            ["syscall_exit-execveat"] if "execveat" in told else []
+        )
+        assert all(record.get("result") == 0 and record.get("latency_ns") for record in shown)
+
     def test_a_failed_execve_shows_name_and_error(self, watch: Watch, tmp_path: Path) -> None:
         watch.subscribe("syscall_exit-execve")
         with pytest.raises(PermissionError):
