@@ -146,29 +146,39 @@ static __always_inline struct owner *owner_of(u64 sk)
 	return owners.lookup(&sk);
 }
 
+/* Say that an owner is the current thread, as it is called and as whom it runs by now. */
+static __always_inline void name_owner(struct owner *o)
+{
+	u64 id = bpf_get_current_pid_tgid(), ids = bpf_get_current_uid_gid();
+
+	o->cgroup = bpf_get_current_cgroup_id();
+	o->tgid = id >> 32;
+	o->tid = id;
+	o->uid = ids;
+	o->gid = ids >> 32;
+	bpf_get_current_comm(o->comm, sizeof(o->comm));
+}
+
 /* The current thread owns the socket. */
 static __always_inline struct owner *learn(u64 sk)
 {
 	struct hook_settings *set = settings_now();
-	u64 id = bpf_get_current_pid_tgid(), ids = bpf_get_current_uid_gid();
 	struct owner made = {}, *known = owner_of(sk);
 
 	if (!set)
 		return NULL;
-	if (known && known->tgid == id >> 32 && known->how == OWNER_SOCKET)
+	if (known && known->tgid == bpf_get_current_pid_tgid() >> 32 &&
+	    known->how == OWNER_SOCKET) {
+		name_owner(known);
 		return known;
+	}
 	if (known) {
 		made.born = known->born;
 		made.connecting = known->connecting;
 		made.role = known->role;
 		made.closed = known->closed;
 	}
-	made.cgroup = bpf_get_current_cgroup_id();
-	made.tgid = id >> 32;
-	made.tid = id;
-	made.uid = ids;
-	made.gid = ids >> 32;
-	bpf_get_current_comm(made.comm, sizeof(made.comm));
+	name_owner(&made);
 	made.generation = set->generation;
 	made.how = OWNER_SOCKET;
 	owners.update(&sk, &made);

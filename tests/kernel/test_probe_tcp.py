@@ -136,6 +136,24 @@ class TestNames:
         assert [one.get("name") for one in told] == ["tcp_receive_reset", "tcp_set_state"]
         assert {(one.pid, one.comm) for one in told} == {(server.pid, "odd server")}
 
+    def test_an_owner_that_was_renamed_is_told_by_its_new_name(
+        self, watch: Watch, client: Actor, server: Actor
+    ) -> None:
+        """As are those that changed their user, or that were executed anew with the socket."""
+        scope(watch, client, server)
+        watch.subscribe("kprobe-tcp_set_state", "tracepoint-tcp_receive_reset")
+        converse(client, server)
+        client.do("send", "c", 1)
+        server.do("receive", "s", 1)
+        server.do("rename", "second name")
+        client.do("send", "c", 1)
+        server.do("receive", "s", 1)
+        watch.restart()
+        client.do("reset", "c")
+        told = watch.records(pid=server.pid)
+        assert [one.get("name") for one in told] == ["tcp_receive_reset", "tcp_set_state"]
+        assert {one.comm for one in told} == {"second name"}
+
 
 class TestConnect:
     @pytest.mark.parametrize("host", LOOPBACKS)
