@@ -56,6 +56,9 @@ OWNER = struct.Struct("<QQQIIII16sIBBBx")
 """struct owner: cgroup id, born, connecting, tgid, tid, uid, gid, comm, generation, how, role,
 closed."""
 
+LISTENER = struct.Struct("<IHxx16s")
+"""struct listener: network namespace, port, address."""
+
 SETTINGS = struct.Struct("<QII")
 """struct hook_settings: segment interval, fault interval, generation."""
 
@@ -288,6 +291,7 @@ def definitions(
         "CLOSING": CLOSING,
         "SLOTS": len(Slot),
         "OWNER_SIZE": OWNER.size,
+        "LISTENER_SIZE": LISTENER.size,
         "SETTINGS_SIZE": SETTINGS.size,
         "OWNED_SOCKETS": OWNED_SOCKETS,
         "LISTENERS": LISTENERS,

@@ -347,6 +347,39 @@ class TestReset:
         (received,) = watch.records()
         assert (received.pid, attributes(received)["owner"]) == (server.pid, "accepted")
 
+    @pytest.mark.parametrize("seeded", [True, False])
+    @pytest.mark.parametrize("another", ["127.0.0.2", "::1"])
+    def test_it_belongs_to_who_listens_at_its_address_and_not_just_at_its_port(
+        self, watch: Watch, client: Actor, server: Actor, another: str, seeded: bool
+    ) -> None:
+        with Actor(SCRIPT) as other:
+            if not seeded:
+                watch.subscribe("tracepoint-tcp_receive_reset")
+            port = server.do("listen", "listener", "127.0.0.1")
+            other.do("listen", "listener", another, port)
+            watch.subscribe("tracepoint-tcp_receive_reset")
+            scope(watch, server, other)
+            for host, listener in (("127.0.0.1", server), (another, other)):
+                watch.restart()
+                client.do("connect", "c", host, port)
+                client.do("reset", "c")
+                (received,) = watch.records()
+                assert (received.pid, attributes(received)["owner"]) == (listener.pid, "accepted")
+
+    @pytest.mark.parametrize(
+        ("host", "through"), [("0.0.0.0", "127.0.0.1"), ("::", "127.0.0.1"), ("::", "::1")]
+    )
+    def test_it_belongs_to_who_listens_at_any_address(
+        self, watch: Watch, client: Actor, server: Actor, host: str, through: str
+    ) -> None:
+        port = server.do("listen", "listener", host)
+        scope(watch, server)
+        watch.subscribe("tracepoint-tcp_receive_reset")
+        client.do("connect", "c", through, port)
+        client.do("reset", "c")
+        (received,) = watch.records()
+        assert (received.pid, attributes(received)["owner"]) == (server.pid, "accepted")
+
     def test_a_child_that_reads_a_connection_takes_it_over(
         self, watch: Watch, client: Actor, server: Actor
     ) -> None:
