@@ -64,6 +64,7 @@ def test_the_console_is_refused_without_a_terminal(arguments: list[str]) -> None
         (["events", "-e", "syscall_exit-openat:fish"], 2, "file"),
         (["discover", "--open-port", "80-"], 2, "invalid int enum"),
         (["discover", "--for", "soon"], 2, "--for"),
+        (["events", "--for", "nan"], 2, "--for"),
         (["plugins", "run", "/no/such/plugin"], 1, "/no/such/plugin"),
         (["plugins", "run", "/bin/true", "--task", "x"], 2, "as in 7011:DATA"),
         (["wasm", "run", "/no/such.wasm", "--pcap", CAPTURE], 1, "/no/such.wasm"),
