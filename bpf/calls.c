@@ -1,3 +1,5 @@
+#define EXECVE_OF_32_BITS 11
+
 /* System calls: one pair of programs for all of them. */
 static __always_inline void copy_arguments(struct event *e, const struct pt_regs *regs)
 {
@@ -51,18 +53,25 @@ static __always_inline bool is_told_apart(u16 row)
 	return execve && any_on(execve->exit);
 }
 
-/* The number of the call that returns, for an execve may have been an execveat. */
+/*
+ * The number of the call that returns, for an execve may have been an execveat, and a call that
+ * has made a 64-bit process one of 32 bits returns as if it had been one of those.
+ */
 static __always_inline u64 number_returning(u64 in_registers, s64 result)
 {
 	u64 id = bpf_get_current_pid_tgid();
 	struct start *entered;
 
-	if (in_registers != CALL_NUMBER_EXECVE || result)
+	if (result || (in_registers != CALL_NUMBER_EXECVE && in_registers != EXECVE_OF_32_BITS))
+		return in_registers;
+	if (in_registers == EXECVE_OF_32_BITS && !compat_call())
 		return in_registers;
 	entered = in_flight.lookup(&id);
-	if (entered && entered->thread == id && entered->row == ROW_EXECVEAT)
+	if (!entered || entered->thread != id)
+		return in_registers;
+	if (entered->row == ROW_EXECVEAT)
 		return CALL_NUMBER_EXECVEAT;
-	return in_registers;
+	return entered->row == ROW_EXECVE ? CALL_NUMBER_EXECVE : in_registers;
 }
 
 /*
@@ -163,7 +172,7 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 	if (!pair || !any_on(pair->exit))
 		return 0;
 	id = bpf_get_current_pid_tgid();
-	if (!wanted_process(id >> 32) || compat_call())
+	if (!wanted_process(id >> 32) || (number == orig_ax && compat_call()))
 		return 0;
 	bpf_probe_read_kernel(&regs, sizeof(regs), (void *)ctx->args[0]);
 	category = call->category;
