@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -18,6 +19,9 @@ from tui.collector import rare_collections
 
 _PULL_S = 0.05
 _LIMIT = 5_000
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""What a write fails with where the output goes to a disk."""
 
 SOURCE_OF_KIND = {
     "plugin_record": "agent",
@@ -80,6 +84,11 @@ class StreamRunner:
                 self._engine.stop()
                 leave_quietly()
                 return 0
+            except OSError as refused:
+                if refused.errno not in _FULL:
+                    raise
+                leave_quietly()
+                return report(FailedError(f"cannot write the output: {refused.strerror}"))
             return INTERRUPTED if self._interruption.asked else 0
 
     def run_or_fail(self, *vital: str) -> int:

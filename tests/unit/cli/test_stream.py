@@ -137,6 +137,23 @@ def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Path) -> None:
     assert child.stderr == "boxscope: running\n"
 
 
+def test_a_full_disk_is_said_in_one_line() -> None:
+    program = PROGRAM.replace("BurstSource(3, 10)", "BurstSource(9000, 9000)")
+    with open("/dev/full", "w") as full:
+        child = subprocess.run(
+            [sys.executable, "-c", program],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=30,
+        )
+    assert child.returncode == 1
+    assert child.stderr.splitlines() == [
+        "boxscope: running",
+        "boxscope: cannot write the output: No space left on device",
+    ]
+
+
 def test_log_lines_carry_their_source() -> None:
     logbook = Logbook(SystemClock())
     logbook.write("probe", "error", "no BCC")
