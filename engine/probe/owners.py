@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from engine.probe import bpfsys
 from engine.probe.abi import OWNED_SOCKETS, OWNER, SETTINGS, Provenance, Role
+from engine.probe.hook_settings import HookSettings
 
 PROC = Path("/proc")
 _TABLES = ("tcp", "tcp6", "udp", "udp6")
@@ -24,18 +23,6 @@ _LISTEN = "0A"
 _LINK = "socket:["
 _COMM_SIZE = 16
 _PORT_BITS = 16
-_FAULT_KEY = struct.Struct("<II")
-"""struct fault_key: tgid, error."""
-
-
-@dataclass(frozen=True, slots=True)
-class HookSettings:
-    """What can be set about events that are not system calls."""
-
-    segment_interval_s: float = 5.0
-    """Between two reports of one socket's segments; 0 reports every segment."""
-    fault_interval: int = 100
-    """Of a process's page faults, every n-th becomes an event; all are counted."""
 
 
 class SocketFacts(NamedTuple):
@@ -44,14 +31,6 @@ class SocketFacts(NamedTuple):
     port: int
     listens: bool
     role: Role | None
-
-
-class Fault(NamedTuple):
-    """A kind of page fault of a process."""
-
-    pid: int
-    error: int
-    """The processor's error code; `engine.probe.task_values.fault_access` tells what it means."""
 
 
 class Holder(NamedTuple):
@@ -108,20 +87,6 @@ class Hooks:
         self._generation += 1
         self.configure(self._settings)
         return 0 if self._foreign else self._tell(proc)
-
-    def page_faults(self) -> dict[Fault, int]:
-        """How many page faults of each kind there were while they were subscribed.
-
-        Raises:
-            OSError: if the kernel refuses.
-        """
-        descriptor = self._maps["faults"]
-        found = {}
-        for key in bpfsys.map_keys(descriptor, _FAULT_KEY.size):
-            with contextlib.suppress(FileNotFoundError):  # it made room for a newer one
-                (count,) = bpfsys.per_cpu_lookup(descriptor, key, 8, 1)
-                found[Fault(*_FAULT_KEY.unpack(key))] = int.from_bytes(count, "little")
-        return found
 
     def _tell(self, proc: Path) -> int:
         facts: dict[tuple[int, int], SocketFacts] = {}
