@@ -1,6 +1,6 @@
 """What the kernel programs and the engine agree on: record layouts, flags and sizes.
 
-The structures are those of `bpf/probe.c`; the numbers reach it as compiler definitions.
+The structures are those of the C text in `bpf/`; the numbers reach it as compiler definitions.
 """
 
 from __future__ import annotations
@@ -265,7 +265,7 @@ def definitions(
     describe_fds: bool = True,
     payload_ring_bytes: int = PAYLOAD_RING_BYTES,
 ) -> dict[str, int]:
-    """Every compiler definition `bpf/probe.c` asks for.
+    """Every compiler definition the C text asks for.
 
     Args:
         layout: Offsets of the running kernel; see `engine.probe.layout`.

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import struct
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from engine.probe import bpfsys
 from engine.probe.abi import LISTENER, OWNED_SOCKETS, OWNER, SETTINGS, Provenance, Role
+from engine.probe.hook_settings import HookSettings
 
 PROC = Path("/proc")
 _TABLES = ("tcp", "tcp6", "udp", "udp6")
@@ -27,18 +26,6 @@ _COMM_SIZE = 16
 _ADDRESS_SIZE = 16
 _MAPPED = bytes(10) + b"\xff\xff"
 """What IPv6 puts before an IPv4 address."""
-_FAULT_KEY = struct.Struct("<II")
-"""struct fault_key: tgid, error."""
-
-
-@dataclass(frozen=True, slots=True)
-class HookSettings:
-    """What can be set about events that are not system calls."""
-
-    segment_interval_s: float = 5.0
-    """Between two reports of one socket's segments; 0 reports every segment."""
-    fault_interval: int = 100
-    """Of a process's page faults, every n-th becomes an event; all are counted."""
 
 
 class SocketFacts(NamedTuple):
@@ -49,14 +36,6 @@ class SocketFacts(NamedTuple):
     role: Role | None
     address: bytes
     """This end's, in the 16 bytes of IPv6; zeros for any."""
-
-
-class Fault(NamedTuple):
-    """A kind of page fault of a process."""
-
-    pid: int
-    error: int
-    """The processor's error code; `engine.probe.task_values.fault_access` tells what it means."""
 
 
 class Holder(NamedTuple):
@@ -113,20 +92,6 @@ class Hooks:
         self._generation += 1
         self.configure(self._settings)
         return 0 if self._foreign else self._tell(proc)
-
-    def page_faults(self) -> dict[Fault, int]:
-        """How many page faults of each kind there were while they were subscribed.
-
-        Raises:
-            OSError: if the kernel refuses.
-        """
-        descriptor = self._maps["faults"]
-        found = {}
-        for key in bpfsys.map_keys(descriptor, _FAULT_KEY.size):
-            with contextlib.suppress(FileNotFoundError):  # it made room for a newer one
-                (count,) = bpfsys.per_cpu_lookup(descriptor, key, 8, 1)
-                found[Fault(*_FAULT_KEY.unpack(key))] = int.from_bytes(count, "little")
-        return found
 
     def _tell(self, proc: Path) -> int:
         facts: dict[tuple[int, int], SocketFacts] = {}

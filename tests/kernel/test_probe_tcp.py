@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.core.records import Record
-from engine.probe.owners import HookSettings
+from engine.probe.hook_settings import HookSettings
 from tests.kernel.actor import Actor
 from tests.kernel.conftest import Watch, attributes
 from tests.waiting import wait_until

@@ -51,7 +51,9 @@ class StreamOptions:
     ready: Callable[[], bool] = lambda: True
     """Whether the sources have begun; `seconds` count from then."""
     announce: Callable[[], Iterable[str]] = tuple
-    """Lines said on stderr once they have."""
+    """Lines said on stderr once they have; what it raises ends the run."""
+    tables: tuple[str, ...] = ()
+    """Tables whose rows are printed at the end, before the counters."""
     conclude: Callable[[], Iterable[str]] = tuple
     """Lines said on stderr at the end, asked for while the sources still run."""
 
@@ -172,6 +174,9 @@ class StreamRunner:
 
     def _print_stats(self) -> None:
         snapshot = self._engine.snapshot()
+        for kind in self._options.tables:
+            for seq, row in enumerate(snapshot.tables.get(kind, ()), self._engine.last_seq(kind)):
+                self._output.record(replace(row, seq=seq + 1))
         sources = {
             name: replace(self._running.get(name, status), counters=self._as_read(status))
             for name, status in snapshot.sources.items()

@@ -8,7 +8,8 @@ import pytest
 
 from engine.probe import bpfsys
 from engine.probe.abi import LISTENER, OWNER, SETTINGS, Provenance, Role
-from engine.probe.owners import Hooks, HookSettings, socket_facts, socket_inodes
+from engine.probe.hook_settings import HookSettings
+from engine.probe.owners import Hooks, socket_facts, socket_inodes
 
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when   uid  timeout inode\n"
 LOOPBACK = socket.inet_pton(socket.AF_INET6, "::ffff:127.0.0.1")
