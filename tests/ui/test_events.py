@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+from textual.events import Key
 from textual.pilot import Pilot
 
 from engine.core.errors import ProbeError
@@ -175,6 +176,15 @@ async def test_a_click_turns_the_switch_it_hits_and_opens_a_family() -> None:
         await pilot.click(matrix, offset=(4, 2))
         await until(pilot, lambda: "read" not in seen(matrix))
         assert len(engine.calls) == 1
+
+
+async def test_what_is_typed_quickly_after_the_slash_is_searched_for_and_turns_nothing() -> None:
+    engine = FakeEngine()
+    async with on_matrix(engine) as (app, _, pilot):
+        for key, character in (("slash", "/"), ("t", "t"), ("T", "T"), ("q", "q")):
+            app.post_message(Key(key, character))
+        await until(pilot, lambda: app.main.events.finder.value == "tTq")
+        assert engine.calls == []
 
 
 async def test_searching_shows_what_fits_as_one_types() -> None:

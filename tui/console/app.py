@@ -8,6 +8,7 @@ from functools import partial
 from typing import ClassVar
 
 from rich.console import RenderableType
+from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.screen import Screen
@@ -32,6 +33,7 @@ from tui.console.screens.parts import PartsScreen
 from tui.console.screens.plugin import PluginScreen
 from tui.console.screens.presets import PresetScreen
 from tui.console.screens.record import RecordScreen
+from tui.console.widgets.finder import Finder
 from tui.console.widgets.frames import FrameStream
 from tui.console.widgets.lines import LineView
 from tui.console.widgets.matrix import MatrixView
@@ -103,6 +105,11 @@ class ConsoleApp(App[None]):
     def stop_engine(self) -> None:
         """Stop the engine if it is not stopped yet; waits until it is."""
         self._life.stop()
+
+    def on_key(self, event: events.Key) -> None:
+        """A key nobody had a use for: typed while the line to search in was being opened."""
+        if isinstance(self.focused, Finder) and event.character and event.is_printable:
+            self.focused.take_up(event.character)
 
     # Looking.
 

@@ -165,9 +165,9 @@ class EventsPane(Pane):
 
     def __init__(self) -> None:
         super().__init__()
-        self.matrix = MatrixView()
-        self.switches = Vertical(id="switches")
         self.finder = Finder("name, syscall_*-read*, :net")
+        self.matrix = MatrixView(self.finder)
+        self.switches = Vertical(id="switches")
         self.cell_line = Static(id="cell-line", markup=False)
         self.probe_line = Static(id="probe-line", markup=False)
         self.stream = StreamView("kernel_event", event_columns(), empty=WAITING, widget_id="events")
@@ -229,10 +229,6 @@ class EventsPane(Pane):
         self.update_title()
 
     # Searching.
-
-    def on_matrix_view_find_asked(self) -> None:
-        """Open the line one searches in."""
-        self.finder.open()
 
     def on_matrix_view_cleared(self) -> None:
         """Close it again."""

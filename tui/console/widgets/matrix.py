@@ -16,6 +16,7 @@ from textual.strip import Strip
 
 from engine.core.records import Record
 from tui.console.keys import MATRIX_KEYS
+from tui.console.widgets.finder import Finder
 from tui.console.widgets.matrix_line import CELL, LABEL, contents, title
 from tui.console.widgets.switches import (
     EVERYTHING,
@@ -59,9 +60,6 @@ class MatrixView(ScrollView, can_focus=True, inherit_bindings=False):
     class CursorMoved(Message):
         """The cursor stands elsewhere, or what is under it has changed."""
 
-    class FindAsked(Message):
-        """Somebody wants to look for events by name."""
-
     class Cleared(Message):
         """Nothing is looked for any more."""
 
@@ -71,8 +69,10 @@ class MatrixView(ScrollView, can_focus=True, inherit_bindings=False):
     class PresetsAsked(Message):
         """Somebody wants to choose a preset."""
 
-    def __init__(self) -> None:
+    def __init__(self, finder: Finder) -> None:
         super().__init__()
+        self.finder = finder
+        """Where one types what to look for."""
         self.switches = Switches()
         self._line: Line | None = None
         self._column = _NAME
@@ -214,7 +214,7 @@ class MatrixView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def action_find(self) -> None:
         """Ask for words to look for."""
-        self.post_message(self.FindAsked())
+        self.finder.open()
 
     def action_presets(self) -> None:
         """Ask for a preset."""
