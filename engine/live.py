@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from engine.attacher import Attacher
 from engine.core.clock import Clock, SystemClock
-from engine.core.errors import BoxscopeError, FailedError
+from engine.core.errors import BoxscopeError, FailedError, RequirementError
 from engine.core.kinds import KINDS
 from engine.core.records import Batch, Record, RecordRing, RecordStore
 from engine.core.settings import Settings
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from engine.probe.filters import Filters
     from engine.probe.health import ProgramCost
     from engine.probe.probe import KernelProbe
+    from engine.traffic.inputs import Input, SavedPayload
+    from engine.traffic.live import LiveInput
+    from engine.traffic.options import TrafficOptions
     from engine.traffic.source import TrafficSource
     from engine.wasm.host import WasmHost
 
@@ -58,6 +62,16 @@ class Selection:
     capture: Path | None = None
     paced: bool = False
     """Play the capture at its own pace, over and over, as if it were live."""
+    payload: SavedPayload | None = None
+    """A saved payload to be read."""
+    live: bool = False
+    """Whether the traffic of processes can be captured; needs the probe."""
+    attach: bool = False
+    """Capture that of every process that discovery lists."""
+    attach_pids: tuple[int, ...] = ()
+    """Capture that of these processes."""
+    traffic: TrafficOptions | None = None
+    """How traffic is read; None for the default."""
     wasm: tuple[Path, ...] = ()
     strict: bool = False
     """A Wasm plugin that cannot be loaded ends `start` instead of being a failed row."""
@@ -89,6 +103,8 @@ class LiveEngine(Engine):
         self._probe: KernelProbe | None = None
         self._wasm: WasmHost | None = None
         self._traffic: TrafficSource | None = None
+        self._live: LiveInput | None = None
+        self._attacher: Attacher | None = None
         self._stopped = False
 
     def start(self) -> None:
@@ -110,6 +126,8 @@ class LiveEngine(Engine):
             if self._stopped:
                 return
             self._stopped = True
+        if self._attacher is not None:
+            self._attacher.stop()
         for source in reversed(self._sources.values()):
             source.stop()
         self._sampler.stop()
@@ -121,6 +139,8 @@ class LiveEngine(Engine):
         for source in sources.values():
             for kind, rows in source.tables().items():
                 tables[kind] = tables.get(kind, ()) + rows
+        if self._attacher is not None and "process" in tables:
+            tables["process"] = self._attacher.marked(tables["process"])
         share, resident = self._cost.read()
         return Snapshot(
             wall_ns=self._clock.wall_ns(),
@@ -173,6 +193,21 @@ class LiveEngine(Engine):
     def set_ports(self, text: str) -> None:
         """Change the ports processes are looked for by."""
         _need(self._discovery, "discovery").set_ports(text)
+
+    @property
+    def attached(self) -> frozenset[int]:
+        """The processes whose traffic is captured."""
+        return self._attacher.pids if self._attacher is not None else frozenset()
+
+    def attach(self, pid: int) -> None:
+        """Capture the traffic of a process."""
+        attacher = _need(self._attacher, "traffic capture")
+        self._check_probe()
+        attacher.attach(pid)
+
+    def detach(self, pid: int) -> None:
+        """Capture the traffic of a process no longer."""
+        _need(self._attacher, "traffic capture").detach(pid)
 
     def load_plugin(self, executable: Path, *, name: str = "", detail: str = "") -> str:
         """Start a plugin process."""
@@ -247,7 +282,9 @@ class LiveEngine(Engine):
         self._add(self._probe)
 
     def _start_wasm(self) -> None:
-        if not self._selection.wasm and self._selection.capture is None:
+        selection = self._selection
+        traffic = selection.live or selection.capture is not None or selection.payload is not None
+        if not selection.wasm and not traffic:
             return
         from engine.wasm.host import WasmHost
 
@@ -264,20 +301,62 @@ class LiveEngine(Engine):
                 self._wasm.log("error", str(error))
 
     def _start_traffic(self) -> None:
-        if self._selection.capture is None:
+        """Read the capture, the saved payload and what attached processes say."""
+        selection = self._selection
+        if selection.capture is None and selection.payload is None and self._listener() is None:
             return
+        from engine.traffic.inputs import CaptureInput
         from engine.traffic.source import TrafficSource
 
-        paced = self._selection.paced
+        inputs: list[Input] = []
+        if selection.capture is not None:
+            paced = selection.paced
+            inputs.append(CaptureInput(self._clock, selection.capture, loop=paced, paced=paced))
+        if selection.payload is not None:
+            inputs.append(selection.payload)
+        listener = self._listener()
+        if listener is not None:
+            inputs.append(listener)
         self._traffic = TrafficSource(
-            self._clock,
-            self._logbook,
-            capture=self._selection.capture,
-            wasm=self._wasm,
-            loop=paced,
-            paced=paced,
+            self._clock, self._logbook, inputs=inputs, wasm=self._wasm, options=selection.traffic
         )
         self._add(self._traffic)
+        if listener is not None:
+            self._start_attacher(listener)
+
+    def _listener(self) -> LiveInput | None:
+        """What attached processes say, made with the first question; None if nobody listens."""
+        if self._probe is None or not self._selection.live:
+            return None
+        if self._live is None:
+            from engine.traffic.live import LiveInput
+
+            self._live = LiveInput(self._clock, self._probe.payloads)
+        return self._live
+
+    def _start_attacher(self, listener: LiveInput) -> None:
+        discovery = self._discovery
+        self._attacher = Attacher(
+            self._logbook,
+            listener.choose,
+            (lambda: discovery.tables()["process"]) if discovery is not None else tuple,
+            automatic=self._selection.attach,
+        )
+        for pid in self._selection.attach_pids:
+            try:
+                self._attacher.attach(pid)
+            except BoxscopeError as error:
+                if self._selection.strict:
+                    raise
+                self._logbook.write("traffic", "error", str(error))
+        self._attacher.start()
+
+    def _check_probe(self) -> None:
+        """Say why nothing can be captured, if so."""
+        status = _need(self._probe, "traffic capture").status()
+        if status.state == "failed":
+            kind = RequirementError if status.missing else FailedError
+            raise kind(f"no traffic can be captured: {status.reason}", fix=status.fix)
 
 
 def _need(part: T | None, what: str) -> T:

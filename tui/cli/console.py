@@ -46,4 +46,5 @@ def command(open_port: str | None) -> int:
     from engine.live import LiveEngine, Selection
 
     settings = load_settings({"open_port": open_port}).values
-    return open_console(LiveEngine(Selection(agent=True, discovery=True, probe=True), settings))
+    selection = Selection(agent=True, discovery=True, probe=True, live=True)
+    return open_console(LiveEngine(selection, settings))
