@@ -15,9 +15,9 @@ from engine.traffic.flows import Endpoint
 from engine.traffic.packets import ACK, TCP, Segment, Unusable
 from engine.traffic.pcap import read_segments
 
-Mark: TypeAlias = Literal["idle", "lost", "echo"]
+Mark: TypeAlias = Literal["idle", "lost", "echo", "over"]
 """idle: nothing came for a moment; lost: bytes of any flow may be missing from here on; echo: a
-payload that is read at the other end of its connection."""
+payload that is read at the other end of its connection; over: what is open ends here."""
 
 Item: TypeAlias = Segment | Unusable | Mark
 
@@ -35,6 +35,10 @@ class Input(Protocol):
     @property
     def endless(self) -> bool:
         """Whether it never ends by itself."""
+
+    @property
+    def in_order(self) -> bool:
+        """Whether its streams need no reassembly."""
 
     def items(self, wait: Wait) -> Iterator[Item]:
         """Every segment in order, and what is to be known of those that are missing.
@@ -57,6 +61,7 @@ class CaptureInput:
         paced: Take as long as the traffic took, instead of as fast as can be.
     """
 
+    in_order = False
     _BETWEEN_PASSES_S = 1.0
 
     def __init__(
@@ -94,7 +99,7 @@ class CaptureInput:
                 return
             yield (segment._replace(ts_ns=pace.shifted(segment.ts_ns)) if self.endless else segment)
         if self.endless and pace is not None:
-            yield "lost"
+            yield "over"
 
 
 class SavedPayload:
@@ -110,6 +115,7 @@ class SavedPayload:
 
     label = "payload"
     endless = False
+    in_order = True
 
     def __init__(
         self, clock: Clock, payload: bytes, *, src: Endpoint, dst: Endpoint, l4: int = TCP

@@ -140,6 +140,7 @@ class LiveInput:
 
     label = "live"
     endless = True
+    in_order = True
 
     def __init__(self, clock: Clock, feed: PayloadFeed) -> None:
         self._clock = clock

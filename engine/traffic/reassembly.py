@@ -2,7 +2,7 @@
 
 Bytes that follow each other are joined until the sender pushes, the other side speaks, or 64 KiB
 are there. What is missing is waited for until 1 MiB or 512 segments of its stream are held back, or
-the connection ends; then the stream goes on behind the gap.
+for a second, or until the connection ends; then the stream goes on behind the gap.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from engine.traffic.packets import FIN, PSH, RST, SYN, TCP, Segment
 
 MAX_HELD_BYTES = 1 << 20
 MAX_HELD_SEGMENTS = 512
+MAX_WAIT_NS = 1_000_000_000
 JOIN_LIMIT = 65_536
 
 _SEQ_SPACE = 1 << 32
@@ -57,6 +58,8 @@ class Reassembler:
             yield Ordered(segment, 1)
             return
         key = _key(segment)
+        for side in (key, _reverse(key)):
+            yield from self._end_waiting(self._streams.get(side), segment.ts_ns)
         if segment.payload or segment.flags & (SYN | FIN | RST):
             yield from self._release(self._streams.get(_reverse(key)))
         if segment.flags & SYN:
@@ -123,6 +126,14 @@ class Reassembler:
         segment = stream.held.pop(seq)
         stream.held_bytes -= _length(segment)
         return segment
+
+    def _end_waiting(self, stream: _Stream | None, now_ns: int) -> Iterator[Ordered]:
+        """Go on behind a gap that has been waited for long enough."""
+        if stream is None or not stream.held:
+            return
+        oldest = min(segment.ts_ns for segment in stream.held.values())
+        if now_ns - oldest > MAX_WAIT_NS:
+            yield from self._jump(stream)
 
     def _jump(self, stream: _Stream) -> Iterator[Ordered]:
         """Go on behind the first gap."""

@@ -148,7 +148,10 @@ class TrafficSource(Source):
                     self._done.set()
 
     def _read(self, source: Input) -> None:
-        reader = _Reader(Dissector(self._wasm, self._options), self._options)
+        reader = _Reader(
+            Dissector(self._wasm, self._options),
+            reassemble=self._options.reassemble and not source.in_order,
+        )
         self._readers = (*self._readers, reader)
         try:
             for item in source.items(self._stop.wait):
@@ -165,10 +168,9 @@ class TrafficSource(Source):
         elif item == "idle":
             self._emit(source, reader.dissector.expire(self.clock.wall_ns()))
         elif item == "lost":
-            if source.label.startswith("pcap:"):
-                self._finish(reader, source)
-            else:
-                reader.dissector.mark_lost()
+            reader.dissector.mark_lost()
+        elif item == "over":
+            self._finish(reader, source)
         elif item == "echo":
             self.tally.add(seen=1, kept=1)
         else:
@@ -206,9 +208,9 @@ class TrafficSource(Source):
 class _Reader:
     """What one input is read with."""
 
-    def __init__(self, dissector: Dissector, options: TrafficOptions) -> None:
+    def __init__(self, dissector: Dissector, *, reassemble: bool) -> None:
         self.dissector = dissector
-        self._reassembler = Reassembler() if options.reassemble else None
+        self._reassembler = Reassembler() if reassemble else None
         self._retransmitted = 0
 
     @property

@@ -221,6 +221,17 @@ PLUGIN_KEYS: tuple[Binding, ...] = (
 )
 """The bindings of the plugins pane, and of the screen about one plugin."""
 
+PORT_KEYS: tuple[Binding, ...] = (
+    Binding(
+        "a",
+        "attach",
+        "Attach",
+        id="port.attach",
+        tooltip="Capture the traffic of the selected process, or no longer",
+    ),
+)
+"""The bindings of the ports pane."""
+
 PART_KEYS: tuple[Binding, ...] = (
     Binding(
         "tab", "next_part(1)", "Part", id="part.next", tooltip="Go to the next part of the screen"
@@ -320,6 +331,7 @@ SECTIONS: tuple[tuple[str, tuple[Binding, ...]], ...] = (
     ("In lists", LIST_KEYS),
     ("In the matrix", (*MATRIX_KEYS, *FINDER_KEYS, *PRESET_KEYS)),
     ("Plugins", PLUGIN_KEYS),
+    ("Ports", PORT_KEYS),
     ("About one plugin or record", (*PART_KEYS, *STREAM_KEYS, *RECORD_KEYS)),
     ("In dialogs", (*DIALOG_KEYS, *CONFIRM_KEYS, *PATH_KEYS)),
 )
