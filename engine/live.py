@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,7 +15,7 @@ from engine.core.kinds import KINDS
 from engine.core.records import Batch, Record, RecordRing, RecordStore
 from engine.core.settings import Settings
 from engine.core.snapshot import Snapshot
-from engine.core.source import Logbook, Source
+from engine.core.source import Logbook, Source, SourceStatus
 from engine.engine import Engine
 from engine.host import OwnCost, host_facts
 from engine.sampler import SAMPLED, Sampler
@@ -146,7 +146,7 @@ class LiveEngine(Engine):
             wall_ns=self._clock.wall_ns(),
             elapsed_s=(self._clock.monotonic_ns() - self._started_ns) / 1e9,
             host=self._host,
-            sources={name: source.status() for name, source in sources.items()},
+            sources=self._statuses(sources),
             tables=tables,
             own_cpu=share,
             own_rss=resident,
@@ -201,13 +201,13 @@ class LiveEngine(Engine):
 
     def attach(self, pid: int) -> None:
         """Capture the traffic of a process."""
-        attacher = _need(self._attacher, "traffic capture")
+        attacher = _need(self._attacher, "traffic captures")
         self._check_probe()
         attacher.attach(pid)
 
     def detach(self, pid: int) -> None:
         """Capture the traffic of a process no longer."""
-        _need(self._attacher, "traffic capture").detach(pid)
+        _need(self._attacher, "traffic captures").detach(pid)
 
     def load_plugin(self, executable: Path, *, name: str = "", detail: str = "") -> str:
         """Start a plugin process."""
@@ -228,6 +228,20 @@ class LiveEngine(Engine):
     def load_wasm(self, path: Path) -> str:
         """Load a Wasm plugin."""
         return _need(self._wasm, "wasm").load(path)
+
+    def _statuses(self, sources: Mapping[str, Source]) -> dict[str, SourceStatus]:
+        """How each source is; live traffic is no better than the probe it comes from."""
+        statuses = {name: source.status() for name, source in sources.items()}
+        probe, traffic = statuses.get("probe"), statuses.get("traffic")
+        if self._live is not None and probe and traffic and probe.state == "failed":
+            statuses["traffic"] = replace(
+                traffic,
+                state="failed" if self._selection.capture is None else "degraded",
+                reason=f"no traffic of processes can be captured: {probe.reason}",
+                fix=probe.fix,
+                missing=probe.missing,
+            )
+        return statuses
 
     def _store(self, kind: str) -> RecordStore:
         if kind not in KINDS:
@@ -353,7 +367,7 @@ class LiveEngine(Engine):
 
     def _check_probe(self) -> None:
         """Say why nothing can be captured, if so."""
-        status = _need(self._probe, "traffic capture").status()
+        status = _need(self._probe, "traffic captures").status()
         if status.state == "failed":
             kind = RequirementError if status.missing else FailedError
             raise kind(f"no traffic can be captured: {status.reason}", fix=status.fix)
