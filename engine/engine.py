@@ -104,6 +104,24 @@ class Engine(ABC):
         """
         raise self._read_only("explain a process")
 
+    def attach(self, pid: int) -> None:
+        """Capture the traffic of a process, and of the one that takes its place.
+
+        Raises:
+            ProcessGone: there is no such process.
+            RequirementError: a right or a dependency is missing.
+            FailedError: it cannot be listened to.
+        """
+        raise self._read_only("attach a process")
+
+    def detach(self, pid: int) -> None:
+        """Capture the traffic of a process no longer.
+
+        Raises:
+            FailedError: it was not captured.
+        """
+        raise self._read_only("detach a process")
+
     def load_plugin(self, executable: Path, *, name: str = "", detail: str = "") -> str:
         """Start a plugin process; returns its name."""
         raise self._read_only("load a plugin")

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+from engine.attacher import Attacher
 from engine.core.clock import Clock, SystemClock
-from engine.core.errors import BoxscopeError, FailedError
+from engine.core.errors import BoxscopeError, FailedError, RequirementError
 from engine.core.kinds import KINDS
 from engine.core.records import Batch, Record, RecordRing, RecordStore
 from engine.core.settings import Settings
 from engine.core.snapshot import Snapshot
-from engine.core.source import Logbook, Source
+from engine.core.source import Logbook, Source, SourceStatus
 from engine.engine import Engine
 from engine.host import OwnCost, host_facts
 from engine.sampler import SAMPLED, Sampler
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from engine.probe.filters import Filters
     from engine.probe.health import ProgramCost
     from engine.probe.probe import KernelProbe
+    from engine.traffic.inputs import Input, SavedPayload
+    from engine.traffic.live import LiveInput
+    from engine.traffic.options import TrafficOptions
     from engine.traffic.source import TrafficSource
     from engine.wasm.host import WasmHost
 
@@ -68,6 +72,16 @@ class Selection:
     capture: Path | None = None
     paced: bool = False
     """Play the capture at its own pace, over and over, as if it were live."""
+    payload: SavedPayload | None = None
+    """A saved payload to be read."""
+    live: bool = False
+    """Whether the traffic of processes can be captured; needs the probe."""
+    attach: bool = False
+    """Capture that of every process that discovery lists."""
+    attach_pids: tuple[int, ...] = ()
+    """Capture that of these processes."""
+    traffic: TrafficOptions | None = None
+    """How traffic is read; None for the default."""
     wasm: tuple[Path, ...] = ()
     wasm_mode: frozenset[WasmMode] = frozenset()
     strict: bool = False
@@ -100,6 +114,8 @@ class LiveEngine(Engine):
         self._probe: KernelProbe | None = None
         self._wasm: WasmHost | None = None
         self._traffic: TrafficSource | None = None
+        self._live: LiveInput | None = None
+        self._attacher: Attacher | None = None
         self._stopped = False
 
     def start(self) -> None:
@@ -121,6 +137,8 @@ class LiveEngine(Engine):
             if self._stopped:
                 return
             self._stopped = True
+        if self._attacher is not None:
+            self._attacher.stop()
         for source in reversed(self._sources.values()):
             source.stop()
         self._sampler.stop()
@@ -132,12 +150,14 @@ class LiveEngine(Engine):
         for source in sources.values():
             for kind, rows in source.tables().items():
                 tables[kind] = tables.get(kind, ()) + rows
+        if self._attacher is not None and "process" in tables:
+            tables["process"] = self._attacher.marked(tables["process"])
         share, resident = self._cost.read()
         return Snapshot(
             wall_ns=self._clock.wall_ns(),
             elapsed_s=(self._clock.monotonic_ns() - self._started_ns) / 1e9,
             host=self._host,
-            sources={name: source.status() for name, source in sources.items()},
+            sources=self._statuses(sources),
             tables=tables,
             own_cpu=share,
             own_rss=resident,
@@ -189,6 +209,21 @@ class LiveEngine(Engine):
         """Everything about a process, and why it is selected or not."""
         return _need(self._discovery, "discovery").explain(pid)
 
+    @property
+    def attached(self) -> frozenset[int]:
+        """The processes whose traffic is captured."""
+        return self._attacher.pids if self._attacher is not None else frozenset()
+
+    def attach(self, pid: int) -> None:
+        """Capture the traffic of a process."""
+        attacher = _need(self._attacher, "traffic captures")
+        self._check_probe()
+        attacher.attach(pid)
+
+    def detach(self, pid: int) -> None:
+        """Capture the traffic of a process no longer."""
+        _need(self._attacher, "traffic captures").detach(pid)
+
     def load_plugin(self, executable: Path, *, name: str = "", detail: str = "") -> str:
         """Start a plugin process."""
         return _need(self._agent, "plugins").load(executable, name=name, detail=detail)
@@ -218,6 +253,20 @@ class LiveEngine(Engine):
     ) -> tuple[int, ...]:
         """Offer the message of a result to its plugin again."""
         return _need(self._wasm, "Wasm plugins").rerun(seq, payload=payload, cuts=cuts)
+
+    def _statuses(self, sources: Mapping[str, Source]) -> dict[str, SourceStatus]:
+        """How each source is; live traffic is no better than the probe it comes from."""
+        statuses = {name: source.status() for name, source in sources.items()}
+        probe, traffic = statuses.get("probe"), statuses.get("traffic")
+        if self._live is not None and probe and traffic and probe.state == "failed":
+            statuses["traffic"] = replace(
+                traffic,
+                state="failed" if self._selection.capture is None else "degraded",
+                reason=f"no traffic of processes can be captured: {probe.reason}",
+                fix=probe.fix,
+                missing=probe.missing,
+            )
+        return statuses
 
     def _store(self, kind: str) -> RecordStore:
         if kind not in KINDS:
@@ -284,7 +333,9 @@ class LiveEngine(Engine):
         self._add(self._probe)
 
     def _start_wasm(self) -> None:
-        if not self._selection.wasm and self._selection.capture is None:
+        selection = self._selection
+        traffic = selection.live or selection.capture is not None or selection.payload is not None
+        if not selection.wasm and not traffic:
             return
         from engine.wasm.engines import cache_folder
         from engine.wasm.host import HostOptions, WasmHost
@@ -306,20 +357,62 @@ class LiveEngine(Engine):
                 self._wasm.log("error", str(error))
 
     def _start_traffic(self) -> None:
-        if self._selection.capture is None:
+        """Read the capture, the saved payload and what attached processes say."""
+        selection = self._selection
+        if selection.capture is None and selection.payload is None and self._listener() is None:
             return
+        from engine.traffic.inputs import CaptureInput
         from engine.traffic.source import TrafficSource
 
-        paced = self._selection.paced
+        inputs: list[Input] = []
+        if selection.capture is not None:
+            paced = selection.paced
+            inputs.append(CaptureInput(self._clock, selection.capture, loop=paced, paced=paced))
+        if selection.payload is not None:
+            inputs.append(selection.payload)
+        listener = self._listener()
+        if listener is not None:
+            inputs.append(listener)
         self._traffic = TrafficSource(
-            self._clock,
-            self._logbook,
-            capture=self._selection.capture,
-            wasm=self._wasm,
-            loop=paced,
-            paced=paced,
+            self._clock, self._logbook, inputs=inputs, wasm=self._wasm, options=selection.traffic
         )
         self._add(self._traffic)
+        if listener is not None:
+            self._start_attacher(listener)
+
+    def _listener(self) -> LiveInput | None:
+        """What attached processes say, made with the first question; None if nobody listens."""
+        if self._probe is None or not self._selection.live:
+            return None
+        if self._live is None:
+            from engine.traffic.live import LiveInput
+
+            self._live = LiveInput(self._clock, self._probe.payloads)
+        return self._live
+
+    def _start_attacher(self, listener: LiveInput) -> None:
+        discovery = self._discovery
+        self._attacher = Attacher(
+            self._logbook,
+            listener.choose,
+            (lambda: discovery.tables()["process"]) if discovery is not None else tuple,
+            automatic=self._selection.attach,
+        )
+        for pid in self._selection.attach_pids:
+            try:
+                self._attacher.attach(pid)
+            except BoxscopeError as error:
+                if self._selection.strict:
+                    raise
+                self._logbook.write("traffic", "error", str(error))
+        self._attacher.start()
+
+    def _check_probe(self) -> None:
+        """Say why nothing can be captured, if so."""
+        status = _need(self._probe, "traffic captures").status()
+        if status.state == "failed":
+            kind = RequirementError if status.missing else FailedError
+            raise kind(f"no traffic can be captured: {status.reason}", fix=status.fix)
 
 
 def _need(part: T | None, what: str) -> T:

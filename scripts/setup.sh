@@ -71,6 +71,11 @@ if ! bcc_found; then
         say "BCC is missing, kernel events will be off; as root type: apt-get install -y python3-bpfcc"
     fi
 fi
+if ! command -v tcpdump >/dev/null 2>&1; then
+    if can_install && apt_install tcpdump; then :; else
+        say "tcpdump is missing, the test that compares live traffic with its capture will be skipped; as root type: apt-get install -y tcpdump"
+    fi
+fi
 if ! command -v strace >/dev/null 2>&1; then
     if can_install && apt_install strace; then :; else
         say "strace is missing, the test that compares its counts will be skipped; as root type: apt-get install -y strace"

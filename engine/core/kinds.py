@@ -194,6 +194,57 @@ L7_MESSAGE = RecordKind(
             "attributes", "map", "What was added to it, mostly by Wasm.", width=30, untrusted=True
         ),
         Field("source", "text", "Capture or probe it came from.", width=16, hidden=True),
+        Field(
+            "session",
+            "text",
+            "answered, unanswered, or unmatched (a response without its request).",
+            width=10,
+            hidden=True,
+        ),
+        Field("client_pid", "int", "Process at the client's end, if known.", width=7, hidden=True),
+        Field("client_comm", "text", "Its name.", width=12, hidden=True, untrusted=True),
+        Field("server_pid", "int", "Process at the server's end, if known.", width=7, hidden=True),
+        Field("server_comm", "text", "Its name.", width=12, hidden=True, untrusted=True),
+        Field(
+            "request_bytes",
+            "int",
+            "Length of the request, if known.",
+            unit="B",
+            width=8,
+            hidden=True,
+        ),
+        Field(
+            "response_bytes",
+            "int",
+            "Length of the response, if known.",
+            unit="B",
+            width=8,
+            hidden=True,
+        ),
+        Field("flow", "int", "Number of its connection.", width=6, hidden=True),
+        Field(
+            "decision",
+            "list",
+            "How the protocol was found, payload by payload.",
+            hidden=True,
+            untrusted=True,
+        ),
+    ),
+)
+
+TRAFFIC_STATE = RecordKind(
+    "traffic_state",
+    "What was made of the traffic so far, and how it is read.",
+    (
+        Field("flows", "int", "Connections followed now.", width=6),
+        Field("answered", "int", "Requests with their response.", width=8),
+        Field("unanswered", "int", "Requests without a response.", width=8),
+        Field("unmatched", "int", "Responses without their request.", width=8),
+        Field("protocols", "map", "Messages by protocol.", width=30, untrusted=True),
+        Field("gap_bytes", "int", "Bytes that reassembly waited for in vain.", unit="B", width=8),
+        Field("order", "text", "Order in which protocols are looked for.", width=10),
+        Field("reassembled", "bool", "Whether TCP streams are put in order.", width=3),
+        Field("truncation", "int", "Payload given to plugins.", unit="B", width=6),
     ),
 )
 
@@ -376,6 +427,7 @@ KINDS: dict[str, RecordKind] = {
         PROCESS,
         KERNEL_EVENT,
         L7_MESSAGE,
+        TRAFFIC_STATE,
         WASM_RESULT,
         WASM_PLUGIN,
         SUBSCRIPTION,
@@ -391,6 +443,7 @@ TABLE_KEYS: dict[str, tuple[str, ...]] = {
     "process": ("pid", "start", "netns"),
     "subscription": ("event", "category"),
     "probe_state": (),
+    "traffic_state": (),
     "wasm_plugin": ("plugin",),
 }
 """Kinds that describe a state rather than an event, and the fields that identify a row."""

@@ -1,31 +1,24 @@
-"""From segments to messages: finds the flow, finds its protocol, feeds its parser.
-
-The order in which a protocol is looked for is the DeepFlow agent's: plugins with the payload hook
-see the first payload of every flow, HTTP included; what none of them claims is tried as HTTP.
-"""
+"""From segments to messages: finds the flow, finds its protocol, feeds its parser."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, TypeAlias
 
+from engine.core.sanitise import clean
+from engine.traffic import dns
 from engine.traffic.flows import Flow, FlowTable
-from engine.traffic.messages import Message
+from engine.traffic.http1 import is_response, judge
+from engine.traffic.messages import BUILT_IN, Message
+from engine.traffic.options import TrafficOptions
 from engine.traffic.packets import TCP, Segment
-from engine.traffic.parsers import (
-    PAYLOAD_LIMIT,
-    Dropped,
-    DropReason,
-    HttpParser,
-    Opaque,
-    Parser,
-    WasmParser,
-    base_context,
-)
+from engine.traffic.parsers import HttpParser, Opaque, Parser, WasmParser, base_context
+from engine.traffic.reasons import Dropped, DropReason
+from engine.traffic.recognise import recognise
 from engine.wasm.abi import CLIENT_TO_SERVER, SERVER_TO_CLIENT
 
 if TYPE_CHECKING:
-    from engine.wasm.host import Claim, WasmHost
+    from engine.wasm.host import WasmHost
 
 NOBODY = "nobody"
 UNKNOWN = "unknown"
@@ -33,9 +26,15 @@ UNKNOWN = "unknown"
 _MIN_PAYLOAD = 2
 _MAX_TRIES = 16
 """Payloads of a flow that are looked at before it is taken for unknown for good."""
+_EXPIRE_EVERY_NS = 1_000_000_000
+_STEPS = {
+    "documented": ("http", "wasm", "dns", "name"),
+    "agent": ("wasm", "http", "dns", "name"),
+}
 
-_HTTP2_PREFACE = b"PRI * HTTP/2"
-_RESPONSE_START = b"HTTP/1."
+_Found: TypeAlias = tuple[Parser, list[Message]]
+_Look: TypeAlias = Callable[[Flow, Segment, bytes], "_Found | str"]
+"""Tries a protocol: its parser and what is known at once, or why it is none."""
 
 
 class Dissector:
@@ -43,31 +42,67 @@ class Dissector:
 
     Args:
         wasm: The plugins to ask, if any.
-        flow_capacity: Most flows that are followed at once.
+        options: How to read.
     """
 
-    def __init__(self, wasm: WasmHost | None, flow_capacity: int = 10_000) -> None:
+    def __init__(self, wasm: WasmHost | None, options: TrafficOptions | None = None) -> None:
         self._wasm = wasm
-        self._flows = FlowTable(flow_capacity)
+        self._options = options or TrafficOptions()
+        self._flows = FlowTable(self._options.flow_capacity)
         self._parsers: dict[int, Parser] = {}
         self._tries: dict[int, int] = {}
+        self._expired_ns = 0
+        looks: dict[str, _Look] = {
+            "http": self._http,
+            "wasm": self._plugins,
+            "dns": self._dns,
+            "name": self._name,
+        }
+        self._looks = [(step, looks[step]) for step in _STEPS[self._options.order]]
+
+    @property
+    def flows(self) -> int:
+        """How many are open."""
+        return len(self._flows)
 
     def take(self, segment: Segment) -> tuple[list[Message], DropReason | None]:
         """The messages that are complete with a segment, and why it was dropped (None: kept)."""
         flow, gone = self._flows.find(segment)
         messages = [message for old in gone for message in self._end(old)]
+        messages += self.expire(segment.ts_ns)
         if flow is None:
             return messages, None
+        flow.own(segment)
         reason: DropReason | None = None
         try:
             for message in self._read(flow, segment):
-                messages.append(message)  # noqa: PERF402  # those before a fault are kept
+                messages.append(message)  # those before a fault are kept
         except Dropped as dropped:
             reason = dropped.reason
         if flow.close(segment):
             self._flows.remove(segment)
             messages += self._end(flow)
         return messages, reason
+
+    def expire(self, now_ns: int) -> list[Message]:
+        """Give up requests that have waited too long; looks at most once a second.
+
+        Args:
+            now_ns: The time of the traffic.
+        """
+        if abs(now_ns - self._expired_ns) < _EXPIRE_EVERY_NS:
+            return []
+        self._expired_ns = now_ns
+        before_ns = now_ns - int(self._options.session_s * 1e9)
+        return [
+            message for parser in self._parsers.values() for message in parser.expired(before_ns)
+        ]
+
+    def mark_lost(self) -> None:
+        """Bytes of any flow may be missing from here on."""
+        for flow in self._flows:
+            for side in flow.sides:
+                side.lost = True
 
     def finish(self) -> list[Message]:
         """End all flows; returns the requests that were never answered."""
@@ -98,30 +133,90 @@ class Dissector:
         except Dropped as dropped:
             if parser.proven or dropped.reason == "buffer_full":
                 raise
-            yield from self._unknown(flow, segment, payload)
+            flow.decided("what began like HTTP is none")
+            self._parsers.pop(flow.number)
+            yield from self._infer(flow, segment, payload)
 
     def _infer(self, flow: Flow, segment: Segment, payload: bytes) -> Iterator[Message]:
         """Find out what a flow speaks by a payload nobody has claimed yet."""
-        claim = self._claim(flow, segment, payload)
-        if claim is not None and self._wasm is not None:
-            if claim.direction != flow.direction(segment):
-                flow.flip()
-            parser: Parser = WasmParser(flow, self._wasm, claim)
-        elif flow.l4 == TCP and not payload.startswith(_HTTP2_PREFACE):
-            if not flow.client_known:
-                _orient(flow, segment, payload)
-            parser = HttpParser(flow, self._wasm)
-        else:
+        said: list[str] = []
+        found: _Found | None = None
+        for step, look in self._looks:
+            outcome = look(flow, segment, payload)
+            if not isinstance(outcome, str):
+                found = outcome
+                said.append(f"{step}: yes")
+                break
+            said.append(f"{step}: {outcome}")
+        if found is None and flow.l4 == TCP and judge(payload) == "maybe":
+            _orient(flow, segment, payload)
+            found = self._http_parser(flow), []
+            said.append("taken for HTTP until it is told apart")
+        way = ("client → server", "server → client")[flow.direction(segment)]
+        flow.decided(f"{len(payload)} bytes {way}: {'; '.join(said)}")
+        if found is None:
             yield from self._unknown(flow, segment, payload)
             return
+        parser, messages = found
         self._parsers[flow.number] = parser
-        yield from self._feed(flow, segment, payload)
+        yield from messages
+        try:
+            yield from parser.feed(segment, flow.direction(segment), payload)
+        except Dropped as dropped:
+            if parser.proven or dropped.reason == "buffer_full":
+                raise
+            self._parsers.pop(flow.number)
+            flow.decided("its parser refused it")
+            yield from self._unknown(flow, segment, payload)
 
-    def _claim(self, flow: Flow, segment: Segment, payload: bytes) -> Claim | None:
-        if self._wasm is None or len(payload) < _MIN_PAYLOAD:
-            return None
-        context = base_context(flow, segment, flow.direction(segment))
-        return self._wasm.check_payload(context, payload[:PAYLOAD_LIMIT])
+    def _http(self, flow: Flow, segment: Segment, payload: bytes) -> _Found | str:
+        if flow.l4 != TCP:
+            return "not TCP"
+        verdict = judge(payload)
+        if verdict != "yes":
+            return "too short to tell" if verdict == "maybe" else "no"
+        _orient(flow, segment, payload)
+        return self._http_parser(flow), []
+
+    def _http_parser(self, flow: Flow) -> HttpParser:
+        return HttpParser(flow, self._wasm, self._options.truncation)
+
+    def _plugins(self, flow: Flow, segment: Segment, payload: bytes) -> _Found | str:
+        if self._wasm is None:
+            return "no plugins"
+        if len(payload) < _MIN_PAYLOAD:
+            return "too short to be offered"
+        limit = self._options.truncation
+        context = base_context(flow, segment, flow.direction(segment), limit)
+        claim = self._wasm.check_payload(context, payload[:limit])
+        if claim is None:
+            return "claimed by no plugin"
+        flow.decided(f"claimed by {claim.plugin} as {claim.number} {claim.name}".rstrip())
+        if claim.direction != flow.direction(segment):
+            flow.flip()
+        return WasmParser(flow, self._wasm, claim, limit), []
+
+    def _dns(self, flow: Flow, segment: Segment, payload: bytes) -> _Found | str:
+        response = dns.looks_like(payload, flow.l4)
+        if response is None:
+            return "no"
+        if not flow.client_known:
+            _face(flow, segment, from_client=not response)
+        return dns.DnsParser(flow), []
+
+    def _name(self, flow: Flow, segment: Segment, payload: bytes) -> _Found | str:
+        found = recognise(payload) if flow.l4 == TCP else None
+        if found is None:
+            return "no"
+        if not flow.client_known and found.from_client is not None:
+            _face(flow, segment, from_client=found.from_client)
+        message = Message(
+            segment.ts_ns, found.protocol, flow.client, flow.server, BUILT_IN, flow=flow
+        )
+        message.resource = clean(found.says, 1_024)
+        for name, value in found.facts.items():
+            message.note(name, value)
+        return Opaque(), [message]
 
     def _unknown(self, flow: Flow, segment: Segment, payload: bytes) -> Iterator[Message]:
         """Show a flow nobody understands, once; look at some more of its payloads."""
@@ -129,17 +224,20 @@ class Dissector:
         self._tries[flow.number] = tries
         if tries >= _MAX_TRIES:
             self._parsers[flow.number] = Opaque()
-        else:
-            self._parsers.pop(flow.number, None)
         flow.sides[flow.direction(segment)].lost = False
         if tries == 1:
-            message = Message(segment.ts_ns, UNKNOWN, flow.client, flow.server, parsed_by=NOBODY)
+            message = Message(segment.ts_ns, UNKNOWN, flow.client, flow.server, NOBODY, flow=flow)
             message.head("first_bytes", payload[:64])
             yield message
 
 
 def _orient(flow: Flow, segment: Segment, payload: bytes) -> None:
     """Take the sender for the server if it answers in HTTP, otherwise for the client."""
-    speaker = SERVER_TO_CLIENT if payload.startswith(_RESPONSE_START) else CLIENT_TO_SERVER
+    if not flow.client_known:
+        _face(flow, segment, from_client=not is_response(payload))
+
+
+def _face(flow: Flow, segment: Segment, *, from_client: bool) -> None:
+    speaker = CLIENT_TO_SERVER if from_client else SERVER_TO_CLIENT
     if flow.direction(segment) != speaker:
         flow.flip()

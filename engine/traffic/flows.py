@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Literal, TypeAlias
 
-from engine.traffic.packets import ACK, FIN, RST, SYN, TCP, Segment
+from engine.traffic.packets import ACK, FIN, RST, SYN, TCP, Owner, Segment
 
 Endpoint: TypeAlias = tuple[bytes, int]
 """Packed address and port."""
@@ -15,7 +15,8 @@ Direction: TypeAlias = Literal[0, 1]
 """0 client to server, 1 server to client."""
 
 _SEQ_SPACE = 1 << 32
-_FlowKey: TypeAlias = tuple[int, Endpoint, Endpoint]
+_MAX_STEPS = 64
+_FlowKey: TypeAlias = tuple[int, int, Endpoint, Endpoint]
 
 
 class Side:
@@ -26,6 +27,8 @@ class Side:
         self.closed = False
         self.lost = False
         """Bytes are missing, so what comes next may be the middle of something."""
+        self.owner: Owner | None = None
+        """Whose end this is, where a process was listened to."""
 
 
 class Flow:
@@ -39,6 +42,24 @@ class Flow:
         self.client_known = bool(first.flags & SYN)
         self.l4 = first.l4
         self.sides = (Side(), Side())
+        self.path: list[str] = []
+        """How its protocol was found, step by step."""
+        self.seen_ns = first.ts_ns
+        """When it last carried anything."""
+
+    def decided(self, step: str) -> None:
+        """Note a step on the way to the protocol."""
+        if len(self.path) < _MAX_STEPS:
+            self.path.append(step)
+
+    def own(self, segment: Segment) -> None:
+        """Note whose ends these are."""
+        if segment.owner is not None:
+            direction = self.direction(segment)
+            near = direction if segment.sent else 1 - direction
+            self.sides[near].owner = segment.owner
+            if segment.peer is not None:
+                self.sides[1 - near].owner = segment.peer
 
     def direction(self, segment: Segment) -> Direction:
         """Which way a segment of this flow goes."""
@@ -116,6 +137,12 @@ class FlowTable:
         """Forget the flow of a segment."""
         self._flows.pop(_key(segment), None)
 
+    def __iter__(self) -> Iterator[Flow]:
+        return iter(tuple(self._flows.values()))
+
+    def __len__(self) -> int:
+        return len(self._flows)
+
     def drain(self) -> Iterator[Flow]:
         """Forget all flows, oldest use first."""
         while self._flows:
@@ -144,4 +171,5 @@ def _target(segment: Segment) -> Endpoint:
 
 def _key(segment: Segment) -> _FlowKey:
     source, target = _source(segment), _target(segment)
-    return (segment.l4, source, target) if source <= target else (segment.l4, target, source)
+    first, second = (source, target) if source <= target else (target, source)
+    return segment.socket, segment.l4, first, second

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import llhttp
 
@@ -21,7 +22,13 @@ _MAX_IDLE = 4
 """Steps without a byte read: the end of one message, an upgrade, the begin of the next."""
 
 _HOSTILE = bytes(ord("_") if byte < 0x20 or byte > 0x7E else byte for byte in range(256))
-_HEADERS = {b"host", b"user-agent", b"referer"}
+_HEADERS = {b"host", b"user-agent", b"referer", b"content-length", b"transfer-encoding"}
+_HTTP2_PREFACE = b"PRI * HTTP/2"
+_RESPONSE_START = b"HTTP/"
+_FILLER = bytes(65_536)
+_BODILESS = (204, 304)
+_DIGITS = 19
+"""A longer length is a lie."""
 
 
 class MalformedHttp(CaptureError):
@@ -44,6 +51,8 @@ class RequestHead:
     referer: bytes
     payload: bytes
     """From the first byte of the head to the end of the segment that completed it."""
+    size: int | None
+    """Length of head and body as announced; None if the body tells its end by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +62,10 @@ class ResponseHead:
     status: int
     payload: bytes
     """As in RequestHead."""
+    size: int | None
+    """As in RequestHead."""
+    head_size: int
+    """Length of the head alone, which is all that answers HEAD."""
 
 
 class _Head:
@@ -153,6 +166,22 @@ class _HeadReader:
         if self._in_head:
             self._keep(data[start:])
 
+    def skip(self, count: int) -> bool:
+        """Step over bytes of a body that were not captured; False if they may hold a head."""
+        if self._in_head or b"transfer-encoding" in self._parser.headers:
+            return False
+        while count:
+            taken = self._execute(_FILLER[:count], 0)
+            count -= taken
+            if self._parser.stopped_at == "end":
+                self._parser.stopped_at = ""
+                self._in_head = True
+                self._parser.unpause()
+                return count == 0
+            if not taken:
+                return False
+        return True
+
     def skip_body(self) -> None:
         """Say of the head just given that no body follows it, whatever it announces (HEAD)."""
         self._skip_body = True
@@ -220,7 +249,12 @@ class RequestStream:
                 user_agent=headers.get(b"user-agent", b""),
                 referer=headers.get(b"referer", b""),
                 payload=payload,
+                size=_announced(len(head), headers, ends_itself=False),
             )
+
+    def skip(self, count: int) -> bool:
+        """Step over bytes that were not captured; False if they may hold a head."""
+        return self._reader.skip(count)
 
 
 class ResponseStream:
@@ -236,12 +270,53 @@ class ResponseStream:
         A response to HEAD announces a body that does not come: call `skip_body` when one is given
         out, before asking for the next.
         """
-        for _, payload in self._reader.heads(data):
-            yield ResponseHead(int(self._parser.status), payload)
+        for head, payload in self._reader.heads(data):
+            status = int(self._parser.status)
+            bare = status < 200 or status in _BODILESS
+            size = (
+                len(head) if bare else _announced(len(head), self._parser.headers, ends_itself=True)
+            )
+            yield ResponseHead(status, payload, size, len(head))
+
+    def skip(self, count: int) -> bool:
+        """Step over bytes that were not captured; False if they may hold a head."""
+        return self._reader.skip(count)
 
     def skip_body(self) -> None:
         """The response just given out has no body."""
         self._reader.skip_body()
+
+
+def judge(payload: bytes) -> Literal["yes", "maybe", "no"]:
+    """Whether the first payload of a connection is HTTP/1; `maybe` if it is too short to tell."""
+    start = payload.lstrip(b"\r\n")
+    if start.startswith(_HTTP2_PREFACE):
+        return "no"
+    if _RESPONSE_START.startswith(start):
+        return "maybe"
+    stream = ResponseStream() if is_response(payload) else RequestStream()
+    try:
+        for _ in stream.feed(payload):
+            return "yes"
+    except (MalformedHttp, HeadTooLong):
+        return "no"
+    return "yes" if b"\n" in start else "maybe"
+
+
+def is_response(payload: bytes) -> bool:
+    """Whether a payload that begins a message begins a response."""
+    start = payload.lstrip(b"\r\n")[: len(_RESPONSE_START)]
+    return start == _RESPONSE_START or (len(start) > 1 and _RESPONSE_START.startswith(start))
+
+
+def _announced(head: int, headers: dict[bytes, bytes], *, ends_itself: bool) -> int | None:
+    """Length of a head and the body it announces."""
+    if b"transfer-encoding" in headers:
+        return None
+    length = headers.get(b"content-length", b"")
+    if not length:
+        return None if ends_itself else head
+    return head + int(length) if length.isdigit() and len(length) < _DIGITS else None
 
 
 def _target(head: bytes) -> bytes:

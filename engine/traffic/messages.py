@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from engine.core.kinds import L7_MESSAGE
 from engine.core.records import Record, new_record
 from engine.core.sanitise import clean
-from engine.traffic.flows import Endpoint
+from engine.traffic.flows import Endpoint, Flow
+from engine.traffic.packets import Owner
 from engine.wasm.abi import STATUS_NAMES
 
 if TYPE_CHECKING:
@@ -46,6 +47,23 @@ class Message:
     """What the built-in parser read besides; shown after what plugins added."""
     attributes: dict[str, str] = field(default_factory=dict)
 
+    flow: Flow | None = None
+    """Where it was, with the processes at its ends and how its protocol was found."""
+    asked: bool = False
+    """Whether its request was seen."""
+    answered: bool = False
+    """Whether its response was seen."""
+    request_bytes: int | None = None
+    response_bytes: int | None = None
+    """Lengths on the wire, as far as known."""
+
+    @property
+    def session(self) -> str:
+        """answered, unanswered, unmatched, or empty for what is no session."""
+        if self.asked:
+            return "answered" if self.answered else "unanswered"
+        return "unmatched" if self.answered else ""
+
     def head(self, name: str, value: bytes) -> None:
         """Add a header, unless it is empty."""
         if value:
@@ -59,13 +77,17 @@ class Message:
 
     def answer(self, ts_ns: int) -> None:
         """The response came at that time."""
-        self.latency_ms = round((ts_ns - self.ts_ns) / 1e6, 3)
+        self.answered = True
+        if self.asked:
+            self.latency_ms = max(0.0, round((ts_ns - self.ts_ns) / 1e6, 3))
 
     def record(self, source: str) -> Record:
         """The message as an `l7_message`."""
         headers = {
             name: value for name, value in self.headers.items() if name not in self.attributes
         }
+        client, server = self._owners()
+        shown = server or client
         return new_record(
             L7_MESSAGE,
             {
@@ -78,9 +100,23 @@ class Message:
                 "parsed_by": self.parsed_by,
                 "attributes": {**self.attributes, **headers},
                 "source": source,
+                "session": self.session,
+                "client_pid": client.pid if client else None,
+                "client_comm": client.comm if client else None,
+                "server_pid": server.pid if server else None,
+                "server_comm": server.comm if server else None,
+                "request_bytes": self.request_bytes,
+                "response_bytes": self.response_bytes,
+                "flow": self.flow.number if self.flow else None,
+                "decision": tuple(self.flow.path) if self.flow else (),
             },
             ts_ns=self.ts_ns,
+            pid=shown.pid if shown else None,
+            comm=shown.comm if shown else None,
         )
+
+    def _owners(self) -> tuple[Owner | None, Owner | None]:
+        return (self.flow.sides[0].owner, self.flow.sides[1].owner) if self.flow else (None, None)
 
 
 def address(endpoint: Endpoint) -> str:
@@ -172,6 +208,14 @@ class Pending:
         if request_id is not None:
             return self._waiting.pop(request_id, None)
         return self._waiting.popitem(last=False)[1] if self._waiting else None
+
+    def expired(self, before_ns: int) -> list[Message]:
+        """Take out those asked before then, oldest first."""
+        old = [number for number, waits in self._waiting.items() if waits.ts_ns < before_ns]
+        return [self._waiting.pop(number) for number in old]
+
+    def __len__(self) -> int:
+        return len(self._waiting)
 
     def drain(self) -> list[Message]:
         """All that still wait, oldest first."""

@@ -10,12 +10,19 @@ import dpkt
 TCP = 6
 UDP = 17
 
-FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
+FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
 
-Unusable = Literal["malformed", "truncated", "fragment"]
-"""Why a frame that may carry payload gives no segment."""
+Unusable = Literal["malformed", "truncated", "fragment", "unix_socket", "no_address"]
+"""Why something that may carry payload gives no segment."""
 
 _LAYERS_BELOW_IP = 6
+
+
+class Owner(NamedTuple):
+    """A process at one end of a connection."""
+
+    pid: int
+    comm: str
 
 
 class Segment(NamedTuple):
@@ -36,6 +43,14 @@ class Segment(NamedTuple):
     payload: bytes
     missing: int
     """Payload bytes that were on the wire and not in the capture."""
+    socket: int = 0
+    """Of a process: which socket it went through, so that both of a connection are told apart."""
+    owner: Owner | None = None
+    """The process that was seen to send or receive it."""
+    peer: Owner | None = None
+    """The process at the other end, if that is known."""
+    sent: bool = False
+    """Whether the owner sent it."""
 
 
 _LINKS = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from engine.core.sanitise import clean
 from engine.traffic.flows import Direction, Flow
@@ -24,34 +24,27 @@ from engine.traffic.messages import (
     from_response,
 )
 from engine.traffic.packets import Segment
-from engine.wasm.abi import CLIENT_TO_SERVER, BaseContext, HttpRequest, HttpResponse
+from engine.traffic.reasons import Dropped
+from engine.wasm.abi import (
+    CLIENT_TO_SERVER,
+    EBPF_NONE,
+    BaseContext,
+    HttpRequest,
+    HttpResponse,
+)
 
 if TYPE_CHECKING:  # neither Wasmtime nor protobuf is loaded for traffic without plugins
     from engine.wasm.host import Claim, WasmHost
     from engine.wasm.infos import Info
 
-DropReason = Literal[
-    "malformed", "truncated", "fragment", "retransmission", "gap", "buffer_full", "not_parsed"
-]
-"""Why a payload segment gave nothing.
-
-malformed: its parser choked on it; truncated, fragment: it is not whole; retransmission: seen
-before; gap: bytes before it are missing and it begins in the middle of a message; buffer_full: a
-head did not end; not_parsed: no plugin could parse what one had claimed.
-"""
-
 PAYLOAD_LIMIT = 1_024
-"""How much payload a plugin is given, in bytes; the DeepFlow agent's default."""
+"""How much payload a plugin is given, in bytes, unless told otherwise; as in the DeepFlow agent."""
+
+_EBPF_SYSCALL = 0
+_COMM = 15
+"""Length of a process name as plugins get it, filled with NUL."""
 
 _TEXT = 1_024
-
-
-class Dropped(Exception):
-    """A segment could not be used."""
-
-    def __init__(self, reason: DropReason) -> None:
-        super().__init__(reason)
-        self.reason: DropReason = reason
 
 
 class Parser(Protocol):
@@ -67,13 +60,20 @@ class Parser(Protocol):
     def finish(self) -> list[Message]:
         """Requests that were never answered."""
 
+    def expired(self, before_ns: int) -> list[Message]:
+        """Requests asked before then that have no answer yet."""
+
     @property
     def proven(self) -> bool:
         """Whether at least one message was recognised."""
 
 
-def base_context(flow: Flow, segment: Segment, direction: Direction) -> BaseContext:
+def base_context(
+    flow: Flow, segment: Segment, direction: Direction, limit: int = PAYLOAD_LIMIT
+) -> BaseContext:
     """The segment as plugins see it."""
+    owner = segment.owner
+    comm = b"" if owner is None else owner.comm.encode()[:_COMM].ljust(_COMM, b"\0")
     return BaseContext(
         src=segment.src,
         dst=segment.dst,
@@ -83,7 +83,9 @@ def base_context(flow: Flow, segment: Segment, direction: Direction) -> BaseCont
         direction=direction,
         l4=segment.l4,
         flow_id=flow.number,
-        buffer_size=PAYLOAD_LIMIT,
+        buffer_size=limit,
+        process=comm,
+        ebpf_type=EBPF_NONE if owner is None else _EBPF_SYSCALL,
     )
 
 
@@ -100,13 +102,18 @@ class Opaque:
         """Nothing waits."""
         return []
 
+    def expired(self, before_ns: int) -> list[Message]:
+        """Nothing waits."""
+        return []
+
 
 class HttpParser:
     """HTTP/1 of one connection; every request and response is offered to the plugins."""
 
-    def __init__(self, flow: Flow, wasm: WasmHost | None) -> None:
+    def __init__(self, flow: Flow, wasm: WasmHost | None, limit: int = PAYLOAD_LIMIT) -> None:
         self._flow = flow
         self._wasm = wasm
+        self._limit = limit
         self._requests = RequestStream()
         self._responses = ResponseStream()
         self._pending = Pending()
@@ -118,6 +125,9 @@ class HttpParser:
         side = self._flow.sides[direction]
         if side.lost:
             self._resume(direction)
+            if direction != CLIENT_TO_SERVER:
+                # The answers of those that wait may have been in what is missing.
+                yield from self._pending.drain()
         try:
             if self._upgraded:
                 return
@@ -131,11 +141,23 @@ class HttpParser:
         except HeadTooLong as error:
             self._resume(direction)
             raise Dropped("buffer_full") from error
-        side.lost = segment.missing > 0
+        side.lost = segment.missing > 0 and not self._step_over(segment.missing, direction)
 
     def finish(self) -> list[Message]:
         """Requests without an answer."""
         return self._pending.drain()
+
+    def expired(self, before_ns: int) -> list[Message]:
+        """Requests asked before then that have no answer yet."""
+        return self._pending.expired(before_ns)
+
+    def _step_over(self, count: int, direction: Direction) -> bool:
+        """Pass over bytes of a body that were not captured; False if the body's end is unknown."""
+        stream = self._requests if direction == CLIENT_TO_SERVER else self._responses
+        try:
+            return stream.skip(count)
+        except MalformedHttp:
+            return False
 
     def _resume(self, direction: Direction) -> None:
         """Expect a new message: where the last one stopped is unknown."""
@@ -159,10 +181,11 @@ class HttpParser:
             message = self._pending.answered()
             if message is None:
                 message = self._message(segment)
-            else:
-                message.answer(segment.ts_ns)
+            message.answer(segment.ts_ns)
+            message.response_bytes = head.size
             if message.method == "HEAD":
                 self._responses.skip_body()
+                message.response_bytes = head.head_size
             message.status = str(head.status)
             self._offer_response(segment, head, message)
             connected = message.method == "CONNECT" and 200 <= head.status < 300
@@ -173,10 +196,12 @@ class HttpParser:
 
     def _message(self, segment: Segment) -> Message:
         flow = self._flow
-        return Message(segment.ts_ns, "HTTP", flow.client, flow.server, parsed_by=BUILT_IN)
+        return Message(segment.ts_ns, "HTTP", flow.client, flow.server, BUILT_IN, flow=flow)
 
     def _request_message(self, segment: Segment, head: RequestHead) -> Message:
         message = self._message(segment)
+        message.asked = True
+        message.request_bytes = head.size
         message.method = clean(head.method, 32)
         message.resource = clean(head.target, _TEXT)
         message.endpoint = clean(head.target.partition(b"?")[0], _TEXT)
@@ -189,9 +214,9 @@ class HttpParser:
         if self._wasm is None:
             return
         outcome = self._wasm.on_http_req(
-            base_context(self._flow, segment, 0),
+            base_context(self._flow, segment, 0, self._limit),
             HttpRequest(head.target, head.host, head.user_agent, head.referer),
-            head.payload[:PAYLOAD_LIMIT],
+            head.payload[: self._limit],
         )
         if outcome is not None and outcome.infos:
             enrich_http(message, outcome.plugin, outcome.infos[-1])
@@ -200,9 +225,9 @@ class HttpParser:
         if self._wasm is None:
             return
         outcome = self._wasm.on_http_resp(
-            base_context(self._flow, segment, 1),
+            base_context(self._flow, segment, 1, self._limit),
             HttpResponse(head.status, message.endpoint.encode()),
-            head.payload[:PAYLOAD_LIMIT],
+            head.payload[: self._limit],
         )
         if outcome is not None and outcome.infos:
             enrich_http(message, outcome.plugin, outcome.infos[-1])
@@ -213,8 +238,11 @@ class WasmParser:
 
     proven = True
 
-    def __init__(self, flow: Flow, wasm: WasmHost, claim: Claim) -> None:
+    def __init__(
+        self, flow: Flow, wasm: WasmHost, claim: Claim, limit: int = PAYLOAD_LIMIT
+    ) -> None:
         self._flow = flow
+        self._limit = limit
         self._wasm = wasm
         self._claim = claim
         self._pending = Pending()
@@ -222,8 +250,8 @@ class WasmParser:
     def feed(self, segment: Segment, direction: Direction, payload: bytes) -> Iterator[Message]:
         """The messages that are complete with this payload."""
         outcome = self._wasm.parse_payload(
-            base_context(self._flow, segment, direction),
-            payload[:PAYLOAD_LIMIT],
+            base_context(self._flow, segment, direction, self._limit),
+            payload[: self._limit],
             self._claim.number,
             self._claim.name,
         )
@@ -239,23 +267,31 @@ class WasmParser:
         """Requests without an answer."""
         return self._pending.drain()
 
+    def expired(self, before_ns: int) -> list[Message]:
+        """Requests asked before then that have no answer yet."""
+        return self._pending.expired(before_ns)
+
     def _message(self, segment: Segment, plugin: str) -> Message:
         name = self._claim.name or f"protocol {self._claim.number}"
-        return Message(segment.ts_ns, name, self._flow.client, self._flow.server, parsed_by=plugin)
+        flow = self._flow
+        return Message(segment.ts_ns, name, flow.client, flow.server, plugin, flow=flow)
 
     def _request(self, segment: Segment, plugin: str, info: Info) -> Iterator[Message]:
         message = self._message(segment, plugin)
         from_request(message, info)
+        message.request_bytes = info.req_len
         if info.is_async:
             yield message
         else:
+            message.asked = True
             yield from self._pending.ask(message, info.request_id)
 
     def _response(self, segment: Segment, plugin: str, info: Info) -> Iterator[Message]:
         asked = None if info.is_async else self._pending.answered(info.request_id)
         if asked is None:
             asked = self._message(segment, plugin)
-        else:
+        if not info.is_async:
             asked.answer(segment.ts_ns)
+        asked.response_bytes = info.resp_len
         from_response(asked, info)
         yield asked

@@ -1,41 +1,46 @@
-"""The traffic source: reads a capture, makes messages, asks the Wasm plugins."""
+"""The traffic source: reads its inputs, makes messages, asks the Wasm plugins."""
 
 from __future__ import annotations
 
 import threading
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from engine.core.clock import Clock
-from engine.core.errors import CaptureError
-from engine.core.records import RecordRing
+from engine.core.counters import Counters
+from engine.core.errors import BoxscopeError, CaptureError
+from engine.core.fields import JsonValue
+from engine.core.kinds import TRAFFIC_STATE
+from engine.core.records import Record, RecordRing, new_record
 from engine.core.sanitise import clean
 from engine.core.source import Logbook, Source
 from engine.traffic.dissect import Dissector
+from engine.traffic.inputs import Input
 from engine.traffic.messages import Message
+from engine.traffic.options import TrafficOptions
 from engine.traffic.packets import Segment
-from engine.traffic.pcap import read_segments
+from engine.traffic.reassembly import Ordered, Reassembler
 
 if TYPE_CHECKING:
     from engine.wasm.host import WasmHost
 
-_BETWEEN_PASSES_S = 1.0
-
 
 class TrafficSource(Source):
-    """Turns a packet capture into `l7_message` records.
+    """Turns the segments of its inputs into `l7_message` records.
 
-    Counters: seen = segments that carry payload, kept = segments a parser used, or that belong to
-    a flow nobody understands (which has a row of its own), dropped by the reasons of
-    `engine.traffic.parsers.DropReason`.
+    Counters: seen = segments that carry payload, and what was lost before it could be one; kept =
+    segments a parser used, that belong to a flow nobody understands (which has a row of its own),
+    or that were read at the other end of their connection; dropped by the reasons of
+    `engine.traffic.reasons.DropReason` and, of listened-to processes, by those of the kernel's
+    ring.
 
     Args:
         clock: The engine's clock.
         logbook: The engine's log.
-        capture: A pcap or pcapng file.
+        inputs: What is read, each in a thread of its own.
         wasm: The plugins every message is offered to, if any.
-        loop: Begin again at the end, for ever, with the times of now. Implies `paced`.
-        paced: Take as long as the traffic took, instead of as fast as can be.
+        options: How it is read.
         capacity: Messages kept for readers.
     """
 
@@ -46,125 +51,187 @@ class TrafficSource(Source):
         clock: Clock,
         logbook: Logbook,
         *,
-        capture: Path,
+        inputs: Sequence[Input],
         wasm: WasmHost | None,
-        loop: bool = False,
-        paced: bool = False,
+        options: TrafficOptions | None = None,
         capacity: int = 20_000,
     ) -> None:
         super().__init__(clock, logbook)
         self._messages = RecordRing(capacity)
         self.rings = {"l7_message": self._messages}
-        self._capture = capture
-        self._label = f"pcap:{clean(capture.name, 200)}"
+        self._inputs = tuple(inputs)
         self._wasm = wasm
-        self._loop = loop
-        self._paced = paced or loop
+        self._options = options or TrafficOptions()
         self._stop = threading.Event()
         self._done = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._reading = threading.Lock()
+        self._left = 0
+        self._threads: list[threading.Thread] = []
+        self._sessions: Counter[str] = Counter()
+        self._protocols: Counter[str] = Counter()
+        self._readers: tuple[_Reader, ...] = ()
 
     def start(self) -> None:
-        """Read the capture in a thread."""
-        if self._thread is not None:
+        """Read every input in a thread."""
+        if self._threads:
             return
         self._stop.clear()
         self._done.clear()
         self.set_status("running")
-        self._thread = threading.Thread(target=self._run, name="traffic", daemon=True)
-        self._thread.start()
+        self._left = len(self._inputs)
+        self._threads = [
+            threading.Thread(target=self._run, args=(each,), name="traffic", daemon=True)
+            for each in self._inputs
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
-        """End the thread, wherever it is in the capture."""
+        """End the threads, wherever they are."""
         self._stop.set()
-        thread, self._thread = self._thread, None
-        if thread is not None:
+        threads, self._threads = self._threads, []
+        for thread in threads:
             thread.join()
         if self.status().state == "running":
             self.set_status("off")
 
     def wait_done(self, timeout: float) -> bool:
-        """Wait until the capture has been read to its end, at most `timeout` seconds."""
+        """Wait until every input has been read to its end, at most `timeout` seconds."""
         return self._done.wait(timeout)
 
     def run_once(self) -> None:
-        """Read the whole capture here and now.
+        """Read the inputs to their end here and now.
 
         Raises:
-            CaptureError: if it cannot be read to its end; what came before is kept.
+            CaptureError: if one cannot be read to its end; what came before is kept.
         """
-        self._read(shift=False)
+        for each in self._inputs:
+            self._read(each)
 
-    def _run(self) -> None:
+    def counters(self) -> Counters:
+        """The segments, with what the inputs lost before."""
+        read = self.tally.read()
+        lost: Counter[str] = Counter(read.dropped)
+        for each in self._inputs:
+            lost.update(each.lost().dropped)
+        return Counters(read.kept + lost.total(), read.kept, dict(lost), read.lag_ms)
+
+    def tables(self) -> Mapping[str, tuple[Record, ...]]:
+        """One row of totals under `traffic_state`."""
+        readers = self._readers
+        values: dict[str, JsonValue] = {
+            "flows": sum(reader.dissector.flows for reader in readers),
+            "answered": self._sessions["answered"],
+            "unanswered": self._sessions["unanswered"],
+            "unmatched": self._sessions["unmatched"],
+            "protocols": dict(self._protocols),
+            "gap_bytes": sum(reader.gap_bytes for reader in readers),
+            "order": self._options.order,
+            "reassembled": self._options.reassemble,
+            "truncation": self._options.truncation,
+        }
+        return {"traffic_state": (new_record(TRAFFIC_STATE, values, ts_ns=self.clock.wall_ns()),)}
+
+    def _run(self, source: Input) -> None:
         try:
-            while self._read(shift=self._loop) and self._loop:
-                if self._stop.wait(_BETWEEN_PASSES_S):
-                    break
-            if not self._stop.is_set():
-                self.set_status("off", f"{self._label} has been read to its end")
-        except CaptureError as error:
+            self._read(source)
+            if not self._stop.is_set() and not any(each.endless for each in self._inputs):
+                self.set_status("off", f"{source.label} has been read to its end")
+        except BoxscopeError as error:
             self.fail(error, "degraded" if self.tally.read().seen else "failed")
         except Exception as error:  # a bug here must not leave the source looking alive
-            self.fail(CaptureError(f"{self._label}: internal error: {clean(repr(error))}"))
+            self.fail(CaptureError(f"{source.label}: internal error: {clean(repr(error))}"))
         finally:
-            self._done.set()
+            with self._reading:
+                self._left -= 1
+                if not self._left:
+                    self._done.set()
 
-    def _read(self, *, shift: bool) -> bool:
-        """Read the capture once; returns whether there was anything in it.
-
-        Args:
-            shift: Give the segments the times of now.
-        """
-        dissector = Dissector(self._wasm)
-        pace: _Pace | None = None
+    def _read(self, source: Input) -> None:
+        reader = _Reader(
+            Dissector(self._wasm, self._options),
+            reassemble=self._options.reassemble and not source.in_order,
+        )
+        self._readers = (*self._readers, reader)
         try:
-            for segment in read_segments(self._capture):
-                if self._stop.is_set():
+            for item in source.items(self._stop.wait):
+                if self._stop.is_set() and not source.endless:
                     break
-                if isinstance(segment, str):
-                    self.tally.add(seen=1, kept=0, dropped={segment: 1})
-                    continue
-                if pace is None:
-                    pace = _Pace(self.clock, segment.ts_ns)
-                if self._paced and self._stop.wait(pace.wait_s(segment.ts_ns)):
-                    break
-                if shift:
-                    segment = segment._replace(ts_ns=pace.shifted(segment.ts_ns))
-                self._take(dissector, segment, pace.late_ms(segment.ts_ns) if shift else None)
+                self._take(reader, source, item)
         finally:
-            self._emit(dissector.finish())
-        return pace is not None
+            self._finish(reader, source)
 
-    def _take(self, dissector: Dissector, segment: Segment, lag_ms: float | None) -> None:
-        messages, reason = dissector.take(segment)
-        self._emit(messages)
-        if reason is not None:
-            self.tally.add(seen=1, kept=0, dropped={reason: 1}, lag_ms=lag_ms)
-        elif segment.payload:
-            self.tally.add(seen=1, kept=1, lag_ms=lag_ms)
+    def _take(self, reader: _Reader, source: Input, item: Segment | str) -> None:
+        if isinstance(item, Segment):
+            lag_ms = max(0, self.clock.wall_ns() - item.ts_ns) / 1e6 if source.endless else None
+            self._pieces(reader, source, reader.ordered(item), lag_ms)
+        elif item == "idle":
+            self._emit(source, reader.dissector.expire(self.clock.wall_ns()))
+        elif item == "lost":
+            reader.dissector.mark_lost()
+        elif item == "over":
+            self._finish(reader, source)
+        elif item == "echo":
+            self.tally.add(seen=1, kept=1)
+        else:
+            self.tally.add(seen=1, kept=0, dropped={item: 1})
 
-    def _emit(self, messages: list[Message]) -> None:
-        self._messages.extend(message.record(self._label) for message in messages)
+    def _pieces(
+        self, reader: _Reader, source: Input, pieces: Iterable[Ordered], lag_ms: float | None
+    ) -> None:
+        for segment, count in pieces:
+            with self._reading:
+                messages, reason = reader.dissector.take(segment)
+            self._emit(source, messages)
+            if reason is not None:
+                count = max(count, 1)
+                self.tally.add(seen=count, kept=0, dropped={reason: count}, lag_ms=lag_ms)
+            elif segment.payload:
+                self.tally.add(seen=count, kept=count, lag_ms=lag_ms)
+        again = reader.newly_retransmitted()
+        if again:
+            self.tally.add(seen=again, kept=0, dropped={"retransmission": again})
+
+    def _finish(self, reader: _Reader, source: Input) -> None:
+        self._pieces(reader, source, reader.rest(), None)
+        self._emit(source, reader.dissector.finish())
+
+    def _emit(self, source: Input, messages: list[Message]) -> None:
+        if not messages:
+            return
+        for message in messages:
+            self._sessions[message.session] += 1
+            self._protocols[message.protocol] += 1
+        self._messages.extend(message.record(source.label) for message in messages)
 
 
-class _Pace:
-    """When each segment of one pass is due."""
+class _Reader:
+    """What one input is read with."""
 
-    def __init__(self, clock: Clock, first_ts_ns: int) -> None:
-        self._clock = clock
-        self._first_ts_ns = first_ts_ns
-        self._began_monotonic_ns = clock.monotonic_ns()
-        self._began_wall_ns = clock.wall_ns()
+    def __init__(self, dissector: Dissector, *, reassemble: bool) -> None:
+        self.dissector = dissector
+        self._reassembler = Reassembler() if reassemble else None
+        self._retransmitted = 0
 
-    def wait_s(self, ts_ns: int) -> float:
-        """Seconds until a segment is due; 0 if it is late."""
-        due_ns = self._began_monotonic_ns + ts_ns - self._first_ts_ns
-        return max(0, due_ns - self._clock.monotonic_ns()) / 1e9
+    @property
+    def gap_bytes(self) -> int:
+        """Bytes that reassembly waited for in vain."""
+        return self._reassembler.gap_bytes if self._reassembler else 0
 
-    def shifted(self, ts_ns: int) -> int:
-        """The time a segment has in this pass."""
-        return self._began_wall_ns + ts_ns - self._first_ts_ns
+    def ordered(self, segment: Segment) -> Iterable[Ordered]:
+        """The segment, or what is in its turn with it."""
+        if self._reassembler is None:
+            return (Ordered(segment, bool(segment.payload)),)
+        return self._reassembler.take(segment)
 
-    def late_ms(self, shifted_ns: int) -> float:
-        """How long ago a shifted segment was due."""
-        return max(0, self._clock.wall_ns() - shifted_ns) / 1e6
+    def rest(self) -> Iterator[Ordered]:
+        """What is held back."""
+        return iter(()) if self._reassembler is None else self._reassembler.finish()
+
+    def newly_retransmitted(self) -> int:
+        """Segments seen again since the last question."""
+        if self._reassembler is None:
+            return 0
+        new = self._reassembler.retransmitted - self._retransmitted
+        self._retransmitted = self._reassembler.retransmitted
+        return new

@@ -182,6 +182,14 @@ class FakeEngine(Engine):
         self._obey("send_task", name, str(data_type), data)
         return f"token-{len(self.calls)}"
 
+    def attach(self, pid: int) -> None:
+        """Note it, unless told to refuse."""
+        self._obey("attach", str(pid))
+
+    def detach(self, pid: int) -> None:
+        """Note it, unless told to refuse."""
+        self._obey("detach", str(pid))
+
     def subscribe(self, event: str, category: str = "") -> None:
         """Switch a cell on, unless told to refuse."""
         self._switch("subscribe", event, category, True)

@@ -20,6 +20,7 @@ from tui.console.keys import (
     PART_KEYS,
     PATH_KEYS,
     PLUGIN_KEYS,
+    PORT_KEYS,
     RECORD_KEYS,
     SECTIONS,
     STREAM_KEYS,
@@ -46,6 +47,7 @@ def test_every_binding_has_an_id_of_its_own_a_name_and_an_explanation() -> None:
     "together",
     [
         (KEYS, PLUGIN_KEYS, LIST_KEYS),
+        (KEYS, PORT_KEYS, LIST_KEYS),
         (KEYS, MATRIX_KEYS),
         (PART_KEYS, PLUGIN_KEYS, STREAM_KEYS, LIST_KEYS),
         (PART_KEYS, RECORD_KEYS),

@@ -18,6 +18,7 @@ VERBS = {
     "plugins": ("tui.cli.plugins", "Run plugin processes."),
     "events": ("tui.cli.events", "Stream kernel events."),
     "discover": ("tui.cli.discover", "List processes by port."),
+    "traffic": ("tui.cli.traffic", "Requests and responses of processes, or of a capture."),
     "wasm": ("tui.cli.wasm", "Run DeepFlow Wasm plugins on a capture."),
     "replay": ("tui.cli.replay", "Play a recorded stream in the console."),
     "config": ("tui.cli.config", "Print the settings in force and where each came from."),

@@ -243,6 +243,13 @@ PORT_KEYS: tuple[Binding, ...] = (
         id="process.ports",
         tooltip="Look for processes by other ports",
     ),
+    Binding(
+        "a",
+        "attach",
+        "Attach",
+        id="port.attach",
+        tooltip="Capture the traffic of the selected process, or no longer",
+    ),
 )
 """The bindings of the ports pane."""
 

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,10 @@ def test_the_console_is_refused_without_a_terminal(arguments: list[str]) -> None
         (["events", "--for", "nan"], 2, "--for"),
         (["plugins", "run", "/no/such/plugin"], 1, "/no/such/plugin"),
         (["plugins", "run", "/bin/true", "--task", "x"], 2, "as in 7011:DATA"),
+        (["traffic"], 2, "--open-port"),
+        (["traffic", "--pid", "1", "--pcap", CAPTURE], 2, "--open-port"),
+        (["traffic", "--pcap", "/no/such.pcap"], 1, "/no/such.pcap"),
+        (["traffic", "--pid", "4194303"], 1, "4194303"),
         (["wasm", "run", "/no/such.wasm", "--pcap", CAPTURE], 1, "/no/such.wasm"),
         (["wasm", "run", DEMO_WASM, "--pcap", "/no/such.pcap"], 1, "/no/such.pcap"),
         (["wasm", "run", CAPTURE, "--pcap", CAPTURE], 1, "http.pcap"),
@@ -123,6 +128,16 @@ def test_a_capture_through_the_demo_plugin() -> None:
     assert {"on_http_req", "parse_payload"} <= {result["export"] for result in results}
     assert source(lines[-1], "traffic")["dropped"] == {}
     assert source(lines[-1], "wasm")["seen"] == len(results)
+
+
+@pytest.mark.parametrize("flags", [(), ("--reassemble",), ("--order", "agent")])
+def test_a_capture_without_a_plugin(flags: tuple[str, ...]) -> None:
+    lines = objects(boxscope("traffic", "--pcap", CAPTURE, "--json", *flags))
+    messages = [line for line in lines if line["kind"] == "l7_message"]
+    assert Counter(str(message["protocol"]) for message in messages) == {"HTTP": 17, "unknown": 1}
+    assert all(message["decision"] for message in messages)
+    assert {message["session"] for message in messages} == {"answered", ""}
+    assert source(lines[-1], "traffic")["dropped"] == {}
 
 
 def test_settings_show_where_they_come_from(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from engine.traffic.dissect import Dissector
 from engine.traffic.messages import Message
+from engine.traffic.options import TrafficOptions
 from engine.traffic.packets import RST, TCP, UDP, Segment
-from engine.traffic.parsers import DropReason
+from engine.traffic.reasons import DropReason
 from tests.unit.traffic.talk import Talk
 
 GET = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -155,12 +156,10 @@ def test_a_flow_that_stays_unknown_is_left_alone() -> None:
     assert drops == []
 
 
-def test_http2_and_datagrams_are_unknown() -> None:
-    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-    for talk, payload in ((Talk(), preface), (Talk(l4=UDP), GET)):
-        messages, drops = dissect([talk.asks(payload)])
-        assert [message.protocol for message in messages] == ["unknown"]
-        assert drops == []
+def test_http_in_a_datagram_is_unknown() -> None:
+    messages, drops = dissect([Talk(l4=UDP).asks(GET)])
+    assert [message.protocol for message in messages] == ["unknown"]
+    assert drops == []
 
 
 def test_http_is_found_in_the_middle_of_a_connection() -> None:
@@ -228,7 +227,9 @@ def test_a_head_without_end_is_dropped() -> None:
 
 def test_flows_that_have_to_go_give_their_requests_up() -> None:
     talks = [Talk(port) for port in (1, 2, 3)]
-    messages, _ = dissect([talk.asks(GET) for talk in talks], Dissector(None, flow_capacity=2))
+    messages, _ = dissect(
+        [talk.asks(GET) for talk in talks], Dissector(None, TrafficOptions(flow_capacity=2))
+    )
     assert len(messages) == 3
 
 

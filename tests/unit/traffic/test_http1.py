@@ -34,7 +34,7 @@ def targets(*pieces: bytes) -> list[tuple[str, bytes]]:
 
 
 def test_a_request_line_and_the_headers_that_matter() -> None:
-    assert requests(GET) == [RequestHead("GET", b"/a?b=1", b"h.test", b"me", b"r", GET)]
+    assert requests(GET) == [RequestHead("GET", b"/a?b=1", b"h.test", b"me", b"r", GET, len(GET))]
 
 
 def test_the_first_of_a_repeated_header_counts_and_a_missing_one_is_empty() -> None:

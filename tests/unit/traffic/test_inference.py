@@ -10,6 +10,7 @@ import pytest
 from engine.core.clock import SystemClock
 from engine.core.source import Logbook
 from engine.traffic.dissect import Dissector
+from engine.traffic.options import TrafficOptions
 from engine.traffic.parsers import PAYLOAD_LIMIT
 from engine.wasm.host import WasmHost
 from tests.unit.traffic.talk import Talk
@@ -27,18 +28,36 @@ def host() -> Iterator[WasmHost]:
     wasm.stop()
 
 
+def as_agent(host: WasmHost) -> Dissector:
+    """A dissector that asks plugins first."""
+    return Dissector(host, TrafficOptions(order="agent"))
+
+
 def calls(host: WasmHost) -> list[tuple[object, object]]:
     """Export and action of every call."""
     records = host.rings["wasm_result"].since(0).records
     return [(record.get("export"), record.get("action")) for record in records]
 
 
-def test_plugins_see_the_first_payload_of_every_flow_http_included(
+def test_as_documented_plugins_see_what_is_not_http(host: WasmHost, tmp_path: Path) -> None:
+    host.load(wat.save(tmp_path, wat.plugin()))
+    talk, other = Talk(), Talk(41_000)
+    messages, _ = dissect(
+        [talk.asks(GET), talk.answers(OK), other.asks(b"\0\1\2\3")], Dissector(host)
+    )
+    assert [export for export, _ in calls(host)] == ["on_http_req", "on_http_resp", "check_payload"]
+    assert [message.record("").get("decision") for message in messages] == [
+        ("28 bytes client → server: http: yes",),
+        ("4 bytes client → server: http: no; wasm: claimed by no plugin; dns: no; name: no",),
+    ]
+
+
+def test_as_in_the_agent_plugins_see_the_first_payload_of_every_flow(
     host: WasmHost, tmp_path: Path
 ) -> None:
     host.load(wat.save(tmp_path, wat.plugin()))
     talk = Talk()
-    messages, _ = dissect([talk.asks(GET), talk.answers(OK), talk.asks(GET)], Dissector(host))
+    messages, _ = dissect([talk.asks(GET), talk.answers(OK), talk.asks(GET)], as_agent(host))
     assert len(messages) == 2
     assert [export for export, _ in calls(host)] == [
         "check_payload",
@@ -53,7 +72,7 @@ def test_a_flow_a_plugin_claims_never_reaches_the_http_hooks(
 ) -> None:
     host.load(wat.save(tmp_path, wat.plugin(check="(i32.const 9)", parse=wat.STOP)))
     talk = Talk()
-    messages, drops = dissect([talk.asks(GET), talk.answers(OK)], Dissector(host))
+    messages, drops = dissect([talk.asks(GET), talk.answers(OK)], as_agent(host))
     assert messages == []
     assert drops == []
     assert [export for export, _ in calls(host)] == [
@@ -104,7 +123,7 @@ def test_a_plugin_is_given_no_more_payload_than_its_buffer(host: WasmHost, tmp_p
     host.load(wat.save(tmp_path, wat.plugin(**every)))
     talk = Talk()
     filler = b"X: " + b"a" * 3_000 + b"\r\n\r\n"
-    dissect([talk.asks(GET[:-2] + filler), talk.answers(OK + b"x" * 3_000)], Dissector(host))
+    dissect([talk.asks(GET[:-2] + filler), talk.answers(OK + b"x" * 3_000)], as_agent(host))
     assert [record.get("logs") for record in host.rings["wasm_result"].since(0).records] == [[]] * 3
 
 

@@ -33,6 +33,7 @@ def test_a_message_as_a_record() -> None:
     made = message(method="GET", resource="/a", status="200")
     made.head("host", b"h\x1b")
     made.note("tenant", "acme")
+    made.asked = True
     made.answer(1_002_500_000)
     shown = made.record("pcap:x").as_json()
     assert {name: shown[name] for name in ("protocol", "src", "dst", "request", "status")} == {

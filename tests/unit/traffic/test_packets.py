@@ -125,6 +125,14 @@ def test_fragments_are_told_as_such() -> None:
         assert decode_frame(dpkt.pcap.DLT_EN10MB, TS, ethernet(packet)) == "fragment"
 
 
+@pytest.mark.parametrize("outer", [b"\x88\xa8", b"\x81\x00"])
+def test_two_vlan_tags_are_passed_over(outer: bytes) -> None:
+    frame = bytes(12) + outer + b"\0\5\x81\0\0\6\x08\0" + bytes(ipv4(tcp()))
+    outcome = decode_frame(dpkt.pcap.DLT_EN10MB, TS, frame)
+    assert isinstance(outcome, Segment)
+    assert outcome.payload == tcp().data
+
+
 @pytest.mark.parametrize(("position", "value"), [(14, 0x42), (14 + 20 + 12, 0x10)])
 def test_lengths_that_lie_are_malformed(position: int, value: int) -> None:
     frame = bytearray(ethernet(ipv4(tcp())))

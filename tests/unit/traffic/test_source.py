@@ -13,6 +13,8 @@ import fixtures
 from engine.core.clock import SystemClock, parse_rfc3339
 from engine.core.errors import CaptureError
 from engine.core.source import Logbook
+from engine.traffic.inputs import CaptureInput
+from engine.traffic.options import TrafficOptions
 from engine.traffic.source import TrafficSource
 from engine.wasm.host import WasmHost
 from fixtures.captures.make_http_pcap import (
@@ -43,7 +45,11 @@ def host() -> Iterator[WasmHost]:
 def source(capture: Path = CAPTURE, wasm: WasmHost | None = None, **options: Any) -> TrafficSource:
     """A traffic source that has not started."""
     clock = SystemClock()
-    return TrafficSource(clock, Logbook(clock), capture=capture, wasm=wasm, **options)
+    pace = {name: options.pop(name) for name in ("loop", "paced") if name in options}
+    read = CaptureInput(clock, capture, **pace)
+    return TrafficSource(
+        clock, Logbook(clock), inputs=[read], wasm=wasm, options=TrafficOptions(**options)
+    )
 
 
 def messages(traffic: TrafficSource) -> list[dict[str, Any]]:
@@ -121,7 +127,7 @@ def test_the_demo_plugin_parses_box1(host: WasmHost) -> None:
 
 
 def test_every_call_is_recorded_and_counted(host: WasmHost) -> None:
-    traffic = source(wasm=host)
+    traffic = source(wasm=host, order="agent")
     traffic.run_once()
     calls = Counter(
         (record.get("export"), record.get("action"))
@@ -153,7 +159,7 @@ def test_a_claim_that_no_plugin_can_parse_is_counted(host: WasmHost, tmp_path: P
     claiming = wat.plugin(check="(i32.const 5)", hooks=wat.PAYLOAD)
     host.stop()
     host.load(wat.save(tmp_path, claiming))
-    traffic = source(wasm=host)
+    traffic = source(wasm=host, order="agent")
     traffic.run_once()
     totals = counted(traffic)
     assert messages(traffic) == []

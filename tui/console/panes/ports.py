@@ -8,6 +8,7 @@ from typing import ClassVar, TypeAlias
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.message import Message
 from textual.widget import Widget
 
 from engine.core.kinds import PROCESS
@@ -182,10 +183,19 @@ def port_columns() -> tuple[Column[PortRow], ...]:
 class PortsPane(Pane):
     """One row for each port of each process."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [*PORT_KEYS]
+
     number = 2
     heading = "Ports"
     sources = ("discovery",)
-    BINDINGS: ClassVar[list[BindingType]] = [*PORT_KEYS]
+
+    class AttachAsked(Message):
+        """Somebody wants the traffic of a process captured, or no longer."""
+
+        def __init__(self, process: Record | None) -> None:
+            super().__init__()
+            self.process = process
+            """Its row; None where none is selected."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -219,6 +229,16 @@ class PortsPane(Pane):
         if "process" in snapshot.tables:
             present = [row for record in snapshot.tables["process"] for row in port_rows(record)]
             self._rows = self._arrivals.marked(present, snapshot.wall_ns)
+
+    @property
+    def _selected(self) -> PortRow | None:
+        """The row under the cursor, or the only one there is."""
+        return self.table.cursor_row or (self._rows[0] if len(self._rows) == 1 else None)
+
+    def action_attach(self) -> None:
+        """Ask for the selected process to be attached or detached."""
+        row = self._selected
+        self.post_message(self.AttachAsked(row.record if row is not None else None))
 
     def show_tables(self, snapshot: Snapshot) -> None:
         """Draw the rows."""

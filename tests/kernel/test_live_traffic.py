@@ -1,0 +1,291 @@
+"""Real services and clients on loopback: every exchange is a message, live and by capture."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.core.clock import SystemClock, parse_rfc3339
+from engine.core.records import Record
+from engine.core.settings import Settings
+from engine.core.source import Logbook
+from engine.live import LiveEngine, Selection
+from engine.traffic.inputs import CaptureInput
+from engine.traffic.options import TrafficOptions
+from engine.traffic.source import TrafficSource
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.kernel
+
+FOLDER = Path(__file__).parent
+DEADLINE_S = 90.0
+CLOCK_SLACK_NS = 50_000_000
+"""Stamps of the kernel and of the client are of two clocks, compared once a minute."""
+TOLERANCE_MS = 1.0
+"""Or a tenth of what the client measured, whichever is more."""
+
+
+class Peer:
+    """A service or a client of our own, that ends with the test."""
+
+    def __init__(self, script: str, *arguments: object) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, str(FOLDER / script), *map(str, arguments)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.pid = self.process.pid
+        self.first = self.line()
+
+    def line(self) -> str:
+        """What it says next."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
+
+    def ask(self, *command: object) -> list[list[Any]]:
+        """Have a client do something; returns what it noted."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(command) + "\n")
+        self.process.stdin.flush()
+        answer: list[list[Any]] = json.loads(self.line())
+        return answer
+
+    def end(self) -> None:
+        """End it and wait for it."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.close()
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def peers() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def peer(stack: ExitStack, script: str, *arguments: object) -> Peer:
+    """A peer that ends with the stack."""
+    one = Peer(script, *arguments)
+    stack.callback(one.end)
+    return one
+
+
+@contextmanager
+def listening(**selection: Any) -> Iterator[LiveEngine]:
+    """An engine whose probe works."""
+    settings = Settings(open_port=selection.pop("open_port", ""), scan_interval_s=0.1)
+    engine = LiveEngine(Selection(probe=True, live=True, **selection), settings)
+    with engine:
+        wait_until(lambda: state(engine, "probe") in ("running", "degraded"), DEADLINE_S)
+        yield engine
+
+
+def state(engine: LiveEngine, source: str) -> str:
+    return engine.snapshot().sources[source].state
+
+
+def messages(engine: LiveEngine, protocol: str = "") -> list[Record]:
+    """All messages so far, oldest first."""
+    records = engine.since("l7_message", 0, 100_000).records
+    return [record for record in records if protocol in ("", record.get("protocol"))]
+
+
+def everything(client: Peer, ports: list[int]) -> tuple[list[list[Any]], list[list[Any]]]:
+    """A thousand HTTP exchanges and 60 of DNS; what the client noted."""
+    four, six, udp, tcp = ports
+    visits = [
+        *client.ask("visit", "127.0.0.1", four, 400, True),
+        *client.ask("visit", "127.0.0.1", four, 200, False),
+        *client.ask("visit", "::1", six, 300, True),
+        *client.ask("visit", "::1", six, 100, False),
+    ]
+    lookups = [*client.ask("resolve", udp, 30, False), *client.ask("resolve", tcp, 30, True)]
+    return visits, lookups
+
+
+def compare(found: list[Record], noted: list[list[Any]]) -> None:
+    """Every exchange is there once, with its status and within the client's own time."""
+    assert Counter((one.get("request"), one.get("status")) for one in found) == Counter(
+        (request, status) for request, status, *_ in noted
+    )
+    by_request = {str(one.get("request")): one for one in found}
+    off: list[float] = []
+    for request, _, own_port, before, after in noted:
+        one = by_request[request]
+        latency = one.get("latency_ms")
+        assert isinstance(latency, float)
+        # However busy the box: the exchange lies within what the client went through.
+        began = parse_rfc3339(str(one.as_json()["ts"]))
+        assert before - CLOCK_SLACK_NS <= began
+        assert began + latency * 1e6 <= after + CLOCK_SLACK_NS
+        assert 0 <= latency <= (after - before) / 1e6
+        if own_port:
+            assert str(one.get("src")).endswith(f":{own_port}")
+        assert one.get("session") == "answered"
+        own = (after - before) / 1e6
+        off.append((own - latency) / max(TOLERANCE_MS, own / 10))
+    # A single exchange may be interrupted between the client's clock and its call; not most.
+    assert statistics.median(off) <= 1
+
+
+def settled(engine: LiveEngine, count: int) -> None:
+    """Wait until so many messages are there, and none is left to come."""
+    wait_until(lambda: len(messages(engine)) >= count, DEADLINE_S)
+
+
+def check_counters(engine: LiveEngine) -> None:
+    counters = engine.snapshot().sources["traffic"].counters
+    assert counters.balanced
+    assert counters.dropped == {}
+    assert counters.seen > 0
+
+
+@pytest.mark.parametrize("attached", ["both", "client", "server"])
+def test_every_exchange_is_a_message_whoever_is_attached(peers: ExitStack, attached: str) -> None:
+    server = peer(peers, "traffic_server.py")
+    client = peer(peers, "traffic_client.py")
+    pids = {"both": (server.pid, client.pid), "client": (client.pid,), "server": (server.pid,)}
+    with listening(attach_pids=pids[attached]) as engine:
+        visits, lookups = everything(client, json.loads(server.first))
+        settled(engine, len(visits) + len(lookups))
+        engine.stop()
+        compare(messages(engine, "HTTP"), visits)
+        compare(messages(engine, "DNS"), lookups)
+        assert len(messages(engine)) == len(visits) + len(lookups) == 1_060
+        for one in messages(engine):
+            assert one.get("server_pid") == (server.pid if attached != "client" else None)
+            assert one.get("client_pid") == (client.pid if attached != "server" else None)
+        check_counters(engine)
+        (totals,) = engine.snapshot().tables["traffic_state"]
+        assert (totals.get("answered"), totals.get("unanswered"), totals.get("unmatched")) == (
+            1_060,
+            0,
+            0,
+        )
+
+
+def test_curl_is_seen_by_the_server(peers: ExitStack) -> None:
+    curl = shutil.which("curl")
+    if curl is None:
+        pytest.skip("curl is not installed")
+    server = peer(peers, "traffic_server.py")
+    port = json.loads(server.first)[0]
+    with listening(attach_pids=(server.pid,)) as engine:
+        url = f"http://127.0.0.1:{port}/status/404/plain"
+        subprocess.run([curl, "-s", "-o", "/dev/null", url, url], check=True, timeout=60)
+        settled(engine, 2)
+        for one in messages(engine):
+            assert (one.get("request"), one.get("status")) == ("GET /status/404/plain", "404")
+
+
+def test_what_discovery_lists_is_attached_and_shown_so(peers: ExitStack) -> None:
+    server = peer(peers, "traffic_server.py")
+    port = json.loads(server.first)[0]
+    with listening(discovery=True, open_port=str(port), attach=True) as engine:
+        wait_until(lambda: engine.attached == {server.pid}, DEADLINE_S)
+        (row,) = engine.snapshot().tables["process"]
+        assert row.get("attached") is True
+        engine.detach(server.pid)
+        assert engine.attached == frozenset()
+        (row,) = engine.snapshot().tables["process"]
+        assert row.get("attached") is False
+        engine.attach(server.pid)
+        assert engine.attached == {server.pid}
+
+
+def test_a_service_that_is_started_again_stays_attached(peers: ExitStack) -> None:
+    first = Peer("traffic_server.py")
+    port = json.loads(first.first)[0]
+    client = peer(peers, "traffic_client.py")
+    with listening(discovery=True, open_port=str(port)) as engine:
+        wait_until(lambda: engine.snapshot().tables.get("process"), DEADLINE_S)
+        engine.attach(first.pid)
+        client.ask("visit", "127.0.0.1", port, 5, True)
+        settled(engine, 5)
+        first.end()
+        second = peer(peers, "traffic_server.py", port)
+        wait_until(lambda: engine.attached == {second.pid}, DEADLINE_S)
+        client.ask("visit", "127.0.0.1", port, 5, True)
+        settled(engine, 10)
+        assert [one.get("server_pid") for one in messages(engine)] == [
+            *[first.pid] * 5,
+            *[second.pid] * 5,
+        ]
+
+
+@contextmanager
+def captured(path: Path, ports: list[int]) -> Iterator[None]:
+    """tcpdump writes what goes through these ports of the loopback to a file."""
+    tcpdump = shutil.which("tcpdump")
+    if tcpdump is None:
+        pytest.skip("tcpdump is not installed")
+    wanted = " or ".join(f"port {port}" for port in ports)
+    options = ["-i", "lo", "-U", "-n", "-B", "32768", "-s", "8192", "-Z", "root"]
+    writer = subprocess.Popen(
+        [tcpdump, *options, "--immediate-mode", "-w", str(path), wanted],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert writer.stderr is not None
+        said = iter(writer.stderr.readline, "")
+        assert any("listening on" in line for line in said), "tcpdump did not start"
+        yield
+    finally:
+        writer.terminate()
+        writer.communicate(timeout=DEADLINE_S)
+
+
+@pytest.mark.parametrize("reassemble", [False, True])
+def test_a_capture_of_the_same_traffic_gives_the_same_messages(
+    peers: ExitStack, tmp_path: Path, reassemble: bool
+) -> None:
+    path = tmp_path / "lo.pcap"
+    server = peer(peers, "traffic_server.py")
+    client = peer(peers, "traffic_client.py")
+    ports = json.loads(server.first)
+    with listening(attach_pids=(server.pid, client.pid)) as engine:
+        with captured(path, ports):
+            visits, lookups = everything(client, ports)
+            last = lookups[-1][0].split()[1].partition(".")[0].encode() + b"\x03tcp"
+            wait_until(lambda: path.read_bytes().count(last) == 2, DEADLINE_S)
+        settled(engine, len(visits) + len(lookups))
+        engine.stop()
+        live = messages(engine)
+    clock = SystemClock()
+    traffic = TrafficSource(
+        clock,
+        Logbook(clock),
+        inputs=[CaptureInput(clock, path)],
+        wasm=None,
+        options=TrafficOptions(reassemble=reassemble),
+    )
+    traffic.run_once()
+    saved = list(traffic.rings["l7_message"].since(0, 100_000).records)
+    same = ("protocol", "src", "dst", "request", "status", "session", "request_bytes",
+            "response_bytes", "attributes")  # fmt: skip
+    assert Counter(shape(one, same) for one in saved) == Counter(shape(one, same) for one in live)
+    compare([one for one in saved if one.get("protocol") == "HTTP"], visits)
+    compare([one for one in saved if one.get("protocol") == "DNS"], lookups)
+    counters = traffic.status().counters
+    assert counters.balanced
+    # A busy box sends a segment twice now and then; nothing is missing for that.
+    assert set(counters.dropped) <= {"retransmission"}
+
+
+def shape(record: Record, names: tuple[str, ...]) -> str:
+    return json.dumps([record.get(name) for name in names], sort_keys=True)

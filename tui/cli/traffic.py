@@ -1,0 +1,123 @@
+"""`boxscope traffic`: application messages of processes, or of a capture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from engine.core.errors import UsageError
+from engine.core.settings import load_settings
+from tui.cli.options import bounded, json_option, open_port_option
+from tui.cli.output import choose_output
+from tui.cli.stream import StreamOptions, StreamRunner
+
+if TYPE_CHECKING:
+    from engine.live import LiveEngine
+
+_STARTED = ("running", "degraded", "failed")
+_ENDED = ("off", "failed", "degraded")
+
+
+@click.command("traffic")
+@open_port_option
+@click.option("--exe", default="", metavar="GLOB", help="Only processes with such an executable.")
+@click.option("--attach", is_flag=True, help="Capture every process that owns a port.")
+@click.option("--pid", "pids", type=click.IntRange(min=1), multiple=True, help="Capture these.")
+@click.option("--pcap", type=click.Path(path_type=Path), help="Read a capture instead.")
+@click.option("--wasm", type=click.Path(path_type=Path), multiple=True, help="Wasm plugins to ask.")
+@click.option("--reassemble", is_flag=True, help="Put TCP streams of a capture in order first.")
+@click.option(
+    "--order",
+    type=click.Choice(["documented", "agent"]),
+    default="documented",
+    show_default=True,
+    help="HTTP before Wasm as DeepFlow documents it, or after it as its agent does.",
+)
+@click.option(
+    "--truncation",
+    type=click.IntRange(256, 65_535),
+    default=1_024,
+    show_default=True,
+    help="Bytes of a payload that plugins are given.",
+)
+@bounded
+@json_option
+def command(
+    open_port: str | None,
+    exe: str,
+    attach: bool,
+    pids: tuple[int, ...],
+    pcap: Path | None,
+    wasm: tuple[Path, ...],
+    reassemble: bool,
+    order: str,
+    truncation: int,
+    seconds: float | None,
+    count: int | None,
+    as_json: bool,
+) -> int:
+    """Show requests and responses with status, latency and the processes at both ends.
+
+    Of processes chosen by --open-port, --exe, --attach or --pid, or of a capture.
+    """
+    from engine.live import LiveEngine, Selection
+    from engine.traffic.options import TrafficOptions
+
+    by_discovery = attach or open_port is not None or bool(exe)
+    if bool(pcap) == (by_discovery or bool(pids)):
+        raise UsageError(
+            "traffic of what?",
+            fix="give --open-port, --pid or --attach for processes, or --pcap for a capture",
+        )
+    options = TrafficOptions(
+        order="agent" if order == "agent" else "documented",
+        reassemble=reassemble,
+        truncation=truncation,
+    )
+    settings = load_settings({"open_port": open_port}).values
+    live = pcap is None
+    engine = LiveEngine(
+        Selection(
+            discovery=live,
+            exe=exe,
+            probe=live,
+            live=live,
+            attach=by_discovery,
+            attach_pids=pids,
+            capture=pcap,
+            wasm=wasm,
+            traffic=options,
+            strict=True,
+        ),
+        settings,
+    )
+    kinds = ("l7_message", "wasm_result") if as_json else ("l7_message",)
+    stream = StreamOptions(
+        kinds,
+        seconds,
+        count,
+        done=lambda: not live and _state(engine, "traffic") in _ENDED,
+        ready=lambda: not live or _listening(engine),
+        announce=lambda: _attached(engine) if live else (),
+    )
+    vital = ("probe", "traffic") if live else ("traffic",)
+    output = choose_output(as_json, several_kinds=len(kinds) > 1)
+    return StreamRunner(engine, output, stream).run_or_fail(*vital)
+
+
+def _state(engine: LiveEngine, source: str) -> str:
+    return engine.snapshot().sources[source].state
+
+
+def _listening(engine: LiveEngine) -> bool:
+    sources = engine.snapshot().sources
+    return all(sources[name].state in _STARTED for name in ("probe", "discovery"))
+
+
+def _attached(engine: LiveEngine) -> Iterable[str]:
+    pids = sorted(engine.attached)
+    shown = ", ".join(str(pid) for pid in pids) or "no process yet"
+    return (f"listening to {shown}",)
