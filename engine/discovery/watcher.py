@@ -144,6 +144,9 @@ class PortWatcher(Source):
             reason: What happened.
             pid: To which process; None if that is not known.
         """
+        if pid is None and reason in ("exec", "exit"):
+            for known in self._scanner.known:
+                self._wake_ups.poke(known)
         if (
             reason in ("bind", "listen")
             or pid is None
