@@ -164,7 +164,11 @@ class StreamRunner:
     def _print_stats(self) -> None:
         snapshot = self._engine.snapshot()
         sources = {
-            name: replace(self._running.get(name, status), counters=self._as_read(status))
+            name: replace(
+                self._running.get(name, status),
+                counters=self._as_read(status),
+                stages=status.stages,
+            )
             for name, status in snapshot.sources.items()
         }
         final = stats_record(snapshot, sources)
