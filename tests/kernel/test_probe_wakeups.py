@@ -26,6 +26,7 @@ from engine.probe.wakeups import WAKEUP_PROGRAMS, Change
 from tests.kernel.actor import Actor
 from tests.kernel.conftest import READY_S, Watch, new_probe, value_of
 from tests.kernel.kernel_facts import attached_tracepoints
+from tests.kernel.test_commands import WITHOUT_CAPABILITIES
 from tests.unit.discovery.listener import Listener
 from tests.waiting import wait_until
 
@@ -309,3 +310,14 @@ def test_the_command_tells_of_a_listener_that_lives_between_two_scans() -> None:
 def _told_of(pid: int, line: str) -> list[str]:
     record = json.loads(line)
     return [record["change"]] if record.get("pid") == pid else []
+
+
+def test_without_rights_the_command_says_so_and_goes_on_looking() -> None:
+    command = [*WITHOUT_CAPABILITIES, sys.executable, "-m", "tui.cli", "discover"]
+    command += ["--watch", "--probe", "--json", "--for", "0"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "changes show at the next scan, not at once" in ended.stderr
+    assert "CAP_BPF" in ended.stderr
+    *_, stats = map(json.loads, ended.stdout.splitlines())
+    assert stats["sources"]["probe"]["state"] == "failed"
+    assert stats["sources"]["discovery"]["state"] != "failed"
