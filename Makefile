@@ -28,6 +28,7 @@ pictures: setup
 bench: setup
 	$(BIN)/python -m tests.perf.bench_ingest
 	$(BIN)/python -m tests.perf.bench_probe
+	$(BIN)/python -m tests.perf.bench_descriptors
 	$(BIN)/python -m tests.perf.bench_console
 
 clean:

@@ -1,3 +1,5 @@
+#define EXECVE_OF_32_BITS 11
+
 /* System calls: one pair of programs for all of them. */
 static __always_inline void copy_arguments(struct event *e, const struct pt_regs *regs)
 {
@@ -38,6 +40,41 @@ static __always_inline void show_fd(struct event *e, const struct call *call,
 }
 
 /*
+ * A new image begins with the number of execve in its registers, whichever call asked for it: an
+ * execveat has to be remembered also where only the exit of execve is to be seen.
+ */
+static __always_inline bool is_told_apart(u16 row)
+{
+	struct pair *execve;
+
+	if (row != ROW_EXECVEAT)
+		return false;
+	execve = pair_of(ROW_EXECVE);
+	return execve && any_on(execve->exit);
+}
+
+/*
+ * The number of the call that returns, for an execve may have been an execveat, and a call that
+ * has made a 64-bit process one of 32 bits returns as if it had been one of those.
+ */
+static __always_inline u64 number_returning(u64 in_registers, s64 result)
+{
+	u64 id = bpf_get_current_pid_tgid();
+	struct start *entered;
+
+	if (result || (in_registers != CALL_NUMBER_EXECVE && in_registers != EXECVE_OF_32_BITS))
+		return in_registers;
+	if (in_registers == EXECVE_OF_32_BITS && !compat_call())
+		return in_registers;
+	entered = in_flight.lookup(&id);
+	if (!entered || entered->thread != id)
+		return in_registers;
+	if (entered->row == ROW_EXECVEAT)
+		return CALL_NUMBER_EXECVEAT;
+	return entered->row == ROW_EXECVE ? CALL_NUMBER_EXECVE : in_registers;
+}
+
+/*
  * Remember an entered call until its exit, or forget what an earlier one left behind. A thread's
  * entry stays and is written over: making a new one costs more than all the rest of a call.
  */
@@ -46,7 +83,7 @@ static __always_inline void remember(const struct pair *pair, const struct call 
 {
 	struct start *own = in_flight.lookup(&id);
 
-	if (pair->exit[category & CATEGORY_MASK]) {
+	if (pair->exit[category & CATEGORY_MASK] || is_told_apart(call->row)) {
 		struct start start = {
 			.thread = id,
 			.ts = bpf_ktime_get_ns(),
@@ -81,7 +118,7 @@ int on_sys_enter(struct bpf_raw_tracepoint_args *ctx)
 	if (!call || !(call->flags & CALL_KNOWN))
 		return 0;
 	pair = pair_of(call->row);
-	if (!pair || !(any_on(pair->enter) || any_on(pair->exit)))
+	if (!pair || !(any_on(pair->enter) || any_on(pair->exit) || is_told_apart(call->row)))
 		return 0;
 	id = bpf_get_current_pid_tgid();
 	if (!wanted_process(id >> 32) || compat_call())
@@ -127,7 +164,7 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 	GET(orig_ax, ctx->args[0], __builtin_offsetof(struct pt_regs, orig_ax));
 	if (orig_ax >= CALLS)
 		return 0;
-	number = orig_ax;
+	number = number_returning(orig_ax, ctx->args[1]);
 	call = calls.lookup(&number);
 	if (!call || !(call->flags & CALL_KNOWN))
 		return 0;
@@ -135,7 +172,7 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx)
 	if (!pair || !any_on(pair->exit))
 		return 0;
 	id = bpf_get_current_pid_tgid();
-	if (!wanted_process(id >> 32) || compat_call())
+	if (!wanted_process(id >> 32) || (number == orig_ax && compat_call()))
 		return 0;
 	bpf_probe_read_kernel(&regs, sizeof(regs), (void *)ctx->args[0]);
 	category = call->category;

@@ -5,6 +5,7 @@
  *
  * Given as definitions: O_* (offsets of the running kernel's members) and HAVE_* (which of them
  * it has), CAT_*, FD_*, CAPTURE_*, CALL_*, EV_* and SLOT_* (numbers shared with the engine),
+ * CALL_NUMBER_* and ROW_* (calls and hooks of their own),
  * SCOPE_*, RULE_*, PID_*, COMM_* (filters), NO_FD, NO_ARGUMENT, CALLS, STEPS, COUNTED_ROWS, PAIRS, PIDS, COMMS,
  * CALLS_IN_FLIGHT, RING_PAGES (sizes), EVENT_SIZE,
  * WAKE_EVERY, SECTION_*.

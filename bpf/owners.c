@@ -23,6 +23,15 @@ struct owner {
 };
 _Static_assert(sizeof(struct owner) == OWNER_SIZE, "the engine writes other owners");
 
+/* Where connections arrive; an IPv4 address as IPv6 maps it, and zeros where any will do. */
+struct listener {
+	u32 space;		/* network namespace */
+	u16 port;
+	u16 unused;
+	u8 address[16];
+};
+_Static_assert(sizeof(struct listener) == LISTENER_SIZE, "the engine writes other listeners");
+
 struct hook_settings {
 	u64 segment_interval_ns;	/* between reports of one socket's segments; 0: each */
 	u32 fault_interval;		/* of a process's page faults, every n-th is an event */
@@ -35,8 +44,8 @@ BPF_ARRAY(hook_settings, struct hook_settings, 1);
 BPF_F_TABLE("lru_hash", u64, struct owner, owners, OWNED_SOCKETS, 0);
 /* By inode: sockets that were there before; found by the engine, which knows no addresses. */
 BPF_F_TABLE("lru_hash", u64, struct owner, seeded, OWNED_SOCKETS, 0);
-/* By network namespace and port: who gets the connections that arrive there. */
-BPF_F_TABLE("lru_hash", u64, struct owner, listeners, LISTENERS, 0);
+/* Who gets the connections that arrive there. */
+BPF_F_TABLE("lru_hash", struct listener, struct owner, listeners, LISTENERS, 0);
 
 static __always_inline struct hook_settings *settings_now(void)
 {
@@ -101,21 +110,50 @@ static __always_inline bool is_current(const struct owner *o)
 	return set && o->generation == set->generation;
 }
 
-static __always_inline u64 listening_at(u64 sk)
+/* The local end of a socket. */
+static __always_inline void listening_at(u64 sk, struct listener *at)
 {
-	u64 port_key = 0;
-
+	__builtin_memset(at, 0, sizeof(*at));
 #ifdef HAVE_NETNS
 	u64 net = 0;
-	u32 space = 0;
-	u16 port = 0;
+	struct tuple ends;
 
 	GET(net, sk, O_SK_NET);
-	GET(space, net, O_NET_INUM);
-	GET(port, sk, O_SK_NUM);
-	port_key = (u64)space << 16 | port;
+	GET(at->space, net, O_NET_INUM);
+	read_tuple(sk, &ends);
+	at->port = ends.local_port;
+	if (ends.family == AF_INET6) {
+		__builtin_memcpy(at->address, ends.local, sizeof(at->address));
+	} else {
+		at->address[10] = at->address[11] = 0xff;
+		__builtin_memcpy(at->address + 12, ends.local, 4);
+	}
 #endif
-	return port_key;
+}
+
+static __always_inline struct owner *listener_at(const struct listener *at)
+{
+	struct owner *o = listeners.lookup((struct listener *)at);
+
+	return o && is_current(o) ? o : NULL;
+}
+
+/* Who listens at the local end of a connection: at its address, or else at any. */
+static __always_inline struct owner *listener_of(u64 sk)
+{
+	struct listener at;
+	struct owner *o;
+
+	listening_at(sk, &at);
+	o = listener_at(&at);
+	if (o)
+		return o;
+	__builtin_memset(at.address + 12, 0, 4);
+	o = listener_at(&at);
+	if (o)
+		return o;
+	__builtin_memset(at.address, 0, sizeof(at.address));
+	return listener_at(&at);
 }
 
 /* The owner of a socket; NULL if nobody was seen holding it. */
@@ -146,29 +184,39 @@ static __always_inline struct owner *owner_of(u64 sk)
 	return owners.lookup(&sk);
 }
 
+/* Say that an owner is the current thread, as it is called and as whom it runs by now. */
+static __always_inline void name_owner(struct owner *o)
+{
+	u64 id = bpf_get_current_pid_tgid(), ids = bpf_get_current_uid_gid();
+
+	o->cgroup = bpf_get_current_cgroup_id();
+	o->tgid = id >> 32;
+	o->tid = id;
+	o->uid = ids;
+	o->gid = ids >> 32;
+	bpf_get_current_comm(o->comm, sizeof(o->comm));
+}
+
 /* The current thread owns the socket. */
 static __always_inline struct owner *learn(u64 sk)
 {
 	struct hook_settings *set = settings_now();
-	u64 id = bpf_get_current_pid_tgid(), ids = bpf_get_current_uid_gid();
 	struct owner made = {}, *known = owner_of(sk);
 
 	if (!set)
 		return NULL;
-	if (known && known->tgid == id >> 32 && known->how == OWNER_SOCKET)
+	if (known && known->tgid == bpf_get_current_pid_tgid() >> 32 &&
+	    known->how == OWNER_SOCKET) {
+		name_owner(known);
 		return known;
+	}
 	if (known) {
 		made.born = known->born;
 		made.connecting = known->connecting;
 		made.role = known->role;
 		made.closed = known->closed;
 	}
-	made.cgroup = bpf_get_current_cgroup_id();
-	made.tgid = id >> 32;
-	made.tid = id;
-	made.uid = ids;
-	made.gid = ids >> 32;
-	bpf_get_current_comm(made.comm, sizeof(made.comm));
+	name_owner(&made);
 	made.generation = set->generation;
 	made.how = OWNER_SOCKET;
 	owners.update(&sk, &made);
@@ -178,11 +226,10 @@ static __always_inline struct owner *learn(u64 sk)
 /* A connection that just arrived belongs to whoever listens there, until a thread takes it. */
 static __always_inline struct owner *adopt(u64 sk)
 {
-	u64 key = listening_at(sk);
-	struct owner *listener = listeners.lookup(&key), made;
+	struct owner *listener = listener_of(sk), made;
 
 	owners.delete(&sk);
-	if (!listener || !is_current(listener))
+	if (!listener)
 		return NULL;
 	made = *listener;
 	made.how = OWNER_ACCEPTED;
@@ -196,17 +243,18 @@ static __always_inline struct owner *adopt(u64 sk)
 
 static __always_inline void note_listener(u64 sk, struct owner *o, bool begins)
 {
-	u64 key = listening_at(sk);
+	struct listener at;
 	struct owner *known;
 
+	listening_at(sk, &at);
 	if (begins) {
 		o->role = ROLE_LISTENER;
-		listeners.update(&key, o);
+		listeners.update(&at, o);
 		return;
 	}
-	known = listeners.lookup(&key);
+	known = listeners.lookup(&at);
 	if (known && known->tgid == o->tgid)
-		listeners.delete(&key);
+		listeners.delete(&at);
 }
 #endif
 

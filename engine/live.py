@@ -265,9 +265,19 @@ class LiveEngine(Engine):
     def _start_probe(self) -> None:
         if not self._selection.probe:
             return
+        from engine.probe.hook_settings import HookSettings
         from engine.probe.probe import KernelProbe
 
-        self._probe = KernelProbe(self._clock, self._logbook, capacity=self._settings.history)
+        settings = self._settings
+        self._probe = KernelProbe(
+            self._clock,
+            self._logbook,
+            capacity=settings.history,
+            ring_bytes=settings.ring_mib << 20,
+            describe_fds=settings.describe_fds,
+        )
+        self._probe.set_snaplen(settings.snaplen)
+        self._probe.set_hooks(HookSettings(settings.segment_interval_s, settings.fault_interval))
         if self._selection.filters is not None:
             self._probe.set_filters(self._selection.filters)
         self._probe.switch(self._selection.subscriptions, True)

@@ -334,6 +334,15 @@ PROBE_STATE = RecordKind(
         Field("unresolved", "int", "Events whose descriptor could not be judged.", width=8),
         Field("suppressed", "int", "Not produced: kept out by the rule on results.", width=8),
         Field("unowned", "int", "Not produced: in a scope, with no owner known.", width=8),
+        Field(
+            "unfollowed", "int", "Children of followed processes there was no room for.", width=8
+        ),
+        Field(
+            "page_faults",
+            "list",
+            "While subscribed, all that happened: {pid, count, and counts by access}.",
+            width=30,
+        ),
     ),
 )
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from engine.core.errors import UsageError
 
@@ -31,6 +31,21 @@ class Settings(BaseModel):
     history: int = Field(
         100_000, ge=100, le=10_000_000, description="Kernel events kept for the screen."
     )
+    ring_mib: int = Field(
+        8, ge=1, le=512, description="Kernel ring for events in MiB: 1, 2, 4, ... 512."
+    )
+    snaplen: int = Field(
+        64, ge=0, le=2048, description="Bytes kept of what a call reads or writes; 0 for none."
+    )
+    segment_interval_s: float = Field(
+        5.0, ge=0, le=3600, description="Between two reports of a socket's segments; 0: each."
+    )
+    fault_interval: int = Field(
+        100, ge=1, le=1_000_000, description="Every n-th page fault of a process becomes an event."
+    )
+    describe_fds: bool = Field(
+        True, description="Whether events tell what their file descriptor is: path, addresses, ..."
+    )
     wasm_deadline_ms: int = Field(
         100, ge=1, le=60_000, description="Longest a Wasm hook may run, in milliseconds."
     )
@@ -43,6 +58,13 @@ class Settings(BaseModel):
     table_redraws: float = Field(
         1.0, ge=0.2, le=5, description="Redraws per second of the tables and the header."
     )
+
+    @field_validator("ring_mib")
+    @classmethod
+    def _is_power_of_two(cls, value: int) -> int:
+        if value & (value - 1):
+            raise ValueError("not a power of two")
+        return value
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What the kernel programs and the engine agree on: record layouts, flags and sizes.
 
-The structures are those of `bpf/probe.c`; the numbers reach it as compiler definitions.
+The structures are those of the C text in `bpf/`; the numbers reach it as compiler definitions.
 """
 
 from __future__ import annotations
@@ -55,6 +55,9 @@ room for. One for each row."""
 OWNER = struct.Struct("<QQQIIII16sIBBBx")
 """struct owner: cgroup id, born, connecting, tgid, tid, uid, gid, comm, generation, how, role,
 closed."""
+
+LISTENER = struct.Struct("<IHxx16s")
+"""struct listener: network namespace, port, address."""
 
 SETTINGS = struct.Struct("<QII")
 """struct hook_settings: segment interval, fault interval, generation."""
@@ -262,7 +265,7 @@ def definitions(
     describe_fds: bool = True,
     payload_ring_bytes: int = PAYLOAD_RING_BYTES,
 ) -> dict[str, int]:
-    """Every compiler definition `bpf/probe.c` asks for.
+    """Every compiler definition the C text asks for.
 
     Args:
         layout: Offsets of the running kernel; see `engine.probe.layout`.
@@ -288,6 +291,7 @@ def definitions(
         "CLOSING": CLOSING,
         "SLOTS": len(Slot),
         "OWNER_SIZE": OWNER.size,
+        "LISTENER_SIZE": LISTENER.size,
         "SETTINGS_SIZE": SETTINGS.size,
         "OWNED_SOCKETS": OWNED_SOCKETS,
         "LISTENERS": LISTENERS,
@@ -295,7 +299,7 @@ def definitions(
         "FAULT_KINDS": FAULT_KINDS,
         "RUNS": RUNS,
         **hooks.ROWS,
-        "ROW_RECVMMSG": next((call.type_id for call in SYSTEM_CALLS if call.name == "recvmmsg"), 0),
+        **_named_calls(),
     }
     for prefix, numbers in (
         ("CAT", Category),
@@ -321,3 +325,13 @@ def definitions(
     if describe_fds:
         shared["DESCRIBE_FD"] = 1
     return shared | payload_definitions(payload_ring_bytes) | dict(layout)
+
+
+def _named_calls() -> dict[str, int]:
+    """Rows and numbers of the calls that the programs treat in a way of their own."""
+    calls = {call.name: call for call in SYSTEM_CALLS}
+    rows = {f"ROW_{name.upper()}": calls[name].row for name in ("recvmmsg", "execve", "execveat")}
+    numbers = {
+        f"CALL_NUMBER_{name.upper()}": calls[name].number or 0 for name in ("execve", "execveat")
+    }
+    return rows | numbers

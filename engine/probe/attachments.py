@@ -51,9 +51,6 @@ TRACEPOINT_OF = {
 }
 """The raw tracepoint each program is attached to; several may share one."""
 
-DISPENSABLE = frozenset({"on_sock_send", "on_sock_receive"})
-"""Programs that merely help others, on tracepoints that older kernels lack (before Linux 6.3)."""
-
 
 class Attachments:
     """What is attached now. An attachment is a descriptor: it ends with the process at the latest.
@@ -68,17 +65,22 @@ class Attachments:
         self._refused = refused
         self._links: dict[str, int] = {}
 
-    def require(self, programs: Iterable[str]) -> None:
+    def require(self, programs: Iterable[str], helpers: Iterable[str] = ()) -> None:
         """Attach what is needed and detach everything else.
+
+        Args:
+            programs: What must be attached.
+            helpers: What is attached as well, as far as it is loaded and has its tracepoint.
 
         Raises:
             ProbeError: if the kernel refuses one; nothing has changed then.
         """
-        needed, before = set(programs), set(self._links)
+        vital, before = set(programs), set(self._links)
+        needed = vital | (set(helpers) & self._programs.keys())
         try:
             for program in TRACEPOINT_OF:
                 if program in needed and program not in self._links:
-                    self._attach(program)
+                    self._attach(program, vital=program in vital)
         except ProbeError:
             for program in self._links.keys() - before:
                 os.close(self._links.pop(program))
@@ -86,17 +88,15 @@ class Attachments:
         for program in self._links.keys() - needed:
             os.close(self._links.pop(program))
 
-    def _attach(self, program: str) -> None:
+    def _attach(self, program: str, *, vital: bool) -> None:
         tracepoint = TRACEPOINT_OF[program]
         if program not in self._programs:
-            if program in DISPENSABLE:
-                return
             why = self._refused.get(program, "it is not loaded")
             raise ProbeError(f"the kernel refused the program {program}: {why}")
         try:
             link = bpfsys.raw_tracepoint_open(tracepoint, self._programs[program])
         except OSError as refused:
-            if program in DISPENSABLE and refused.errno == errno.ENOENT:
+            if not vital and refused.errno == errno.ENOENT:
                 return
             reason = clean(refused.strerror or str(refused))
             raise ProbeError(f"cannot attach to {tracepoint}: {reason}") from refused

@@ -15,12 +15,13 @@ from typing import Literal, NamedTuple
 from engine.core.errors import BoxscopeError
 from engine.probe import preflight
 from engine.probe.abi import definitions
-from engine.probe.attachments import DISPENSABLE, TRACEPOINT_OF
+from engine.probe.attachments import TRACEPOINT_OF
 from engine.probe.btf import Btf
 from engine.probe.calls import BY_FD, CALLS, Category
 from engine.probe.catalogue import Cell, unavailable
 from engine.probe.events import Event
-from engine.probe.layout import FEATURES, Layout, read_layout
+from engine.probe.features import FEATURES
+from engine.probe.layout import Layout, read_layout
 from engine.probe.loader import Loader
 
 State = Literal["available", "degraded", "unavailable", "unknown"]
@@ -62,15 +63,14 @@ class Availability:
         event = cell.event
         if event.absent:
             return event.absent
-        needed = [program for program in event.programs if program not in DISPENSABLE]
-        for program in needed:
+        for program in event.programs:
             tracepoint = TRACEPOINT_OF[program]
             if tracepoint in self.tracepoints:
                 return f"this kernel has no tracepoint {tracepoint}"
         lacking = unavailable(cell, dict(self.missing))
         if lacking:
             return lacking
-        for program in needed:
+        for program in event.programs:
             if program in self.refused:
                 return f"the kernel refused {program}: {self.refused[program]}"
         return ""
@@ -84,11 +84,15 @@ class Availability:
         if self.untried:
             return Verdict("unknown", self.untried)
         lost = [FEATURES[name] for name in _wanted(event) if name in self.missing]
+        lost += [helper.lost for helper in event.helpers if self._lacks(helper.program)]
         if _call(event) in self.calls:
             lost.append(f"this kernel is built without {_call(event)}, so it always fails")
         if why_not or lost:
             return Verdict("degraded", "; ".join(lost or why_not))
         return Verdict("available", "")
+
+    def _lacks(self, program: str) -> bool:
+        return program in self.refused or TRACEPOINT_OF[program] in self.tracepoints
 
 
 def look(btf: Btf, layout: Layout, refused: Mapping[str, str]) -> Availability:

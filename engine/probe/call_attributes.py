@@ -10,7 +10,7 @@ from __future__ import annotations
 from engine.core.fields import JsonValue
 from engine.probe.abi import EventFlag
 from engine.probe.call_readers import UNREAD, Absent, reader_of
-from engine.probe.calls import CALLS, Call, FdType
+from engine.probe.calls import CALLS, Call
 from engine.probe.raw import Attributes, Decoder, Raw
 from engine.probe.schema import Attribute
 
@@ -18,12 +18,10 @@ FAITHFUL_ATTRIBUTES = 8
 """Kindling's records have no more."""
 
 _UNRESOLVED = int(EventFlag.UNRESOLVED)
-_FD_TYPES = {kind.value: kind.name.lower() for kind in FdType}
 
 
 def _decoder(call: Call, attributes: tuple[Attribute, ...]) -> Decoder:
     readers = tuple((each.key, reader_of(call, each)) for each in attributes if each.told)
-    judged = call.category is None
 
     def decode(raw: Raw) -> Attributes:
         made: Attributes = {}
@@ -35,8 +33,6 @@ def _decoder(call: Call, attributes: tuple[Attribute, ...]) -> Decoder:
             elif value is UNREAD:
                 made[key] = None
                 missing.append(key)
-        if judged:
-            made["fd_type"] = _FD_TYPES[raw.fd_type]
         if raw.flags & _UNRESOLVED:
             made["unresolved"] = True
         if missing:

@@ -29,7 +29,7 @@ def _event(call: Call, attributes: tuple[Attribute, ...], *, entering: bool) -> 
         BY_FD if call.category is None else (call.category,),
         ("on_sys_enter",) if entering else ("on_sys_enter", "on_sys_exit"),
         f"{call.help}: the call {'begins' if entering else 'returns'}",
-        tuple(_shown(call, attributes)),
+        tuple(attribute.key for attribute in attributes if attribute.told),
         own_row=0 if row == type_id else row,
         accepts=(Category.OTHER,) if _is_other(call) else (),
         ext=ext,
@@ -41,12 +41,6 @@ def _is_other(call: Call) -> bool:
     """Whether Kindling calls it `other`: what waits, and what it knows no descriptor of."""
     kindlings = call.type_id != EXTENSION
     return kindlings and (call.category is Category.WAIT or call.name == "recvmmsg")
-
-
-def _shown(call: Call, attributes: tuple[Attribute, ...]) -> Iterator[str]:
-    yield from (attribute.key for attribute in attributes if attribute.told)
-    if call.category is None:
-        yield "fd_type"
 
 
 CALL_EVENTS: tuple[Event, ...] = tuple(event for call in CALLS for event in _events_of(call))

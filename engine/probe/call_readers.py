@@ -89,6 +89,12 @@ def _register(attribute: Attribute) -> Reader:
     return lambda raw: write(raw.args[number])
 
 
+def _passed(attribute: Attribute) -> Reader:
+    write = _number(attribute)
+    # A new image begins with empty registers, which are no arguments of anything.
+    return lambda raw: write(raw.args[attribute.argument]) if any(raw.args) else OMITTED
+
+
 def _result(attribute: Attribute) -> Reader:
     if attribute.key == "size":  # of what was read: as much as the call returned
         return lambda raw: raw.result if raw.result >= 0 else OMITTED
@@ -334,6 +340,7 @@ def _call_number(call: Call) -> Reader:
 
 _MAKERS: dict[str, Callable[[Attribute], Reader]] = {
     "a": _register,
+    "p": _passed,
     "r": _result,
     "c": _content,
     "M": _messages,

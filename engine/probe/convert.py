@@ -114,7 +114,7 @@ class Converter:
         else:
             sections = ()
         args = (arg0, arg1, arg2, arg3, arg4, arg5)
-        attributes = decode(Raw(args, result, fd_type, flags, sections, ts + wall_offset_ns))
+        attributes = decode(Raw(args, result, flags, sections, ts + wall_offset_ns))
         label = _LABELS[category]
         if self.faithful:
             attributes = faithful(row, attributes)

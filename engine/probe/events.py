@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from engine.probe.calls import Category
 
@@ -12,6 +12,14 @@ Direction = Literal["enter", "exit", "-"]
 ROWS = 1024
 """Rows of the matrix; Kindling's type ids are below 344."""
 COLUMNS = 16
+
+
+class Helper(NamedTuple):
+    """A program an event can do without."""
+
+    program: str
+    lost: str
+    """What is lost where the kernel refuses it or lacks its tracepoint."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +40,8 @@ class Event:
     attributes: tuple[str, ...]
     needs: tuple[str, ...] = ()
     """Features of the layout without which no such event can be told."""
+    helpers: tuple[Helper, ...] = ()
+    """Programs that are attached for it as well, where they can be."""
     own_row: int = 0
     """Row of the matrix where it is not `type_id`, because others have that too."""
     accepts: tuple[Category, ...] = ()

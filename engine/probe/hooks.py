@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from engine.probe.calls import EXTENSION, Category
-from engine.probe.events import Event
-
-SOCKET_PROGRAMS = ("on_tcp_state", "on_tcp_destroy", "on_sock_send", "on_sock_receive")
-"""Programs that see threads holding sockets, from which events of packets get their owner."""
-
-_CONNECTION = ("sip", "sport", "dip", "dport")
-_WHOSE = ("src", "dst", "owner", "role", "ctx_tid")
+from engine.probe.events import Event, Helper
+from engine.probe.socket_hooks import (
+    EGRESS,
+    INGRESS,
+    TCP_CLOSE,
+    TCP_CONNECT,
+    TCP_DROP,
+    TCP_RCV_ESTABLISHED,
+    TCP_RECEIVE_RESET,
+    TCP_RETRANSMIT,
+    TCP_SEND_RESET,
+    TCP_SET_STATE,
+    TCP_SYNACK,
+    UDP_DROP,
+)
 
 PROCEXIT = Event(
     "tracepoint-procexit",
@@ -22,123 +30,17 @@ PROCEXIT = Event(
     ("status", "exit_code", "signal", "group_dead", "core_dumped"),
     needs=("EXIT",),
 )
-
-
-def _tcp(
-    name: str,
-    type_id: int,
-    help_text: str,
-    attributes: tuple[str, ...],
-    programs: tuple[str, ...] = (),
-    needs: tuple[str, ...] = (),
-) -> Event:
-    """An event of a TCP socket, attributed to the socket's owner."""
-    return Event(
-        name,
-        name.partition("-")[2],
-        "-",
-        type_id,
-        (Category.NET,),
-        (*SOCKET_PROGRAMS, *programs),
-        help_text,
-        (*_CONNECTION, *attributes, *_WHOSE),
-        needs=("TUPLE", "TCP", *needs),
-    )
-
-
-TCP_SET_STATE = _tcp(
-    "kprobe-tcp_set_state", 336, "a TCP socket changes its state", ("old_state", "new_state")
-)
-TCP_CONNECT = _tcp(
-    "kretprobe-tcp_connect",
-    335,
-    "a connect has its outcome, or its first SYN is lost",
-    ("retval", "outcome"),
-    ("on_tcp_retransmit",),
-)
-TCP_CLOSE = _tcp(
-    "kprobe-tcp_close",
-    328,
-    "a process closes a connection",
-    ("rtt", "state", "bytes_sent", "bytes_received", "age_ms"),
-    needs=("TCP_DESTROY",),
-)
-TCP_RCV_ESTABLISHED = _tcp(
-    "kprobe-tcp_rcv_established",
-    326,
-    "a segment arrives; told every 5 s for each socket",
-    ("rtt", "data_len", "cwnd"),
-    ("on_tcp_segment",),
-    ("TCP_PROBE",),
-)
-TCP_DROP = _tcp(
-    "kprobe-tcp_drop",
-    330,
-    "TCP drops a segment",
-    ("reason", "state"),
-    ("on_skb_drop",),
-    ("DROPS",),
-)
-TCP_RETRANSMIT = _tcp(
-    "kprobe-tcp_retransmit_skb",
-    332,
-    "TCP sends a segment again",
-    ("segs", "state", "error"),
-    ("on_tcp_retransmit",),
-    ("TCP_RETRANSMIT",),
-)
-TCP_SEND_RESET = _tcp(
-    "tracepoint-tcp_send_reset",
-    340,
-    "the kernel resets a connection",
-    ("reason", "state"),
-    ("on_tcp_send_reset",),
-    ("TCP_SEND_RESET",),
-)
-TCP_RECEIVE_RESET = _tcp(
-    "tracepoint-tcp_receive_reset",
-    338,
-    "the other end resets a connection",
-    ("state",),
-    ("on_tcp_receive_reset",),
-    ("TCP_RECEIVE_RESET",),
-)
-UDP_DROP = Event(
-    "tracepoint-udp_drop",
-    "udp_drop",
-    "-",
-    EXTENSION,
-    (Category.NET,),
-    (*SOCKET_PROGRAMS, "on_skb_drop"),
-    "a datagram is dropped at its socket",
-    (*_CONNECTION, "reason", *_WHOSE),
-    needs=("TUPLE", "TCP", "DROPS"),
-    own_row=960,
-    ext=True,
-)
-TCP_SYNACK = Event(
-    "tracepoint-tcp_retransmit_synack",
-    "tcp_retransmit_synack",
-    "-",
-    EXTENSION,
-    (Category.NET,),
-    (*SOCKET_PROGRAMS, "on_tcp_synack_again"),
-    "a listener answers a connect again",
-    (*_CONNECTION, *_WHOSE),
-    needs=("TUPLE", "TCP", "TCP_SYNACK"),
-    own_row=974,
-    ext=True,
-)
 SIGNAL_DELIVER = Event(
     "tracepoint-signaldeliver",
     "signaldeliver",
     "-",
     232,
     (Category.SIGNAL,),
-    ("on_signal_generate", "on_signal_deliver"),
+    ("on_signal_deliver",),
     "a signal reaches a thread",
     ("spid", "dpid", "sig", "signal", "code", "action", "stid", "scomm", "delivered_as", "cause"),
     needs=("SIGNALS",),
+    helpers=(Helper("on_signal_generate", "who sent a signal is not known"),),
 )
 SCHED_SWITCH = Event(
     "tracepoint-sched_switch",
@@ -158,36 +60,19 @@ CPU_EVENT = Event(
     "-",
     342,
     (Category.PROCESS,),
-    ("on_cpu_switch", "on_cpu_waking", "on_cpu_wakeup", "on_cpu_exit"),
+    ("on_cpu_switch",),
     "where a thread's time went: running, and what it waited for",
     (
         "start_time", "end_time", "time_specs", "runq_latency", "time_type",
         "on_ns", "off_ns", "off_reason", "waker",
     ),
     needs=("SWITCH",),
+    helpers=(
+        Helper("on_cpu_waking", "who woke a thread is not known"),
+        Helper("on_cpu_wakeup", "how long a woken thread waits for a processor is not known"),
+        Helper("on_cpu_exit", "the last stretch of a thread that ends is not told"),
+    ),
 )  # fmt: skip
-INGRESS = Event(
-    "tracepoint-ingress",
-    "ingress",
-    "-",
-    322,
-    (Category.NET,),
-    ("on_packet_in",),
-    "a packet arrives at an interface",
-    ("dev", "skb_addr", "src_mac", "dst_mac", "len", "protocol", "src", "dst"),
-    needs=("DEVICE", "PACKET"),
-)
-EGRESS = Event(
-    "tracepoint-egress",
-    "egress",
-    "-",
-    324,
-    (Category.NET,),
-    (*SOCKET_PROGRAMS, "on_packet_out"),
-    "a packet leaves through an interface",
-    (*INGRESS.attributes, "owner", "role", "ctx_tid"),
-    needs=("DEVICE", "PACKET"),
-)
 PAGE_FAULT = Event(
     "tracepoint-page_fault_user",
     "page_fault",

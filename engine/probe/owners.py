@@ -2,40 +2,30 @@
 
 The programs learn the owners of sockets as they see threads hold them. What was there before they
 ran is read here from /proc, and told to them by the socket's inode; a listener, whose connections
-have no inode until they are accepted, by its network namespace and port.
+have no inode until they are accepted, by its network namespace, port and address.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import struct
+import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from engine.probe import bpfsys
-from engine.probe.abi import OWNED_SOCKETS, OWNER, SETTINGS, Provenance, Role
+from engine.probe.abi import LISTENER, OWNED_SOCKETS, OWNER, SETTINGS, Provenance, Role
+from engine.probe.hook_settings import HookSettings
 
 PROC = Path("/proc")
 _TABLES = ("tcp", "tcp6", "udp", "udp6")
 _LISTEN = "0A"
 _LINK = "socket:["
 _COMM_SIZE = 16
-_PORT_BITS = 16
-_FAULT_KEY = struct.Struct("<II")
-"""struct fault_key: tgid, error."""
-
-
-@dataclass(frozen=True, slots=True)
-class HookSettings:
-    """What can be set about events that are not system calls."""
-
-    segment_interval_s: float = 5.0
-    """Between two reports of one socket's segments; 0 reports every segment."""
-    fault_interval: int = 100
-    """Of a process's page faults, every n-th becomes an event; all are counted."""
+_ADDRESS_SIZE = 16
+_MAPPED = bytes(10) + b"\xff\xff"
+"""What IPv6 puts before an IPv4 address."""
 
 
 class SocketFacts(NamedTuple):
@@ -44,14 +34,8 @@ class SocketFacts(NamedTuple):
     port: int
     listens: bool
     role: Role | None
-
-
-class Fault(NamedTuple):
-    """A kind of page fault of a process."""
-
-    pid: int
-    error: int
-    """The processor's error code; `engine.probe.task_values.fault_access` tells what it means."""
+    address: bytes
+    """This end's, in the 16 bytes of IPv6; zeros for any."""
 
 
 class Holder(NamedTuple):
@@ -109,20 +93,6 @@ class Hooks:
         self.configure(self._settings)
         return 0 if self._foreign else self._tell(proc)
 
-    def page_faults(self) -> dict[Fault, int]:
-        """How many page faults of each kind there were while they were subscribed.
-
-        Raises:
-            OSError: if the kernel refuses.
-        """
-        descriptor = self._maps["faults"]
-        found = {}
-        for key in bpfsys.map_keys(descriptor, _FAULT_KEY.size):
-            with contextlib.suppress(FileNotFoundError):  # it made room for a newer one
-                (count,) = bpfsys.per_cpu_lookup(descriptor, key, 8, 1)
-                found[Fault(*_FAULT_KEY.unpack(key))] = int.from_bytes(count, "little")
-        return found
-
     def _tell(self, proc: Path) -> int:
         facts: dict[tuple[int, int], SocketFacts] = {}
         tables: dict[int, Mapping[int, SocketFacts]] = {}
@@ -149,7 +119,7 @@ class Hooks:
         value = packed.with_role(fact.role)
         bpfsys.map_update(self._maps["seeded"], inode.to_bytes(8, "little"), value)
         if fact.listens:
-            key = (space << _PORT_BITS | fact.port).to_bytes(8, "little")
+            key = LISTENER.pack(space, fact.port, fact.address)
             bpfsys.map_update(self._maps["listeners"], key, value)
 
 
@@ -188,20 +158,29 @@ def socket_facts(tables: Path) -> dict[int, SocketFacts]:
     Args:
         tables: /proc/PID/net of a process in it.
     """
-    rows: list[tuple[int, int, bool, bool]] = []
+    rows: list[tuple[int, int, bool, bool, bytes]] = []
     for table in _TABLES:
         with contextlib.suppress(OSError, IndexError, ValueError):
             for line in (tables / table).read_text().splitlines()[1:]:
                 words = line.split()
                 listens = table.startswith("tcp") and words[3] == _LISTEN
-                port = int(words[1].rpartition(":")[2], 16)
-                rows.append((int(words[9]), port, listens, table.startswith("tcp")))
-    served = {port for _, port, listens, _ in rows if listens}
+                host, _, port = words[1].partition(":")
+                facts = int(port, 16), listens, table.startswith("tcp"), _address(host)
+                rows.append((int(words[9]), *facts))
+    served = {port for _, port, listens, _, _ in rows if listens}
     return {
-        inode: SocketFacts(port, listens, _role(port, listens, tcp, served))
-        for inode, port, listens, tcp in rows
+        inode: SocketFacts(port, listens, _role(port, listens, tcp, served), address)
+        for inode, port, listens, tcp, address in rows
         if inode
     }
+
+
+def _address(shown: str) -> bytes:
+    """The address in 16 bytes, of one that is shown in the words of this machine."""
+    packed = b"".join(
+        int(shown[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(shown), 8)
+    )
+    return packed if len(packed) == _ADDRESS_SIZE else _MAPPED + packed
 
 
 def _role(port: int, listens: bool, tcp: bool, served: set[int]) -> Role | None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import mmap
-import os
-import select
 import threading
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import replace
 
-from engine.core.clock import Clock, monotonic_to_wall_offset_ns
+from engine.core.clock import Clock
 from engine.core.errors import BoxscopeError, ProbeError, UsageError
 from engine.core.records import Record
 from engine.core.sanitise import clean
@@ -20,36 +17,27 @@ from engine.probe.abi import definitions
 from engine.probe.availability import Availability, look
 from engine.probe.btf import Btf
 from engine.probe.catalogue import Cell
+from engine.probe.features import FEATURES
 from engine.probe.filters import Filters
-from engine.probe.health import Health, Meter, ProgramCost, RunTimer
+from engine.probe.health import Health, ProgramCost, RunTimer
+from engine.probe.hook_settings import HookSettings
+from engine.probe.hooks import PAGE_FAULT
 from engine.probe.kernel_maps import EventCounters, KernelCounters
-from engine.probe.layout import FEATURES, Layout, read_layout
+from engine.probe.layout import Layout, read_layout
 from engine.probe.loader import Loader
-from engine.probe.owners import Fault, HookSettings
+from engine.probe.page_faults import Fault
 from engine.probe.patterns import cells_of_all
 from engine.probe.payload import PayloadSource
 from engine.probe.payload_abi import PAYLOAD_RING_BYTES
-from engine.probe.ring import Taken
+from engine.probe.reader import EventReader
 from engine.probe.schema import SNAPLEN, SNAPLEN_MAX
 from engine.probe.session import KernelSession
 from engine.probe.state import state_row
-from engine.probe.store import CHUNK_BYTES, EventStore
+from engine.probe.store import EventStore
 from engine.probe.subscriptions import SubscriptionTable
 from engine.probe.wakeups import ProcessCallback, ProcessWatch
 
 RING_BYTES = 8 << 20
-_TICK_S = 0.025
-_EAGER_TICK_S = 0.005
-_EAGER_NS = 300_000_000
-"""How long after a change of the subscriptions the ring is looked at more often: somebody waits."""
-_COUNT_NS = 100_000_000
-"""How often the kernel is asked for its losses; a call for each program and each of its counters
-is more than reading the ring takes."""
-_MEASURE_NS = 1_000_000_000
-_CLOCK_NS = 60_000_000_000
-READER_NICE = -10
-"""The reader runs in short bursts; where it has to queue behind others on a loaded box, the ring
-fills up meanwhile."""
 
 
 class KernelProbe(Source):
@@ -91,13 +79,11 @@ class KernelProbe(Source):
         self._ring_bytes = ring_bytes
         self._payload_ring_bytes = payload_ring_bytes
         self._describe_fds = describe_fds
-        self._wall_offset_ns = 0
         self._table = SubscriptionTable(clock)
         self._control = threading.RLock()  # subscriptions, scope, session and table
         self.payloads = PayloadSource(clock, self._control)
         """What chosen processes read from and write to their sockets."""
         self._process_watch = ProcessWatch(lambda text: self.log("warning", text))
-        self._reading = threading.Lock()  # the ring's only reader at a time
         self._wanted: frozenset[Cell] = frozenset()
         self._filters = Filters()
         self._no_following = ""
@@ -107,21 +93,19 @@ class KernelProbe(Source):
         self._failure: BoxscopeError | None = None
         self._session: KernelSession | None = None
         self._loader: Loader | None = None
-        self._counted = KernelCounters()
         self._events_counted: Mapping[str, EventCounters] = {}
-        self._meter = Meter(clock, ring_bytes)
+        self._page_faults: Mapping[Fault, int] = {}
+        self._reader = EventReader(clock, self._events, self.tally, ring_bytes)
         self._timer = RunTimer()
         self._ready = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
-        self._wake = -1
-        self._eager_until_ns = 0
         self._table.explain(self._why_not)
         self._publish()
 
     def start(self) -> None:
         """Begin to compile in a thread; subscriptions asked for until then wait."""
-        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._reader.open()
         self.set_status("starting", "compiling the kernel programs")
         self._thread = threading.Thread(target=self._run, name="probe", daemon=True)
         self._thread.start()
@@ -133,12 +117,12 @@ class KernelProbe(Source):
             if self._loader is not None:
                 self._loader.cancel()
         if self._thread is not None:
-            self._poke()
+            self._reader.poke()
             self._thread.join()
         with self._control:
             if self._thread is not None:
                 self._thread = None
-                os.close(self._wake)
+                self._reader.close()
 
     def wait_ready(self, timeout: float) -> bool:
         """Wait until events can flow; False if they cannot, or not yet after `timeout` seconds."""
@@ -254,13 +238,15 @@ class KernelProbe(Source):
             self._hook_settings = settings
 
     def page_faults(self) -> Mapping[Fault, int]:
-        """Page faults by process and kind, counted while they are subscribed; empty if stopped.
+        """Page faults by process and kind, counted while they are subscribed.
 
         Raises:
             ProbeError: if the kernel refuses.
         """
         with self._control:
-            return {} if self._session is None else self._session.page_faults()
+            if self._session is not None:
+                self._page_faults = self._session.page_faults()
+            return self._page_faults
 
     def watch_processes(self, callback: ProcessCallback | None) -> None:
         """Tell at once of every other process that execs, exits, or begins or ceases to listen.
@@ -275,19 +261,22 @@ class KernelProbe(Source):
 
     def drain(self) -> None:
         """Read what the kernel has written so far, so that the counters are up to date."""
-        with self._reading:
-            if self._session is not None:
-                self._consume(self._session)
-                self._count_losses(self._session.counters.read())
+        self._reader.drain()
 
     def tables(self) -> Mapping[str, tuple[Record, ...]]:
         """One `subscription` row for each cell there is, and the `probe_state`."""
-        state = state_row(self.counters(), self._counted, self._meter.health, self.clock.wall_ns())
+        state = state_row(
+            self.counters(),
+            self._reader.counted,
+            self._reader.meter.health,
+            self._page_faults,
+            self.clock.wall_ns(),
+        )
         return {"subscription": self._table.rows, "probe_state": (state,)}
 
     def kernel_counters(self) -> KernelCounters:
         """What the kernel side counted, as of the last read of the ring."""
-        return self._counted
+        return self._reader.counted
 
     def event_counters(self) -> Mapping[str, EventCounters]:
         """What became of each event since the programs were loaded, by subscription name.
@@ -302,7 +291,7 @@ class KernelProbe(Source):
 
     def health(self) -> Health:
         """The ring's fill and lag, and what the probe costs; as of the last read of the ring."""
-        return self._meter.health
+        return self._reader.meter.health
 
     def time_programs(self, wanted: bool) -> None:
         """Have the kernel time the programs, which costs each run about 30 ns, or no longer.
@@ -340,7 +329,7 @@ class KernelProbe(Source):
         finally:
             self._ready.set()
         try:
-            self._read_until_stopped(session)
+            self._reader.run(session, self._stopping, lambda: self._measure(session))
         except (BoxscopeError, OSError) as error:
             self._give_up(error)
         finally:
@@ -388,7 +377,6 @@ class KernelProbe(Source):
 
     def _go_live(self, session: KernelSession, layout: Layout) -> None:
         """Put in force what was asked for while compiling: the scope before anything else."""
-        self._wall_offset_ns = monotonic_to_wall_offset_ns(self.clock)
         wanted = frozenset(cell for cell in self._wanted if not self._why_not(cell))
         if wanted != self._wanted:
             self.log("warning", _left_out(self._wanted - wanted, self._why_not))
@@ -399,6 +387,7 @@ class KernelProbe(Source):
         session.apply(wanted)
         self._wanted = wanted
         self._session = session
+        self._reader.begin(session)
         try:
             self.payloads.open(session.payloads, layout.missing)
         except ProbeError as refused:
@@ -417,8 +406,7 @@ class KernelProbe(Source):
             self._session.apply(wanted)
         self._wanted = wanted
         self._publish()
-        self._eager_until_ns = self.clock.monotonic_ns() + _EAGER_NS
-        self._poke()
+        self._reader.poke(eager=True)
 
     def _why_not(self, cell: Cell) -> str:
         if self._failure is not None:
@@ -428,43 +416,6 @@ class KernelProbe(Source):
     def _publish(self) -> None:
         on: Set[Cell] = frozenset() if self._failure is not None else self._wanted
         self._table.rebuild(on)
-
-    def _poke(self) -> None:
-        """Let the thread look again at what it is to do."""
-        if self._thread is not None:
-            os.eventfd_write(self._wake, 1)
-
-    def _read_until_stopped(self, session: KernelSession) -> None:
-        """Tick while something is attached; sleep while nothing is.
-
-        The ring is watched edge-triggered: the kernel side wakes readers only now and then, and
-        a level-triggered watch would return at once whenever there is a single event.
-        """
-        with contextlib.suppress(OSError):  # needs CAP_SYS_NICE; without it, a larger ring helps
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), READER_NICE)
-        now = measured = clocked = counted = self.clock.monotonic_ns()
-        with select.epoll() as epoll:
-            epoll.register(self._wake, select.EPOLLIN)
-            epoll.register(session.ring_descriptor, select.EPOLLIN | select.EPOLLET)
-            while not self._stopping.is_set():
-                tick = _EAGER_TICK_S if now < self._eager_until_ns else _TICK_S
-                ready = epoll.poll(tick if session.delivering else None)
-                if any(descriptor == self._wake for descriptor, _ in ready):
-                    os.eventfd_read(self._wake)
-                now = self.clock.monotonic_ns()
-                if now - clocked >= _CLOCK_NS:
-                    clocked = now
-                    self._wall_offset_ns = monotonic_to_wall_offset_ns(self.clock)
-                if now - counted >= _COUNT_NS or not session.delivering:
-                    counted = now
-                    self.drain()
-                else:
-                    with self._reading:
-                        self._consume(session)
-                if now - measured >= _MEASURE_NS or not session.delivering:
-                    measured = now
-                    with self._control:
-                        self._measure(session)
 
     def _tear_down(self, session: KernelSession) -> None:
         """Detach, read the rest, free."""
@@ -476,51 +427,27 @@ class KernelProbe(Source):
                 self.drain()
                 self._measure(session)
                 self._events_counted = session.counters.events()
+                self._page_faults = session.page_faults()
             finally:
                 self._timer.stop()
-                with self._reading:
-                    self._session = None
+                self._reader.end()
+                self._session = None
                 session.close()
                 self._wanted = frozenset()
                 self._publish()
         if self._failure is None:
             self.set_status("off")
 
-    def _consume(self, session: KernelSession) -> None:
-        """Take in what the ring holds now."""
-        ring = session.ring
-        end = ring.written
-        waiting, oldest_ns = end - ring.released, None
-        while ring.released < end:
-            taken = ring.take(CHUNK_BYTES)
-            if not taken.data:
-                break  # the next record is still being written
-            if oldest_ns is None:
-                oldest_ns = taken.oldest_stamp
-            self._events.append(taken, self._wall_offset_ns)
-            lag_ms = self._age_ms(taken) if taken.records else None
-            self.tally.add(seen=taken.records, kept=taken.records, lag_ms=lag_ms)
-        self._meter.read(waiting, oldest_ns)
-
-    def _age_ms(self, taken: Taken) -> float:
-        """How long ago the newest event happened; its stamp is what it begins with."""
-        stamp = int.from_bytes(taken.data[taken.newest : taken.newest + 8], "little")
-        return max(self.clock.monotonic_ns() - stamp, 0) / 1e6
-
     def _measure(self, session: KernelSession) -> None:
         """Publish the totals and rates of now."""
-        self._table.measure(session.counters.delivered())
-        self._publish()
-        costs = self._timer.costs(session.counters.runs()) if self._timer.running else None
-        self._meter.second(sum(cost.run_ns for cost in costs.values()) if costs else None)
-
-    def _count_losses(self, counted: KernelCounters) -> None:
-        lost = {
-            "ring_full": counted.dropped - self._counted.dropped,
-            "recursion": counted.skipped - self._counted.skipped,
-        }
-        self.tally.add(seen=sum(lost.values()), kept=0, dropped=lost)
-        self._counted = counted
+        with self._control:
+            self._table.measure(session.counters.delivered())
+            self._publish()
+            if any(cell.event is PAGE_FAULT for cell in self._wanted):
+                self._page_faults = session.page_faults()
+            costs = self._timer.costs(session.counters.runs()) if self._timer.running else None
+            run_ns = sum(cost.run_ns for cost in costs.values()) if costs else None
+            self._reader.meter.second(run_ns)
 
 
 def _left_out(cells: Set[Cell], why_not: Callable[[Cell], str]) -> str:

@@ -26,7 +26,6 @@ class Raw(NamedTuple):
     args: tuple[int, ...]
     """Six argument registers, or what the program put there."""
     result: int
-    fd_type: int
     flags: int
     sections: tuple[Section, ...]
     wall_ns: int = 0

@@ -17,6 +17,7 @@ for most, the register of the argument (0 to 5):
     t u     both ends of the socket in argument   T       both ends of the socket the call
             0: sending, receiving                         returned
     e0      the program's name                    g1 h1   its first and its other arguments
+    p0      the argument itself, unless the call has replaced the program that made it
     x       a fact about the process (the key says which)
     #       the number of the call
     -       Kindling has it; nothing here can tell it truthfully
@@ -38,7 +39,7 @@ SNAPLEN_MAX = 2048
 STEPS = 4
 """Captures of one call in one direction at most."""
 
-_GIVEN = frozenset("aslfbkinegh#")
+_GIVEN = frozenset("aslfbkineghp#")
 """Sources that are known when the call is entered."""
 _PATTERN = re.compile(
     r"(?P<ours>\+?)(?P<key>\w+):(?P<type>\w+)(?:/(?P<notation>\w+))?"

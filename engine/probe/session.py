@@ -12,13 +12,15 @@ from engine.probe.attachments import Attachments
 from engine.probe.bytecode import LoadedPrograms
 from engine.probe.catalogue import Cell
 from engine.probe.filters import FilterMaps, Filters
-from engine.probe.hooks import SOCKET_PROGRAMS
+from engine.probe.hook_settings import HookSettings
 from engine.probe.kernel_maps import CounterReader, own_tgid, write_calls
 from engine.probe.matrix import Matrix
-from engine.probe.owners import Fault, Hooks, HookSettings
+from engine.probe.owners import Hooks
+from engine.probe.page_faults import Fault, read_page_faults
 from engine.probe.payload_abi import PAYLOAD_RING_BYTES
 from engine.probe.payload_maps import PAYLOAD_PROGRAMS, PayloadMaps
 from engine.probe.ring import RingReader
+from engine.probe.socket_hooks import SOCKET_PROGRAMS
 from engine.probe.wakeups import WakeUpTap
 
 FOLLOWING = frozenset({"on_fork_follow", "on_free_follow"})
@@ -68,7 +70,7 @@ class KernelSession:
             closing.callback(self._attachments.require, ())
             self._closing = closing.pop_all()
         self.ring_descriptor = maps["ring"]
-        self._calls = maps["calls"]
+        self._calls, self._faults = maps["calls"], maps["faults"]
         self.refused = loaded.refused
         self._on: frozenset[Cell] = frozenset()
         self._following = False
@@ -100,14 +102,14 @@ class KernelSession:
         added, removed = wanted - self._on, self._on - wanted
         self._switch(added, True)
         try:
-            self._attachments.require(self._needed(wanted | self._on))
+            self._attach(wanted | self._on)
         except ProbeError:
             self._switch(added, False)
             raise
         if _watches_sockets(wanted) and not _watches_sockets(self._on):
             self._seed()
         self._switch(removed, False)
-        self._attachments.require(self._needed(wanted))
+        self._attach(wanted)
         self._on = frozenset(wanted)
 
     def set_filters(self, filters: Filters) -> None:
@@ -118,7 +120,7 @@ class KernelSession:
         """
         following, self._following = self._following, filters.follow
         try:
-            self._attachments.require(self._needed(self._on))
+            self._attach(self._on)
             self._filters.set(filters)
         except ProbeError:
             self._following = following
@@ -153,7 +155,7 @@ class KernelSession:
             ProbeError: if the kernel refuses.
         """
         try:
-            return self.hooks.page_faults()
+            return read_page_faults(self._faults)
         except OSError as refused:
             raise ProbeError(f"cannot read the page faults: {clean(str(refused))}") from refused
 
@@ -168,20 +170,22 @@ class KernelSession:
         for cell in cells:
             self._matrix.set(cell, on)
 
-    def _needed(self, cells: Set[Cell]) -> frozenset[str]:
-        """The programs to be attached for these cells and the filters."""
-        programs = frozenset(program for cell in cells for program in cell.event.programs)
+    def _attach(self, cells: Set[Cell]) -> None:
+        """Attach exactly what these cells, the filters and the payloads need."""
+        events = {cell.event for cell in cells}
+        programs = frozenset(program for event in events for program in event.programs)
         if self._following:
             programs |= FOLLOWING
         if self._capturing:
             # Without the program for calls with several messages, the others are still told.
             programs |= frozenset(PAYLOAD_PROGRAMS) & self._loaded | {PAYLOAD_PROGRAMS[0]}
-        return programs
+        helpers = {helper.program for event in events for helper in event.helpers}
+        self._attachments.require(programs, helpers)
 
     def _attach_payloads(self, wanted: bool) -> None:
         before, self._capturing = self._capturing, wanted
         try:
-            self._attachments.require(self._needed(self._on))
+            self._attach(self._on)
         except ProbeError:
             self._capturing = before
             raise

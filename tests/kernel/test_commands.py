@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import signal
 import subprocess
@@ -13,12 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from engine.probe.catalogue import EVENTS
 from tests.kernel.kernel_facts import loaded_programs, still_loaded
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.kernel
 
 CATS = 1_000
+PAGES = 300
 BOXSCOPE = [sys.executable, "-m", "tui.cli"]
 WITHOUT_CAPABILITIES = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"]
 
@@ -56,8 +59,10 @@ def test_a_thousand_cats_are_a_thousand_events(tmp_path: Path) -> None:
             cat.wait()
             cats.add(cat.pid)
         child.send_signal(signal.SIGINT)
-        *events, stats = parsed(child.communicate()[0])
+        *events, state, stats = parsed(child.communicate()[0])
     assert child.returncode == 130
+    assert (state["kind"], stats["kind"]) == ("probe_state", "stats")
+    assert state["produced"] == state["read"] == len(events)
     opened = [event for event in events if event["attributes"]["name"] == str(mouse)]  # type: ignore[index]
     assert [event["comm"] for event in opened] == ["cat"] * CATS
     assert {event["pid"] for event in opened} == cats
@@ -74,7 +79,7 @@ def test_only_the_process_asked_for(tmp_path: Path) -> None:
         subprocess.run(["/bin/cat", "/dev/null"], check=True)
         (tmp_path / "mine").write_text("x")
         child.send_signal(signal.SIGTERM)
-        *events, _ = parsed(child.communicate()[0])
+        *events, _, _ = parsed(child.communicate()[0])
     assert {event["pid"] for event in events} == {os.getpid()}
     assert str(tmp_path / "mine") in [event["attributes"]["name"] for event in events]  # type: ignore[index]
 
@@ -91,10 +96,58 @@ def test_patterns_presets_and_a_file_add_up_and_filters_hold(tmp_path: Path) -> 
         with pytest.raises(FileNotFoundError):
             (tmp_path / "none").read_text()
         child.send_signal(signal.SIGTERM)
-        *events, stats = parsed(child.communicate()[0])
+        *events, state, stats = parsed(child.communicate()[0])
+    assert state["unfollowed"] == 0
     seen = [(event["event"], event["errno"]) for event in events]
     assert seen == [("syscall_exit-mkdir", "EEXIST"), ("syscall_exit-openat", "ENOENT")]
     assert reconciles(stats["sources"]["probe"])  # type: ignore[index]
+
+
+def test_what_can_be_set_is_in_force_and_page_faults_are_told_at_the_end() -> None:
+    arguments = ["-e", "tracepoint-page_fault_user", "-e", "syscall_exit-write"]
+    settings = ["--snaplen", "3", "--fault-interval", "7"]
+    with running("events", *arguments, *settings, "--json", "--pid", str(os.getpid())) as child:
+        Path("/dev/null").write_bytes(b"seven\n")
+        memory = mmap.mmap(-1, PAGES * mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        memory.madvise(mmap.MADV_NOHUGEPAGE)
+        for page in range(PAGES):
+            memory[page * mmap.PAGESIZE] = 1
+        memory.close()
+        child.send_signal(signal.SIGTERM)
+        *events, state, _ = parsed(child.communicate()[0])
+    shown = [event["attributes"] for event in events if event["event"] == "syscall_exit-write"]
+    assert "sev" in [attributes["data"] for attributes in shown]  # type: ignore[index]
+    told = [event["attributes"] for event in events if event["name"] == "page_fault"]
+    assert {attributes["every"] for attributes in told} == {7}  # type: ignore[index]
+    (faults,) = state["page_faults"]  # type: ignore[misc]
+    assert faults["pid"] == os.getpid()
+    assert faults["count"] >= faults["write absent"] >= PAGES
+    assert abs(len(told) - faults["count"] / 7) < 2
+
+
+def test_descriptors_are_not_described_where_that_is_switched_off() -> None:
+    environment = {**os.environ, "BOXSCOPE_DESCRIBE_FDS": "false"}
+    command = [*BOXSCOPE, "events", "-e", "syscall_exit-read:file", "--count", "1", "--json"]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stderr is not None
+        assert "subscribed" in child.stderr.readline()
+        while child.poll() is None:
+            Path("/proc/self/comm").read_text()
+        assert child.stdout is not None
+        event = json.loads(child.stdout.readline())
+    assert (event["fd_type"], event["fd_name"]) == ("file", None)
+
+
+def test_where_nothing_can_be_delivered_that_is_said_and_the_run_fails() -> None:
+    absent = next(event for event in EVENTS if event.absent)
+    done = subprocess.run(
+        [*BOXSCOPE, "events", "-e", absent.name], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1, done.stderr
+    assert absent.absent in done.stderr
+    assert done.stdout == ""
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 
@@ -12,6 +13,17 @@ import pytest
 from tests.kernel.actor import Actor
 from tests.kernel.actor_process import MISSING_FD
 from tests.kernel.conftest import Watch, attributes
+
+_CODE = bytes.fromhex("b801000000 bb05000000 cd80")  # exit(5), by its 32-bit number
+_BASE, _HEADERS = 0x08048000, 52 + 32
+PROGRAM_OF_32_BITS = b"".join(
+    (
+        b"\x7fELF\x01\x01\x01".ljust(16, b"\0"),
+        struct.pack("<HHIIIIIHHHHHH", 2, 3, 1, _BASE + _HEADERS, 52, 0, 0, 52, 32, 1, 0, 0, 0),
+        struct.pack("<8I", 1, 0, _BASE, _BASE, *[_HEADERS + len(_CODE)] * 2, 5, 4096),
+        _CODE,
+    )
+)
 
 pytestmark = pytest.mark.kernel
 
@@ -134,11 +146,11 @@ class TestJudgedByDescriptor:
         watch.subscribe("syscall_exit-read", "syscall_enter-close", "syscall_exit-close")
         descriptor = actor.do("read_one", kind)
         (read,) = watch.records(event="syscall_exit-read", fd=descriptor)
-        assert (read.get("category"), attributes(read)["fd_type"]) == (category, fd_type)
+        assert (read.get("category"), read.get("fd_type")) == (category, fd_type)
         assert attributes(read)["size"] == 16
         for event in ("syscall_enter-close", "syscall_exit-close"):
             close = watch.records(event=event, fd=descriptor)[-1]
-            assert (close.get("category"), attributes(close)["fd_type"]) == (category, fd_type)
+            assert (close.get("category"), close.get("fd_type")) == (category, fd_type)
 
     def test_a_category_lets_only_its_own_calls_through(self, watch: Watch, actor: Actor) -> None:
         watch.probe.set_pids(frozenset({actor.pid}))
@@ -269,6 +281,47 @@ class TestProcesses:
         watch.subscribe("syscall_exit-execve")
         subprocess.run([script], check=True)
         assert len(watch.records(filename=str(script), result=0)) == 1
+
+    @pytest.mark.parametrize("told", [("execve",), ("execveat",), ("execve", "execveat")])
+    def test_an_execveat_is_not_taken_for_an_execve(
+        self, watch: Watch, told: tuple[str, ...]
+    ) -> None:
+        """The kernel gives each new image the number of execve, whichever call asked for it."""
+        for call in told:
+            watch.subscribe(f"syscall_exit-{call}")
+        program = os.open("/bin/true", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            child = os.fork()
+            if not child:
+                os.execve(program, ["true"], {})  # an execveat
+        finally:
+            os.close(program)
+        os.waitpid(child, 0)
+        shown = watch.records(pid=child)
+        assert [record.get("event") for record in shown] == (
+            ["syscall_exit-execveat"] if "execveat" in told else []
+        )
+        assert all(record.get("result") == 0 and record.get("latency_ns") for record in shown)
+        assert all("dirfd" not in attributes(record) for record in shown)  # gone with the image
+
+    def test_a_32bit_program_is_told_as_the_call_that_asked_for_it(
+        self, watch: Watch, tmp_path: Path
+    ) -> None:
+        program = tmp_path / "program"
+        program.write_bytes(PROGRAM_OF_32_BITS)
+        program.chmod(0o700)
+        watch.subscribe("syscall_enter-execve", "syscall_exit-execve")
+        try:
+            with subprocess.Popen([program]) as child:
+                pass
+        except OSError:
+            pytest.skip("this kernel runs no 32-bit programs")
+        assert child.returncode == 5
+        enter, leave = watch.records(pid=child.pid)
+        assert (enter.get("direction"), leave.get("direction")) == ("enter", "exit")
+        assert (leave.get("result"), leave.comm) == (0, "program")
+        assert leave.get("latency_ns")
+        assert attributes(leave)["filename"] == str(program)
 
     def test_a_failed_execve_shows_name_and_error(self, watch: Watch, tmp_path: Path) -> None:
         watch.subscribe("syscall_exit-execve")

@@ -497,6 +497,6 @@ class TestWithoutDescriptions:
         self, actor: Actor, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for feature in ("PATH", "INODE", "SOCKET", "ROLE", "UNIX", "NAMESPACE"):
-            monkeypatch.setitem(layout._MEMBERS, feature, (("O_NONE", "no_structure", "none"),))
+            monkeypatch.setitem(layout.MEMBERS, feature, (("O_NONE", "no_structure", "none"),))
         with self.seen_by(actor) as records:
             assert [described(record) for record in records] == [{"fd_type": "file"}] * 3

@@ -276,6 +276,31 @@ class TestRefusedProgram:
         finally:
             probe.stop()
 
+    def test_without_a_helper_what_it_helps_is_told_all_the_same(
+        self, actor: Actor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        source = tmp_path / "owners.c"
+        whole = next(one for one in SOURCES if one.name == "owners.c").read_text()
+        without, found, rest = whole.partition("int on_sock_send(")
+        assert found
+        source.write_text(without + rest[rest.index("int on_sock_receive(") :])
+        sources = tuple(source if one.name == "owners.c" else one for one in SOURCES)
+        monkeypatch.setattr(Loader.__init__, "__defaults__", (sources, None))
+        probe = new_probe()
+        probe.subscribe("kprobe-tcp_set_state")
+        probe.start()
+        try:
+            assert probe.wait_ready(READY_S), probe.status()
+            assert "the kernel refused on_sock_send" in probe.status().reason
+            assert "sock_send_length" not in attached_tracepoints()
+            watch = Watch(probe)
+            probe.set_pids(frozenset({actor.pid}))
+            actor.do("refused")
+            states = [value_of(one, "new_state") for one in watch.records(pid=actor.pid)]
+            assert states == ["SYN_SENT", "CLOSE"]
+        finally:
+            probe.stop()
+
 
 class TestRefusedAttachment:
     def test_nothing_stays_attached_and_trying_again_works(
@@ -290,6 +315,21 @@ class TestRefusedAttachment:
         watch.subscribe("syscall_exit-openat")
         actor.do("open_path", str(tmp_path))
         assert [value_of(record, "name") for record in watch.records()] == ["openat"]
+
+    def test_a_helper_without_its_tracepoint_is_left_out(
+        self, watch: Watch, actor: Actor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(TRACEPOINT_OF, "on_sock_send", "no_such_tracepoint")
+        watch.probe.set_pids(frozenset({actor.pid}))
+        watch.subscribe("kprobe-tcp_set_state")
+        assert attached_tracepoints() == [
+            "inet_sock_set_state",
+            "sock_recv_length",
+            "tcp_destroy_sock",
+        ]
+        actor.do("refused")
+        states = [value_of(one, "new_state") for one in watch.records(pid=actor.pid)]
+        assert states == ["SYN_SENT", "CLOSE"]
 
     def test_what_was_subscribed_before_goes_on(
         self, watch: Watch, actor: Actor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.core.errors import UsageError
-from engine.probe.probe import READER_NICE
+from engine.probe.reader import READER_NICE
 from tests.kernel.actor import Actor
 from tests.kernel.conftest import READY_S, Watch, new_probe
 from tests.kernel.kernel_facts import attached_tracepoints

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.probe.owners import Fault, HookSettings
+from engine.probe.hook_settings import HookSettings
+from engine.probe.page_faults import Fault
 from tests.kernel.actor import Actor
 from tests.kernel.conftest import Watch, attributes
 from tests.waiting import wait_until

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.core.records import Record
-from engine.probe.owners import HookSettings
+from engine.probe.hook_settings import HookSettings
 from tests.kernel.actor import Actor
 from tests.kernel.conftest import Watch, attributes
 from tests.waiting import wait_until
@@ -135,6 +135,24 @@ class TestNames:
             watch.probe.set_filters(replace(watch.probe.filters, comms=frozenset()))
         assert [one.get("name") for one in told] == ["tcp_receive_reset", "tcp_set_state"]
         assert {(one.pid, one.comm) for one in told} == {(server.pid, "odd server")}
+
+    def test_an_owner_that_was_renamed_is_told_by_its_new_name(
+        self, watch: Watch, client: Actor, server: Actor
+    ) -> None:
+        """As are those that changed their user, or that were executed anew with the socket."""
+        scope(watch, client, server)
+        watch.subscribe("kprobe-tcp_set_state", "tracepoint-tcp_receive_reset")
+        converse(client, server)
+        client.do("send", "c", 1)
+        server.do("receive", "s", 1)
+        server.do("rename", "second name")
+        client.do("send", "c", 1)
+        server.do("receive", "s", 1)
+        watch.restart()
+        client.do("reset", "c")
+        told = watch.records(pid=server.pid)
+        assert [one.get("name") for one in told] == ["tcp_receive_reset", "tcp_set_state"]
+        assert {one.comm for one in told} == {"second name"}
 
 
 class TestConnect:
@@ -325,6 +343,39 @@ class TestReset:
         scope(watch, server)
         watch.subscribe("tracepoint-tcp_receive_reset")
         client.do("connect", "c", "127.0.0.1", port)
+        client.do("reset", "c")
+        (received,) = watch.records()
+        assert (received.pid, attributes(received)["owner"]) == (server.pid, "accepted")
+
+    @pytest.mark.parametrize("seeded", [True, False])
+    @pytest.mark.parametrize("another", ["127.0.0.2", "::1"])
+    def test_it_belongs_to_who_listens_at_its_address_and_not_just_at_its_port(
+        self, watch: Watch, client: Actor, server: Actor, another: str, seeded: bool
+    ) -> None:
+        with Actor(SCRIPT) as other:
+            if not seeded:
+                watch.subscribe("tracepoint-tcp_receive_reset")
+            port = server.do("listen", "listener", "127.0.0.1")
+            other.do("listen", "listener", another, port)
+            watch.subscribe("tracepoint-tcp_receive_reset")
+            scope(watch, server, other)
+            for host, listener in (("127.0.0.1", server), (another, other)):
+                watch.restart()
+                client.do("connect", "c", host, port)
+                client.do("reset", "c")
+                (received,) = watch.records()
+                assert (received.pid, attributes(received)["owner"]) == (listener.pid, "accepted")
+
+    @pytest.mark.parametrize(
+        ("host", "through"), [("0.0.0.0", "127.0.0.1"), ("::", "127.0.0.1"), ("::", "::1")]
+    )
+    def test_it_belongs_to_who_listens_at_any_address(
+        self, watch: Watch, client: Actor, server: Actor, host: str, through: str
+    ) -> None:
+        port = server.do("listen", "listener", host)
+        scope(watch, server)
+        watch.subscribe("tracepoint-tcp_receive_reset")
+        client.do("connect", "c", through, port)
         client.do("reset", "c")
         (received,) = watch.records()
         assert (received.pid, attributes(received)["owner"]) == (server.pid, "accepted")

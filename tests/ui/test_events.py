@@ -9,6 +9,7 @@ from dataclasses import replace
 from textual.pilot import Pilot
 
 from engine.core.errors import ProbeError
+from engine.core.fields import JsonValue
 from tests.ui.driving import screen_text, text_of, until
 from tests.ui.fake_engine import FakeEngine, record
 from tui.console.app import ConsoleApp
@@ -416,7 +417,17 @@ async def test_the_pane_tells_what_was_lost_how_full_the_ring_is_and_what_readin
         assert "programs" not in probe_text(row)
         assert probe_text(row).endswith("ring 1.2% ↑36% · oldest 18.2ms · reader 3.1%")
         timed = replace(row, values=tuple(0.5 if v is None else v for v in row.values))
-        assert probe_text(timed).endswith("programs 50%")
+        assert "programs 50%" in probe_text(timed)
+
+
+def test_the_pane_tells_what_was_left_out_and_whose_page_faults_there_were() -> None:
+    row = record("probe_state", produced=0, read=0, suppressed=1_500, unowned=3, unfollowed=0)
+    assert probe_text(row).endswith("left out 1500 suppressed, 3 unowned")
+    faults: list[JsonValue] = [{"pid": pid, "count": 12_000 // pid} for pid in (1, 2, 3)]
+    row = record("probe_state", produced=0, read=0, page_faults=faults)
+    assert probe_text(row).endswith("page faults 1: 12.0k and 2 more")
+    row = record("probe_state", produced=0, read=0, page_faults=faults[:1])
+    assert probe_text(row).endswith("page faults 1: 12.0k")
 
 
 async def test_the_programs_are_timed_when_asked_for_and_no_longer() -> None:

@@ -61,3 +61,17 @@ def leave_quietly() -> None:
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())
     os.close(null)
+
+
+def open_missing_streams() -> None:
+    """Let stdout and stderr lead nowhere where whoever started us has closed them.
+
+    Otherwise the next file that is opened would take their number, and have their text.
+    """
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_WRONLY)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            setattr(sys, name, open(number, "w", closefd=False))  # noqa: SIM115

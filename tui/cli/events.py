@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from engine.core.errors import FailedError
 from engine.core.settings import load_settings
 from tui.cli.events_list import list_events
 from tui.cli.options import bounded, json_option
@@ -52,6 +53,19 @@ _NAMED = 8
 )
 @click.option("--failed", is_flag=True, help="Of calls that return, only those that failed.")
 @click.option("--faithful", is_flag=True, help="Understand and filter events as Kindling does.")
+@click.option(
+    "--snaplen", type=int, metavar="BYTES", help="Keep so much of what a call reads or writes."
+)
+@click.option(
+    "--fault-interval", type=int, metavar="N", help="Tell every N-th page fault of a process."
+)
+@click.option(
+    "--segment-interval",
+    "segment_interval_s",
+    type=float,
+    metavar="SECONDS",
+    help="Between two reports of a socket's segments; 0 for every segment.",
+)
 @click.option("--cost", is_flag=True, help="Tell at the end what the kernel programs took.")
 @click.option(
     "--list", "list_", is_flag=True, help="List the events, and what this kernel can deliver."
@@ -67,6 +81,9 @@ def command(
     comms: tuple[str, ...],
     failed: bool,
     faithful: bool,
+    snaplen: int | None,
+    fault_interval: int | None,
+    segment_interval_s: float | None,
     cost: bool,
     list_: bool,
     seconds: float | None,
@@ -90,7 +107,14 @@ def command(
     )
     filters.check()
     selection = Selection(probe=True, subscriptions=subscriptions, filters=filters)
-    engine = LiveEngine(selection, load_settings().values)
+    settings = load_settings(
+        {
+            "snaplen": snaplen,
+            "fault_interval": fault_interval,
+            "segment_interval_s": segment_interval_s,
+        }
+    )
+    engine = LiveEngine(selection, settings.values)
     options = StreamOptions(
         ("kernel_event",),
         seconds,
@@ -98,6 +122,7 @@ def command(
         ready=lambda: engine.snapshot().sources["probe"].state != "starting",
         done=lambda: engine.snapshot().sources["probe"].state == "failed",
         announce=lambda: _announcement(engine, subscriptions, faithful=faithful, cost=cost),
+        tables=("probe_state",),
         conclude=lambda: _costs(engine) if cost else (),
     )
     return StreamRunner(engine, choose_output(as_json), options).run_or_fail("probe")
@@ -127,7 +152,11 @@ def _subscriptions(
 def _announcement(
     engine: Engine, subscriptions: Subscriptions, *, faithful: bool, cost: bool = False
 ) -> Iterable[str]:
-    """What is subscribed now, and what of it this kernel cannot deliver."""
+    """What is subscribed now, and what of it this kernel cannot deliver.
+
+    Raises:
+        FailedError: nothing of it can be delivered.
+    """
     from engine.probe.patterns import cells_of_all
 
     if cost:
@@ -141,18 +170,26 @@ def _announcement(
         for cell in cells_of_all(subscriptions, faithful=faithful)
     ]
     on = [row for row in asked if row.get("on")]
+    reasons: dict[str, list[str]] = {}
+    for row in asked:
+        if row.get("unavailable"):
+            reasons.setdefault(str(row.get("unavailable")), []).append(str(row.get("event")))
+    missing = [
+        f"{_some(list(dict.fromkeys(names)))}: {reason}" for reason, names in reasons.items()
+    ]
+    if missing and not on:
+        raise FailedError(
+            f"nothing of what was asked for can be delivered: {'; '.join(missing)}",
+            fix="boxscope events --list tells what can",
+        )
     shown = [":".join(part for part in pair if part) for pair in subscriptions]
     text = ", ".join(shown) if len(shown) <= _NAMED else f"{len(shown)} subscriptions"
     if len(on) != len(shown):
         names = {row.get("event") for row in on}
         text += f" ({_number(len(names), 'event')}, {_number(len(on), 'switch', 'switches')})"
     yield f"subscribed: {text}"
-    reasons: dict[str, list[str]] = {}
-    for row in asked:
-        if row.get("unavailable"):
-            reasons.setdefault(str(row.get("unavailable")), []).append(str(row.get("event")))
-    for reason, names_of in reasons.items():
-        yield f"not available: {_some(list(dict.fromkeys(names_of)))}: {reason}"
+    for each in missing:
+        yield f"not available: {each}"
 
 
 def _costs(engine: LiveEngine) -> Iterable[str]:

@@ -76,4 +76,5 @@ def _row(event: Event, verdict: Verdict) -> tuple[str, ...]:
 def _tracepoints(event: Event) -> tuple[str, ...]:
     from engine.probe.attachments import TRACEPOINT_OF
 
-    return tuple(dict.fromkeys(TRACEPOINT_OF[program] for program in event.programs))
+    programs = (*event.programs, *(helper.program for helper in event.helpers))
+    return tuple(dict.fromkeys(TRACEPOINT_OF[program] for program in programs))

@@ -9,7 +9,7 @@ import click
 
 from engine import __version__
 from engine.core.errors import BoxscopeError
-from tui.cli.diagnostics import report
+from tui.cli.diagnostics import open_missing_streams, report
 
 VERBS = {
     "console": ("tui.cli.console", "The console on this box (the default)."),
@@ -67,6 +67,7 @@ def boxscope(ctx: click.Context) -> None:
 
 def run() -> None:
     """Run the command and exit with its code."""
+    open_missing_streams()
     sys.exit(main(sys.argv[1:]))
 
 

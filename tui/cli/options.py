@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -15,11 +16,31 @@ open_port_option = click.option(
 )
 
 
+class Seconds(click.FloatRange):
+    """A time that is not negative; "nan" would be neither and never pass."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0)
+
+    def convert(
+        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number.
+
+        Raises:
+            click.BadParameter: if it is none.
+        """
+        seconds: float = super().convert(value, param, ctx)  # type: ignore[arg-type]
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
+        return seconds
+
+
 def bounded(command: F) -> F:
     """Add `--for SECONDS` and `--count N`."""
-    command = click.option(
-        "--for", "seconds", type=click.FloatRange(min=0), help="Stop after so many seconds."
-    )(command)
+    command = click.option("--for", "seconds", type=Seconds(), help="Stop after so many seconds.")(
+        command
+    )
     return click.option("--count", type=click.IntRange(min=1), help="Stop after so many records.")(
         command
     )

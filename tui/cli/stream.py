@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -18,6 +19,9 @@ from tui.collector import rare_collections
 
 _PULL_S = 0.05
 _LIMIT = 5_000
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""What a write fails with where the output goes to a disk."""
 
 SOURCE_OF_KIND = {
     "plugin_record": "agent",
@@ -47,7 +51,9 @@ class StreamOptions:
     ready: Callable[[], bool] = lambda: True
     """Whether the sources have begun; `seconds` count from then."""
     announce: Callable[[], Iterable[str]] = tuple
-    """Lines said on stderr once they have."""
+    """Lines said on stderr once they have; what it raises ends the run."""
+    tables: tuple[str, ...] = ()
+    """Tables whose rows are printed at the end, before the counters."""
     conclude: Callable[[], Iterable[str]] = tuple
     """Lines said on stderr at the end, asked for while the sources still run."""
 
@@ -80,6 +86,11 @@ class StreamRunner:
                 self._engine.stop()
                 leave_quietly()
                 return 0
+            except OSError as refused:
+                if refused.errno not in _FULL:
+                    raise
+                leave_quietly()
+                return report(FailedError(f"cannot write the output: {refused.strerror}"))
             return INTERRUPTED if self._interruption.asked else 0
 
     def run_or_fail(self, *vital: str) -> int:
@@ -163,6 +174,9 @@ class StreamRunner:
 
     def _print_stats(self) -> None:
         snapshot = self._engine.snapshot()
+        for kind in self._options.tables:
+            for seq, row in enumerate(snapshot.tables.get(kind, ()), self._engine.last_seq(kind)):
+                self._output.record(replace(row, seq=seq + 1))
         sources = {
             name: replace(
                 self._running.get(name, status),

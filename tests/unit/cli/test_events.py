@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.core.errors import UsageError
+from engine.core.errors import FailedError, UsageError
 from engine.core.kinds import SUBSCRIPTION
 from engine.core.records import new_record
 from engine.probe.availability import Availability
@@ -76,6 +76,9 @@ def test_without_rights_the_list_says_that_it_could_not_be_tried(
         (["--comm", "a-name-that-is-too-long"], "longer than the 15 bytes"),
         (["--pid", "-1"], "not a process id"),
         (["--follow"], "nothing to follow"),
+        (["--snaplen", "2049"], "setting snaplen = 2049 (from flag)"),
+        (["--fault-interval", "0"], "setting fault_interval = 0 (from flag)"),
+        (["--segment-interval", "-1"], "setting segment_interval_s = -1.0 (from flag)"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -148,3 +151,11 @@ def test_what_cannot_be_delivered_is_announced_once_with_its_reason() -> None:
     asked = (("syscall_exit-openat", ""), *((name, "") for name in names))
     said = list(_announcement(engine, asked, faithful=False))
     assert said[1:] == ["not available: kprobe-tcp_set_state, tracepoint-procexit: too old"]
+
+
+def test_where_nothing_can_be_delivered_there_is_nothing_to_wait_for() -> None:
+    names = ["kprobe-tcp_set_state", "tracepoint-procexit"]
+    engine = engine_with(on="none", unavailable=dict.fromkeys(names, "too old"))
+    said = _announcement(engine, tuple((name, "") for name in names), faithful=False)
+    with pytest.raises(FailedError, match=r"kprobe-tcp_set_state, tracepoint-procexit: too old"):
+        list(said)

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from engine.core.clock import SystemClock
-from engine.core.kinds import KERNEL_EVENT, LOG
+from engine.core.errors import FailedError
+from engine.core.kinds import KERNEL_EVENT, LOG, PROBE_STATE
 from engine.core.records import Batch, RecordRing, new_record
 from engine.core.snapshot import HostFacts, Snapshot
 from engine.core.source import Logbook, Source
@@ -55,7 +56,9 @@ class BurstEngine(Engine):
 
     def snapshot(self) -> Snapshot:
         host = HostFacts("box", "6", "root")
-        return Snapshot(0, 1.0, host, {"probe": self.source.status()}, {}, 0.0, 0)
+        status = self.source.status()
+        state = new_record(PROBE_STATE, {"produced": status.counters.seen}, ts_ns=0)
+        return Snapshot(0, 1.0, host, {"probe": status}, {"probe_state": (state,)}, 0.0, 0)
 
     def since(self, kind: str, seq: int, limit: int = 1_000) -> Batch:
         return self.source.ring.since(seq, limit)
@@ -94,6 +97,29 @@ def test_what_this_reader_was_too_late_for_is_counted(capsys: pytest.CaptureFixt
 def test_count_stops_after_so_many_records(capsys: pytest.CaptureFixture[str]) -> None:
     lines = run(capsys, BurstSource(100, 200), StreamOptions(("kernel_event",), count=7))
     assert [line["kind"] for line in lines] == ["kernel_event"] * 7 + ["stats"]
+
+
+def test_tables_asked_for_are_printed_before_the_counters(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines = run(
+        capsys,
+        BurstSource(2, 200),
+        StreamOptions(("kernel_event",), seconds=0, tables=("probe_state",)),
+    )
+    assert [line["kind"] for line in lines] == ["kernel_event"] * 2 + ["probe_state", "stats"]
+    assert (lines[2]["produced"], lines[2]["seq"]) == (2, 1)
+
+
+def test_what_is_announced_as_hopeless_ends_the_run_and_stops_the_engine() -> None:
+    def announce() -> list[str]:
+        raise FailedError("nothing can be delivered")
+
+    source = BurstSource(3, 10)
+    options = StreamOptions(("kernel_event",), announce=announce)
+    with pytest.raises(FailedError):
+        StreamRunner(BurstEngine(source), JsonOutput(), options).run_or_fail("probe")
+    assert source.status().state == "off"
 
 
 PROGRAM = """
@@ -135,6 +161,23 @@ def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Path) -> None:
     os.close(writing)
     assert child.returncode == 0
     assert child.stderr == "boxscope: running\n"
+
+
+def test_a_full_disk_is_said_in_one_line() -> None:
+    program = PROGRAM.replace("BurstSource(3, 10)", "BurstSource(9000, 9000)")
+    with open("/dev/full", "w") as full:
+        child = subprocess.run(
+            [sys.executable, "-c", program],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=30,
+        )
+    assert child.returncode == 1
+    assert child.stderr.splitlines() == [
+        "boxscope: running",
+        "boxscope: cannot write the output: No space left on device",
+    ]
 
 
 def test_log_lines_carry_their_source() -> None:

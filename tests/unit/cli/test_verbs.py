@@ -64,6 +64,7 @@ def test_the_console_is_refused_without_a_terminal(arguments: list[str]) -> None
         (["events", "-e", "syscall_exit-openat:fish"], 2, "file"),
         (["discover", "--open-port", "80-"], 2, "invalid int enum"),
         (["discover", "--for", "soon"], 2, "--for"),
+        (["events", "--for", "nan"], 2, "--for"),
         (["plugins", "run", "/no/such/plugin"], 1, "/no/such/plugin"),
         (["plugins", "run", "/bin/true", "--task", "x"], 2, "as in 7011:DATA"),
         (["wasm", "run", "/no/such.wasm", "--pcap", CAPTURE], 1, "/no/such.wasm"),
@@ -139,3 +140,12 @@ def test_doctor_names_a_fix_for_whatever_is_missing() -> None:
     assert done.returncode == (3 if missing else 0)
     assert all(need["fix"] and need["costs"] for need in missing)
     assert "Python 3.11 or newer" in [need["name"] for need in needs]
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&- <&-"])
+def test_closed_streams_change_no_exit_code(closed: str) -> None:
+    command = f'"$0" -m tui.cli config --json {closed}'
+    done = subprocess.run(
+        ["/bin/sh", "-c", command, sys.executable], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -52,9 +52,23 @@ def test_our_own_variable_beats_beylas() -> None:
     [
         ("history = ", "is not valid TOML"),
         ("history = 1", r"setting history = 1 \(from .*config.toml\)"),
+        ("ring_mib = 12", r"setting ring_mib = 12 \(from .*config.toml\): .*not a power of two"),
+        ("snaplen = 2049", "setting snaplen = 2049"),
+        ("fault_interval = 0", "setting fault_interval = 0"),
         ("colour = 3", "there is no setting 'colour'"),
     ],
 )
 def test_a_wrong_value_says_where_it_stands(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         load_settings(environ=write_config(tmp_path, text))
+
+
+def test_what_the_kernel_probe_can_be_told(tmp_path: Path) -> None:
+    environ = write_config(tmp_path, "ring_mib = 32\nsegment_interval_s = 0\n")
+    environ |= {"BOXSCOPE_DESCRIBE_FDS": "false", "BOXSCOPE_FAULT_INTERVAL": "1"}
+    loaded = load_settings({"snaplen": 0}, environ)
+    values = loaded.values
+    assert (values.ring_mib, values.segment_interval_s, values.describe_fds) == (32, 0.0, False)
+    assert (values.fault_interval, values.snaplen) == (1, 0)
+    assert loaded.origins["describe_fds"] == "environment"
+    assert loaded.origins["snaplen"] == "flag"

@@ -10,7 +10,7 @@ from engine.probe.catalogue import EVENTS, resolve
     ("event", "types"),
     [
         ("syscall_exit-openat", {"fd": "fd", "name": "relpath", "flags": "f32"}),
-        ("syscall_exit-read", {"res": "err", "data": "bytes", "fd_type": "str"}),
+        ("syscall_exit-read", {"res": "err", "data": "bytes"}),
         ("syscall_enter-futex", {"addr": "u64", "op": "f16", "val": "u64"}),
         ("tracepoint-procexit", {"status": "err", "group_dead": "bool"}),
         ("kprobe-tcp_set_state", {"sport": "u16", "old_state": "str", "ctx_tid": "pid"}),

@@ -20,7 +20,7 @@ def decoded(
     """The attributes of an event with these arguments."""
     row = resolve(event)[0].event.row
     registers = (*args, *[0] * (6 - len(args)))
-    return CALL_DECODERS[row](Raw(registers, result, 0, flags, sections))
+    return CALL_DECODERS[row](Raw(registers, result, flags, sections))
 
 
 @pytest.mark.parametrize(
@@ -72,13 +72,13 @@ def test_an_endpoint_is_address_and_port(
 def test_an_exit_status_is_a_code_or_a_signal(
     status: int, exit_code: int | None, signal: str | None
 ) -> None:
-    made = exited(Raw((status, 1, 0, 0, 0, 0), 0, 0, 0, ()))
+    made = exited(Raw((status, 1, 0, 0, 0, 0), 0, 0, ()))
     assert (made["exit_code"], made["signal"], made["group_dead"]) == (exit_code, signal, True)
     assert "core_dumped" not in made
 
 
 def test_a_core_dump_is_told() -> None:
-    made = exited(Raw((11 | 0x80, 0, 0, 0, 0, 0), 0, 0, 0, ()))
+    made = exited(Raw((11 | 0x80, 0, 0, 0, 0, 0), 0, 0, ()))
     assert (made["signal"], made["core_dumped"]) == ("SIGSEGV", True)
 
 

@@ -10,7 +10,7 @@ from engine.probe.attachments import TRACEPOINT_OF
 from engine.probe.availability import Availability, absent_calls, find_out
 from engine.probe.btf import Btf
 from engine.probe.calls import CALLS
-from engine.probe.catalogue import CELLS, EVENTS, resolve
+from engine.probe.catalogue import CELLS, EVENTS, Cell, resolve
 from tests.unit.probe.btf_blob import BtfBuilder
 
 (OPENAT,) = resolve("syscall_exit-openat")
@@ -41,6 +41,31 @@ def test_a_missing_tracepoint_is_named() -> None:
         "this kernel has no tracepoint inet_sock_set_state",
     )
     assert found.why_not(OPENAT) == ""
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        Availability(refused={"on_sock_send": "invalid mem access"}),
+        Availability(tracepoints=frozenset({"sock_send_length"})),
+    ],
+    ids=["refused", "no tracepoint"],
+)
+def test_without_a_program_that_merely_helps_events_are_degraded(found: Availability) -> None:
+    for event in EVENTS:
+        helped = "on_sock_send" in {helper.program for helper in event.helpers}
+        if not event.absent:
+            assert found.verdict(event).state == ("degraded" if helped else "available")
+            assert not found.why_not(Cell(event, event.columns[0]))
+    lost = "who merely sends on a socket is not seen to own it"
+    assert found.verdict(TCP.event) == ("degraded", lost)
+
+
+def test_what_helps_one_event_may_be_what_another_is_made_of() -> None:
+    found = Availability(refused={"on_tcp_retransmit": "too complex"})
+    (connect,), (again,) = map(resolve, ("kretprobe-tcp_connect", "kprobe-tcp_retransmit_skb"))
+    assert found.verdict(connect.event).state == "degraded"
+    assert found.verdict(again.event).state == "unavailable"
 
 
 def test_a_call_the_kernel_is_built_without_can_be_made_and_fails() -> None:

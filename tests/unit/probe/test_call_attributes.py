@@ -37,7 +37,7 @@ def decoded(
     """The attributes of an event with these arguments."""
     registers = (*args, *[0] * (6 - len(args)))
     flags = EventFlag.MISSING if missing else 0
-    return CALL_DECODERS[row_of(event)](Raw(registers, result, 0, flags, sections))
+    return CALL_DECODERS[row_of(event)](Raw(registers, result, flags, sections))
 
 
 def text(value: bytes, argument: int) -> Section:
@@ -66,7 +66,7 @@ def ends(local: str, local_port: int, remote: str, remote_port: int) -> Section:
 class TestKeys:
     def test_come_in_kindlings_order_and_then_ours(self) -> None:
         made = decoded("syscall_exit-read", 3, SOMEWHERE, 16, result=2, sections=(data(b"ab", 1),))
-        assert list(made) == ["res", "data", "fd", "size", "fd_type"]
+        assert list(made) == ["res", "data", "fd", "size"]
 
     def test_are_left_out_where_they_do_not_apply(self) -> None:
         opened = decoded("syscall_exit-openat", 4, SOMEWHERE, 0, 0o644, sections=(text(b"/a", 1),))
@@ -82,7 +82,7 @@ class TestKeys:
         for row in (call.row, call.row + 1):
             for result in (0, 5, -14):
                 for flags in (0, EventFlag.MISSING):
-                    raw = Raw((SOMEWHERE,) * 6, result, 0, flags, ())
+                    raw = Raw((SOMEWHERE,) * 6, result, flags, ())
                     made = CALL_DECODERS[row](raw)
                     nulls = {key for key, value in made.items() if value is None}
                     listed = made.get("missing", ())
@@ -117,11 +117,11 @@ class TestAnything:
         sections: list[Section],
     ) -> None:
         flags = EventFlag.MISSING if missing else 0
-        raw = Raw(args, result, 0, flags, tuple(sections))
+        raw = Raw(args, result, flags, tuple(sections))
         made = CALL_DECODERS[call.row if entering else call.row + 1](raw)
         assert json.loads(json.dumps(made)) == made
         told = {each.key for each in (call.enter if entering else call.exit) if each.told}
-        assert made.keys() <= told | {"fd_type", "missing"}
+        assert made.keys() <= told | {"missing"}
 
 
 class TestMissing:

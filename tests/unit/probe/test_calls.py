@@ -9,7 +9,7 @@ import pytest
 
 from engine.probe.abi import CALL, pack_call
 from engine.probe.call_events import CALL_EVENTS
-from engine.probe.calls import BY_FD, CALLS, EXTENSION, FIRST_OWN_ROW, Call, Category
+from engine.probe.calls import CALLS, EXTENSION, FIRST_OWN_ROW, Call, Category
 from engine.probe.catalogue import resolve, unavailable
 from engine.probe.events import ROWS
 from engine.probe.schema import SNAPLEN_MAX, Attribute
@@ -126,12 +126,6 @@ def test_what_is_given_is_told_on_enter_and_on_exit() -> None:
     for name, keys in (("openat", {"dirfd", "name", "flags"}), ("read", {"fd", "size"})):
         for way in ("enter", "exit"):
             assert keys <= set(resolve(f"syscall_{way}-{name}")[0].event.attributes)
-
-
-def test_calls_by_descriptor_may_have_any_of_its_categories() -> None:
-    for event in CALL_EVENTS:
-        if event.columns == BY_FD:
-            assert "fd_type" in event.attributes
 
 
 def test_no_more_of_the_payload_is_asked_for_than_there_is_room_for() -> None:

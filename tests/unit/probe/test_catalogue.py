@@ -63,7 +63,11 @@ def test_names_ids_and_cells_are_unique_and_fit_the_matrix() -> None:
 
 def test_every_program_an_event_needs_can_be_attached() -> None:
     serving = set(TRACEPOINT_OF) - FOLLOWING - {*PAYLOAD_PROGRAMS, *WAKEUP_PROGRAMS}
-    assert {program for event in EVENTS for program in event.programs} == serving
+    vital = {program for event in EVENTS for program in event.programs}
+    helping = {helper.program for event in EVENTS for helper in event.helpers}
+    assert vital | helping == serving
+    for event in EVENTS:
+        assert not {helper.program for helper in event.helpers} & set(event.programs)
 
 
 def test_no_category_means_all_of_the_events() -> None:

@@ -114,7 +114,7 @@ def test_a_category_that_could_not_be_judged_is_marked() -> None:
     raw = raw_event("syscall_exit-close", category=Category.OTHER, flags=EventFlag.UNRESOLVED)
     shown = converted(raw)
     assert shown["category"] == "other"
-    assert shown["attributes"] == {"res": 0, "fd": 0, "fd_type": "unknown", "unresolved": True}
+    assert shown["attributes"] == {"res": 0, "fd": 0, "unresolved": True}
 
 
 def test_an_event_without_an_owner_names_no_process_but_the_thread_that_was_there() -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from engine.core.fields import JsonValue
-from engine.probe import hook_attributes, reasons
+from engine.probe import hook_attributes, reasons, socket_attributes
 from engine.probe.abi import EventFlag, SectionKind, TimeList
 from engine.probe.catalogue import resolve
 from engine.probe.convert import Converter
-from engine.probe.hooks import HOOKS, MARK_VICTIM, TCP_SYNACK
+from engine.probe.hooks import HOOKS, MARK_VICTIM
 from engine.probe.raw import Raw, Section
+from engine.probe.socket_hooks import TCP_SYNACK
 from engine.probe.task_values import clone_flags, fault_access, signal_code, task_state
 
 GOLDEN = json.loads(Path(__file__).with_name("data").joinpath("hook_events.json").read_text())
@@ -31,7 +32,7 @@ LEAVING = 1 << 8
 
 
 def raw(*args: int, flags: int = 0, sections: tuple[Section, ...] = (), wall_ns: int = 0) -> Raw:
-    return Raw((*args, *([0] * (6 - len(args)))), 0, 0, flags, sections, wall_ns)
+    return Raw((*args, *([0] * (6 - len(args)))), 0, flags, sections, wall_ns)
 
 
 def text(argument: int, value: bytes) -> Section:
@@ -103,11 +104,11 @@ class TestConnect:
     def test_the_outcome_is_told(
         self, state: int, error: int, sent: int, outcome: str, retval: int | None
     ) -> None:
-        made = hook_attributes.connecting(raw(state, error, sent))
+        made = socket_attributes.connecting(raw(state, error, sent))
         assert (made["outcome"], made["retval"]) == (outcome, retval)
 
     def test_without_addresses_there_are_none(self) -> None:
-        made = hook_attributes.connecting(raw(1))
+        made = socket_attributes.connecting(raw(1))
         assert [made[name] for name in ("sip", "sport", "dip", "dport", "src", "dst")] == [None] * 6
         assert (made["owner"], made["role"]) == (None, None)
 

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from engine.probe import bpfsys
-from engine.probe.abi import OWNER, SETTINGS, Provenance, Role
-from engine.probe.owners import Hooks, HookSettings, socket_facts, socket_inodes
+from engine.probe.abi import LISTENER, OWNER, SETTINGS, Provenance, Role
+from engine.probe.hook_settings import HookSettings
+from engine.probe.owners import Hooks, socket_facts, socket_inodes
 
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when   uid  timeout inode\n"
+LOOPBACK = socket.inet_pton(socket.AF_INET6, "::ffff:127.0.0.1")
 MAPS = {"hook_settings": 1, "seeded": 2, "listeners": 3}
 
 
@@ -42,11 +44,11 @@ class TestFacts:
                 udp=[line("0100007F:0035", "07", 15)],
             )
         )
-        assert facts[11] == (8080, True, Role.LISTENER)
-        assert facts[12] == (8080, False, Role.SERVER)
-        assert facts[13] == (49152, False, Role.CLIENT)
-        assert facts[14] == (22, True, Role.LISTENER)
-        assert facts[15] == (53, False, None)
+        assert facts[11][:3] == (8080, True, Role.LISTENER)
+        assert facts[12][:3] == (8080, False, Role.SERVER)
+        assert facts[13][:3] == (49152, False, Role.CLIENT)
+        assert facts[14][:3] == (22, True, Role.LISTENER)
+        assert facts[15][:3] == (53, False, None)
 
     def test_sockets_nobody_holds_are_left_out(self, tmp_path: Path) -> None:
         assert socket_facts(tables(tmp_path / "net", tcp=[line("0100007F:0016", "06", 0)])) == {}
@@ -61,7 +63,8 @@ class TestFacts:
             listener.listen()
             inode = os.fstat(listener.fileno()).st_ino
             port = listener.getsockname()[1]
-            assert socket_facts(Path("/proc/self/net"))[inode] == (port, True, Role.LISTENER)
+            facts = socket_facts(Path("/proc/self/net"))[inode]
+            assert facts == (port, True, Role.LISTENER, LOOPBACK)
             assert inode in set(socket_inodes(Path("/proc/self")))
 
 
@@ -123,13 +126,30 @@ class TestSeeding:
             Provenance.SEEDED, Role.LISTENER, 0,
         )  # fmt: skip
 
-    def test_a_listener_is_told_by_its_network_and_port(
-        self, written: Written, proc: Path, tmp_path: Path
+    @pytest.mark.parametrize(
+        ("table", "shown", "address"),
+        [
+            ("tcp", "00000000", "::ffff:0.0.0.0"),
+            ("tcp", "0100007F", "::ffff:127.0.0.1"),
+            ("tcp6", "0" * 32, "::"),
+            ("tcp6", "0" * 24 + "01000000", "::1"),
+            ("tcp6", "0" * 16 + "FFFF00000100007F", "::ffff:127.0.0.1"),
+        ],
+    )
+    def test_a_listener_is_told_by_its_network_port_and_address(
+        self, written: Written, tmp_path: Path, table: str, shown: str, address: str
     ) -> None:
-        Hooks(MAPS).seed(proc)
+        space = tmp_path / "space"
+        space.touch()
+        listener = process(tmp_path / "proc", 20, [11], space)
+        tables(listener / "net", **{table: [line(f"{shown}:1F90", "0A", 11)]})
+        Hooks(MAPS).seed(tmp_path / "proc")
         (key,) = written.of("listeners")
-        space = (tmp_path / "space").stat().st_ino
-        assert int.from_bytes(key, "little") == space << 16 | 8080
+        assert LISTENER.unpack(key) == (
+            space.stat().st_ino,
+            8080,
+            socket.inet_pton(socket.AF_INET6, address),
+        )
 
     def test_what_was_learned_before_is_stale_after(self, written: Written, proc: Path) -> None:
         hooks = Hooks(MAPS)

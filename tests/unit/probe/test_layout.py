@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from engine.probe.btf import Btf
-from engine.probe.layout import FEATURES, read_layout
+from engine.probe.features import FEATURES
+from engine.probe.layout import read_layout
 from tests.unit.probe.btf_blob import STRUCT, TYPEDEF, BtfBuilder
 
 

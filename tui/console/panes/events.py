@@ -21,7 +21,8 @@ from tui.console.panes.base import Pane
 from tui.console.scope import Process
 from tui.console.widgets.columns import Column, Tone, record_columns
 from tui.console.widgets.finder import Finder
-from tui.console.widgets.matrix import MatrixView, describe
+from tui.console.widgets.matrix import MatrixView
+from tui.console.widgets.matrix_line import describe
 from tui.console.widgets.stream import StreamView
 from tui.console.widgets.switches import CellKey
 
@@ -121,7 +122,26 @@ def probe_text(row: Record) -> str:
     ]
     if row.get("programs_cpu") is not None:
         parts.append(f"programs {share(numbers['programs_cpu'])}")
+    left_out = [
+        f"{count(int(numbers[name]))} {name}"
+        for name in ("suppressed", "unowned", "unfollowed")
+        if numbers[name]
+    ]
+    if left_out:
+        parts.append(f"left out {', '.join(left_out)}")
+    if faults := _faults_text(row.get("page_faults")):
+        parts.append(faults)
     return " · ".join(parts)
+
+
+def _faults_text(told: JsonValue) -> str:
+    """Page faults of the process with the most, and of how many others there were any."""
+    rows = told if isinstance(told, Sequence) and not isinstance(told, str) else ()
+    if not rows or not isinstance(rows[0], Mapping):
+        return ""
+    most = rows[0]
+    text = f"page faults {most.get('pid')}: {count(int(_number(most.get('count'))))}"
+    return text + (f" and {len(rows) - 1} more" if len(rows) > 1 else "")
 
 
 def _say(static: Static, text: str) -> None:
@@ -191,8 +211,9 @@ class EventsPane(Pane):
 
     def describe_cell(self) -> None:
         """Write the line about what is under the cursor."""
-        text = describe(self.matrix) or " "
-        _say(self.cell_line, text)
+        matrix = self.matrix
+        text = describe(matrix.switches, matrix.cursor_line, matrix.cursor_column)
+        _say(self.cell_line, text or " ")
 
     def on_matrix_view_cursor_moved(self) -> None:
         """Another cell, another line."""

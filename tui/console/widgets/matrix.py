@@ -15,10 +15,8 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from engine.core.records import Record
-from engine.core.sanitise import clean
-from tui.console.format import count, rate
 from tui.console.keys import MATRIX_KEYS
-from tui.console.widgets.columns import cell
+from tui.console.widgets.matrix_line import CELL, LABEL, contents, title
 from tui.console.widgets.switches import (
     EVERYTHING,
     VIEWS,
@@ -26,11 +24,8 @@ from tui.console.widgets.switches import (
     Line,
     Sum,
     Switches,
-    short_name,
 )
 
-_CELL = 8
-_LABEL = 24
 _NAME = ""
 """The column of the names: a switch there is all of its line."""
 
@@ -81,7 +76,7 @@ class MatrixView(ScrollView, can_focus=True, inherit_bindings=False):
         self.switches = Switches()
         self._line: Line | None = None
         self._column = _NAME
-        self._styles: dict[str, Style] = {}
+        self._styles: dict[tuple[str, bool], Style] = {}
 
     # The cursor.
 
@@ -138,7 +133,7 @@ class MatrixView(ScrollView, can_focus=True, inherit_bindings=False):
             self._line = self._nearest()
         if self._line and self._column and self.switches.sum_of(self._line, self._column) is None:
             self._column = self._column_near(self._line)
-        self.virtual_size = Size(_LABEL + _CELL * len(columns), len(lines) + 1)
+        self.virtual_size = Size(LABEL + CELL * len(columns), len(lines) + 1)
         self.refresh()
         self.post_message(self.CursorMoved())
 
@@ -322,11 +317,11 @@ class MatrixView(ScrollView, can_focus=True, inherit_bindings=False):
         elif position >= top + self._page:
             top = position - self._page + 1
         if self._column in columns:
-            left = _LABEL + _CELL * columns.index(self._column)
-            if left + _CELL > first + self.size.width:
-                first = left + _CELL - self.size.width
-            elif left < first + _LABEL:
-                first = left - _LABEL
+            left = LABEL + CELL * columns.index(self._column)
+            if left + CELL > first + self.size.width:
+                first = left + CELL - self.size.width
+            elif left < first + LABEL:
+                first = left - LABEL
         self.scroll_to(x=first, y=top, animate=False, force=True)
 
     def on_click(self, event: events.Click) -> None:
@@ -335,12 +330,12 @@ class MatrixView(ScrollView, can_focus=True, inherit_bindings=False):
         if event.y < 1 or not 0 <= row < len(self.switches.lines):
             return
         line = self.switches.lines[row]
-        if event.x < _LABEL:
+        if event.x < LABEL:
             self._go(line, _NAME)
             if line.kind == "family":
                 self.action_open()
             return
-        position = (self.scroll_offset.x + event.x - _LABEL) // _CELL
+        position = (self.scroll_offset.x + event.x - LABEL) // CELL
         if position < len(self.switches.categories):
             column = self.switches.categories[position]
             if self.switches.sum_of(line, column):
@@ -354,98 +349,38 @@ class MatrixView(ScrollView, can_focus=True, inherit_bindings=False):
         super().notify_style_update()
         self._styles.clear()
 
-    def _style(self, name: str) -> Style:
-        """A style over the widget's own; resolving one walks up the tree, so they are kept."""
-        if name not in self._styles:
-            base = self.rich_style
-            self._styles[name] = (
-                base + self.get_component_rich_style(f"matrix--{name}", partial=True)
-                if name
-                else base
-            )
-        return self._styles[name]
+    def _style(self, name: str, here: bool = False) -> Style:
+        """A style over the widget's own; resolving one walks up the tree, so they are kept.
+
+        Args:
+            name: Of a component; empty for the widget's own.
+            here: Whether the cursor is there.
+        """
+        if (name, here) not in self._styles:
+            style = self.rich_style
+            for each in (name, "cursor" if here else ""):
+                if each:
+                    style += self.get_component_rich_style(f"matrix--{each}", partial=True)
+            self._styles[name, here] = style
+        return self._styles[name, here]
 
     def render_line(self, y: int) -> Strip:
         """One line: the categories, or a line of switches."""
         width = self.size.width
         if y == 0:
-            return self._title_strip()
+            style = self._style("title")
+            return self._joined(*title(self.switches, style), style)
         row = self.scroll_offset.y + y - 1
         if row >= len(self.switches.lines):
             text = "   nothing fits" if row == 1 and self.switches.cells else ""
             return Strip([Segment(text, self._style("off"))]).crop_extend(0, width, self._style(""))
         line = self.switches.lines[row]
-        switches = Strip([self._switch(line, each) for each in self.switches.categories])
-        return self._joined(self._label(line), switches, self._style(""))
-
-    def _title_strip(self) -> Strip:
-        style = self._style("title")
-        titles = "".join(cell(" " + clean(name), _CELL) for name in self.switches.categories)
-        view = self.switches.view
-        name = " event" if view == "all" else f" only {view}"
-        return self._joined(
-            Segment(cell(name, _LABEL), style), Strip([Segment(titles, style)]), style
-        )
+        column = self._column if line == self._line else None
+        return self._joined(*contents(self.switches, line, column, self._style), self._style(""))
 
     def _joined(self, label: Segment, cells: Strip, style: Style) -> Strip:
         """The label stays, the cells scroll sideways."""
         left, width = self.scroll_offset.x, self.size.width
-        room = max(0, width - _LABEL)
+        room = max(0, width - LABEL)
         shown = cells.crop_extend(left, left + room, style) if room else Strip([])
-        return Strip.join([Strip([label]).crop_extend(0, min(width, _LABEL), style), shown])
-
-    def _label(self, line: Line) -> Segment:
-        here = line == self._line
-        style = self._style("" if line.kind == "event" else "family")
-        if here and not self._column:
-            style += self.get_component_rich_style("matrix--cursor", partial=True)
-        mark = "›" if here and not self._column else " "
-        if line.kind == "event":
-            return Segment(cell(f"{mark}  {short_name(line.name)}", _LABEL), style)
-        whole = self.switches.sum_of(line) or Sum(0, 0, 0.0, 0, "")
-        numbers = f"{whole.on}/{whole.switches} "
-        if line.kind == "all":
-            name = "everything" if not self.switches.search else "all found"
-        else:
-            name = f"{'▾' if self.switches.is_open(line.name) else '▸'} {clean(line.name)}"
-        room = _LABEL - len(numbers)
-        return Segment(cell(f"{mark}{name}", room) + numbers, style)
-
-    def _switch(self, line: Line, column: str) -> Segment:
-        shown = self.switches.sum_of(line, column)
-        if shown is None:
-            return Segment(" " * _CELL, self._style(""))
-        if shown.reason:
-            text, name = "×", "unavailable"
-        elif shown.on:
-            symbol = "●" if shown.on == shown.switches else "◐"
-            text, name = f"{symbol} {rate(shown.rate)}", "on"
-        else:
-            text, name = "○", "off"
-        here = line == self._line and column == self._column
-        style = self._style(name)
-        if here:
-            style += self.get_component_rich_style("matrix--cursor", partial=True)
-        return Segment(cell(("›" if here else " ") + text, _CELL), style)
-
-
-def describe(matrix: MatrixView) -> str:
-    """What is under the cursor in one line: full name, state, rate, total, or why it is not."""
-    line, column, shown = matrix.cursor_line, matrix.cursor_column, matrix.cursor_sum
-    if line is None or shown is None:
-        return ""
-    name = {"all": "everything" if not matrix.switches.search else "all found"}.get(
-        line.kind, clean(line.name)
-    )
-    if column:
-        name += f":{clean(column)}"
-    if shown.reason:
-        return f"× {name} · {clean(shown.reason)}"
-    if shown.switches > 1:
-        symbol = "○" if not shown.on else "●" if shown.on == shown.switches else "◐"
-        does = "off" if shown.on else "on"
-        speed = f" · {rate(shown.rate)}/s" if shown.on else ""
-        return f"{symbol} {name} {shown.on} of {shown.switches} on{speed} · t switches {does}"
-    if not shown.on:
-        return f"○ {name} off · t switches it on"
-    return f"● {name} on · {rate(shown.rate)}/s · {count(shown.total)} so far"
+        return Strip.join([Strip([label]).crop_extend(0, min(width, LABEL), style), shown])
