@@ -26,6 +26,7 @@
 #define PF_KTHREAD 0x00200000
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
+#define TCP_CLOSE 7
 #define TCP_LISTEN 10
 #define RLIMIT_NOFILE 7
 

@@ -3,7 +3,6 @@
 #define TCP_SYN_SENT 2
 #define TCP_SYN_RECV 3
 #define TCP_FIN_WAIT1 4
-#define TCP_CLOSE 7
 #define TCP_CLOSE_WAIT 8
 #define TCP_LAST_ACK 9
 #define BOTH_DIRECTIONS 3	/* of sk_shutdown: nobody reads or writes any more */

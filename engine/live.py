@@ -330,6 +330,8 @@ class LiveEngine(Engine):
         if self._selection.filters is not None:
             self._probe.set_filters(self._selection.filters)
         self._probe.switch(self._selection.subscriptions, True)
+        if self._discovery is not None:
+            self._probe.watch_processes(self._discovery.poke)
         self._add(self._probe)
 
     def _start_wasm(self) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from engine.core.errors import ProcessGone
 
-_PF_FORKNOEXEC, _PF_KTHREAD = 0x40, 0x200000
+_PF_EXITING, _PF_FORKNOEXEC, _PF_KTHREAD = 0x4, 0x40, 0x200000
 
 
 class ProcessId(NamedTuple):
@@ -36,6 +36,11 @@ class ProcessStat(NamedTuple):
     def has_not_exec_ed(self) -> bool:
         """Whether it still runs the program of the process it was forked from."""
         return bool(self.flags & _PF_FORKNOEXEC)
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it is about to give back all it has, or has done so and is a zombie."""
+        return bool(self.flags & _PF_EXITING)
 
     @property
     def is_kernel_thread(self) -> bool:

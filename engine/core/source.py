@@ -30,6 +30,8 @@ class SourceStatus:
     missing: bool = False
     """Whether it waits for a right or a dependency that this box does not give."""
     counters: Counters = field(default_factory=Counters)
+    stages: Mapping[str, Counters] = field(default_factory=dict)
+    """The counters of each of its stages, in their order, where it has some."""
 
 
 class Logbook:
@@ -77,11 +79,15 @@ class Source(ABC):
     def status(self) -> SourceStatus:
         """State and counters."""
         state, reason, fix, missing = self._state
-        return SourceStatus(self.name, state, reason, fix, missing, self.counters())
+        return SourceStatus(self.name, state, reason, fix, missing, self.counters(), self.stages())
 
     def counters(self) -> Counters:
         """The source's counters; overridden where some of them live in the kernel."""
         return self.tally.read()
+
+    def stages(self) -> Mapping[str, Counters]:
+        """The counters of each stage, in their order; overridden by sources that have some."""
+        return {}
 
     def set_status(
         self, state: SourceState, reason: str = "", fix: str = "", *, missing: bool = False

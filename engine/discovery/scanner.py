@@ -6,12 +6,14 @@ that is read again which differs, or whose turn it is.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from itertools import islice
 from operator import attrgetter
 
 from engine.core.errors import ProcessGone
+from engine.core.identity import read_stat
 from engine.discovery.facts import (
     ProcessFacts,
     Siblings,
@@ -36,6 +38,10 @@ _MOST_SIBLINGS = 256
 _FORK_GRACE_S = 0.03
 """How long a forked process is given to exec before it counts as what it was forked from."""
 _RETRY_S = 0.005
+_DEAD = "ZX"
+"""States of what ended and waits for its parent to notice."""
+_ENDING_S = 1.0
+"""How long a process that has begun to end is looked at again and again until it holds nothing."""
 
 
 class Scanner:
@@ -61,6 +67,7 @@ class Scanner:
         self._scope = RECEIVERS
         self._sockets: dict[int, BoundSocket] = {}
         self._not_ready: set[int] = set()
+        self._ending: dict[int, float] = {}
         self._siblings: Siblings = {}
         self._turn = Turn()
 
@@ -85,7 +92,8 @@ class Scanner:
         sockets, kernels, moved = self._resolve()
         self._sockets = sockets
         differing = self._differing(before, sockets)
-        differing |= self.owners.take_touched() | moved | self._not_ready
+        self._walk_again(doubtful)
+        differing |= self.owners.take_touched() | moved | self._not_ready | self._ending.keys()
         differing |= self.processes.appeared | self._suspects(doubtful)
         if rescoped:
             differing |= self.processes.pids
@@ -140,6 +148,16 @@ class Scanner:
         ]
         return {pid for inode in inodes for pid in holders.get(inode, ())}
 
+    def _walk_again(self, doubtful: Iterable[int]) -> None:
+        """Look at what these hold now, if they are known; what ends may still hold all it had."""
+        now_s = time.monotonic()
+        self._ending = {pid: due for pid, due in self._ending.items() if due > now_s}
+        for pid in doubtful:
+            if pid in self.known:
+                self.owners.look_at(pid)
+                if _is_ending(pid):
+                    self._ending[pid] = now_s + _ENDING_S
+
     def _suspects(self, doubtful: Iterable[int]) -> set[int]:
         """Known processes that run another program than they did."""
         in_turn = islice(self._turn.over([key for key in self.known if key > 0]), _EXES_CHECKED)
@@ -170,6 +188,9 @@ class Scanner:
             return None
         old = self.known.get(pid)
         same_life = old and old.facts and old.facts.identity == facts.identity
+        if same_life and time.monotonic() < self._ending.get(pid, 0.0):
+            self._look_later(pid, _RETRY_S)
+            return old
         if not same_life and not self._is_ready(facts, has_ports=bool(inodes)):
             return None
         sockets = [self._sockets[inode] for inode in sorted(inodes) if inode in self._sockets]
@@ -186,10 +207,12 @@ class Scanner:
             wait_s = max(wait_s, self._min_process_age_s - age_s(facts.identity))
         if wait_s <= 0:
             return True
-        self._not_ready.add(facts.identity.pid)
-        wait_s = max(wait_s, _RETRY_S)
-        self.retry_s = wait_s if self.retry_s is None else min(self.retry_s, wait_s)
+        self._look_later(facts.identity.pid, max(wait_s, _RETRY_S))
         return False
+
+    def _look_later(self, pid: int, wait_s: float) -> None:
+        self._not_ready.add(pid)
+        self.retry_s = wait_s if self.retry_s is None else min(self.retry_s, wait_s)
 
     def _unowned(self, kernels: Iterable[BoundSocket]) -> dict[int, Observed | None]:
         """The sockets of each namespace that no visible process holds, by key."""
@@ -221,3 +244,11 @@ class Scanner:
         if gone or others:
             self.known = known
         return gone + others
+
+
+def _is_ending(pid: int) -> bool:
+    try:
+        stat = read_stat(pid)
+    except (ProcessGone, PermissionError):
+        return False
+    return stat.is_ending and stat.state not in _DEAD

@@ -17,7 +17,6 @@ import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 from engine.core.clock import Clock
 from engine.core.counters import Counters, Tally
@@ -38,8 +37,6 @@ from engine.discovery.wakeups import Reason, WakeUps
 _RING_CAPACITY = 10_000
 _SETTLING_LOOKS = 20
 """How many further looks one scan takes at most for processes that are not ready."""
-
-StageName = Literal["watcher", "matcher", "attacher"]
 
 
 class PortWatcher(Source):
@@ -144,6 +141,9 @@ class PortWatcher(Source):
             reason: What happened.
             pid: To which process; None if that is not known.
         """
+        if pid is None and reason in ("exec", "exit"):
+            for known in self._scanner.known:
+                self._wake_ups.poke(known)
         if (
             reason in ("bind", "listen")
             or pid is None
@@ -195,8 +195,10 @@ class PortWatcher(Source):
         """The rows of the latest scan under `process`, by lowest port, then pid."""
         return {"process": self._listing.rows}
 
-    def stages(self) -> Mapping[StageName, Counters]:
-        """The counters of each stage, in events; those of the source itself are in sockets.
+    def stages(self) -> Mapping[str, Counters]:
+        """The counters of `watcher`, `matcher` and `attacher`, in events.
+
+        Those of the source itself are in sockets.
 
         An event that is kept is known to the next stage. `not_matched` is no loss; `superseded`
         are steps a stage that was behind left out on its way to the present state.

@@ -45,6 +45,9 @@ TRACEPOINT_OF = {
     "on_payload_messages": "sys_exit",
     "on_fork_follow": "sched_process_fork",
     "on_free_follow": "sched_process_free",
+    "on_exec_wake": "sched_process_exec",
+    "on_exit_wake": "sched_process_exit",
+    "on_listen_wake": "inet_sock_set_state",
 }
 """The raw tracepoint each program is attached to; several may share one."""
 

@@ -16,6 +16,7 @@ from engine.probe.catalogue import EVENTS
 from engine.probe.events import COLUMNS, ROWS
 from engine.probe.payload_maps import PAYLOAD_PROGRAMS
 from engine.probe.schema import SNAPLEN
+from engine.probe.wakeups import WAKEUP_PROGRAMS
 
 _INITIAL_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO of include/linux/proc_ns.h
 
@@ -116,7 +117,7 @@ class CounterReader:
             skipped = sum(
                 bpfsys.program_runs(program).skipped
                 for name, program in self._programs.items()
-                if name not in PAYLOAD_PROGRAMS
+                if name not in (*PAYLOAD_PROGRAMS, *WAKEUP_PROGRAMS)
             )
         except OSError as refused:
             raise ProbeError(

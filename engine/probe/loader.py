@@ -19,6 +19,7 @@ from engine.probe import bytecode, compile_child
 from engine.probe.attachments import TRACEPOINT_OF
 from engine.probe.bytecode import LoadedPrograms
 from engine.probe.program_cache import ProgramCache, default_directory, key_of
+from engine.probe.wakeups import wakeup_definitions
 
 HEADERS = Path(bpf.__file__).parent
 SOURCES = tuple(
@@ -39,6 +40,7 @@ SOURCES = tuple(
         "sched",
         "follow",
         "payload",
+        "wakeups",
     )
 )
 """The C text, in the order the compiler is to read it."""
@@ -68,7 +70,7 @@ class Loader:
         self._request = compile_child.Request(
             sources=[str(source) for source in sources],
             headers=str(HEADERS),
-            cflags=compiler_flags(defines),
+            cflags=compiler_flags({**defines, **wakeup_definitions()}),
             programs=list(PROGRAMS),
         )
         self._cache = cache or ProgramCache(default_directory())

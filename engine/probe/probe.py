@@ -35,6 +35,7 @@ from engine.probe.session import KernelSession
 from engine.probe.state import state_row
 from engine.probe.store import EventStore
 from engine.probe.subscriptions import SubscriptionTable
+from engine.probe.wakeups import ProcessCallback, ProcessWatch
 
 RING_BYTES = 8 << 20
 
@@ -82,6 +83,7 @@ class KernelProbe(Source):
         self._control = threading.RLock()  # subscriptions, scope, session and table
         self.payloads = PayloadSource(clock, self._control)
         """What chosen processes read from and write to their sockets."""
+        self._process_watch = ProcessWatch(lambda text: self.log("warning", text))
         self._wanted: frozenset[Cell] = frozenset()
         self._filters = Filters()
         self._no_following = ""
@@ -246,6 +248,17 @@ class KernelProbe(Source):
                 self._page_faults = self._session.page_faults()
             return self._page_faults
 
+    def watch_processes(self, callback: ProcessCallback | None) -> None:
+        """Tell at once of every other process that execs, exits, or begins or ceases to listen.
+
+        Subscriptions and filters have no part in it. Whoever was told before is told no more.
+
+        Args:
+            callback: Called from a thread of the probe's once the probe runs, and must not wait;
+                see `engine.probe.wakeups`. None for nobody.
+        """
+        self._process_watch.watch(callback)
+
     def drain(self) -> None:
         """Read what the kernel has written so far, so that the counters are up to date."""
         self._reader.drain()
@@ -379,6 +392,7 @@ class KernelProbe(Source):
             self.payloads.open(session.payloads, layout.missing)
         except ProbeError as refused:
             self.log("warning", refused.message)
+        self._process_watch.open(session.wake_ups)
         self._publish()
         lost = [f"{FEATURES[name]} (no {layout.missing[name]})" for name in layout.missing]
         lost += [f"the kernel refused {name}: {why}" for name, why in session.refused.items()]
@@ -408,6 +422,7 @@ class KernelProbe(Source):
         with self._control:
             try:
                 self.payloads.close()
+                self._process_watch.close()
                 session.detach()
                 self.drain()
                 self._measure(session)

@@ -21,6 +21,7 @@ from engine.probe.payload_abi import PAYLOAD_RING_BYTES
 from engine.probe.payload_maps import PAYLOAD_PROGRAMS, PayloadMaps
 from engine.probe.ring import RingReader
 from engine.probe.socket_hooks import SOCKET_PROGRAMS
+from engine.probe.wakeups import WakeUpTap
 
 FOLLOWING = frozenset({"on_fork_follow", "on_free_follow"})
 """Programs that keep track of the children of chosen processes."""
@@ -60,6 +61,8 @@ class KernelSession:
                 own = own_tgid(loaded.programs["own_tgid"])
                 self._filters = FilterMaps(maps["config"], maps["pids"], maps["comms"], own)
                 self.hooks = Hooks(maps, foreign_pids=own != os.getpid())
+                self.wake_ups = WakeUpTap(loaded, foreign_pids=own != os.getpid())
+                closing.callback(self.wake_ups.close)
             except OSError as refused:
                 raise ProbeError(f"cannot set the probe up: {clean(str(refused))}") from refused
             self.counters = CounterReader(maps["stats"], maps["delivered"], loaded.programs)

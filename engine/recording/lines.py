@@ -47,17 +47,23 @@ def stats_record(snapshot: Snapshot, sources: Mapping[str, SourceStatus] | None 
 
 def source_as_json(status: SourceStatus) -> dict[str, JsonValue]:
     """One source's counters and state, as they stand in a `stats` object."""
-    counters = status.counters
-    shown: dict[str, JsonValue] = {
+    shown = {**_counters_as_json(status.counters), "state": status.state}
+    if status.stages:
+        shown["stages"] = {
+            name: _counters_as_json(counters) for name, counters in status.stages.items()
+        }
+    if status.reason:
+        shown |= {"reason": status.reason, "fix": status.fix, "missing": status.missing}
+    return shown
+
+
+def _counters_as_json(counters: Counters) -> dict[str, JsonValue]:
+    return {
         "seen": counters.seen,
         "kept": counters.kept,
         "dropped": dict(counters.dropped),
         "lag_ms": round(counters.lag_ms, 3),
-        "state": status.state,
     }
-    if status.reason:
-        shown |= {"reason": status.reason, "fix": status.fix, "missing": status.missing}
-    return shown
 
 
 def sources_from_json(shown: JsonValue) -> dict[str, SourceStatus]:
@@ -81,22 +87,31 @@ _STATES: dict[str, SourceState] = {
 
 
 def _source_from_json(name: str, entry: Mapping[str, JsonValue]) -> SourceStatus:
-    dropped = entry.get("dropped")
-    counters = Counters(
-        _whole(entry.get("seen")),
-        _whole(entry.get("kept")),
-        {reason: _whole(count) for reason, count in dropped.items()}
-        if isinstance(dropped, Mapping)
-        else {},
-        _number(entry.get("lag_ms")),
-    )
+    stages = entry.get("stages")
     return SourceStatus(
         name,
         _STATES.get(str(entry.get("state")), "running"),
         str(entry.get("reason") or ""),
         str(entry.get("fix") or ""),
         bool(entry.get("missing")),
-        counters,
+        _counters_from_json(entry),
+        {
+            stage: _counters_from_json(shown)
+            for stage, shown in (stages if isinstance(stages, Mapping) else {}).items()
+            if isinstance(shown, Mapping)
+        },
+    )
+
+
+def _counters_from_json(shown: Mapping[str, JsonValue]) -> Counters:
+    dropped = shown.get("dropped")
+    return Counters(
+        _whole(shown.get("seen")),
+        _whole(shown.get("kept")),
+        {reason: _whole(count) for reason, count in dropped.items()}
+        if isinstance(dropped, Mapping)
+        else {},
+        _number(shown.get("lag_ms")),
     )
 
 

@@ -25,26 +25,30 @@ import argparse
 import gc
 import random
 import shutil
-import socket
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Self
 
 import psutil
 
 from engine.core.clock import SystemClock
 from engine.core.source import Logbook
 from engine.discovery.watcher import PortWatcher
+from engine.probe.probe import KernelProbe
 
 SOURCE = Path(__file__).parent / "c" / "listeners.c"
 CROWDS = (100, 1_000, 3_000)
 CONNECTIONS = 9_000
 SETTLED_S = 0.06
 POLL_S = 1.0
+PROBED_POLL_S = 600.0
+"""With the probe no row may be due to a poll."""
 CLOCK = SystemClock()
 
 
@@ -177,9 +181,58 @@ def others_watched(into: list[float]) -> Iterator[None]:
     into.append(max(busy - (time.process_time() - own), 0.0) / elapsed)
 
 
-def latency_ms(trials: int, poked: bool) -> list[float]:
+class Server:
+    """Another process, which listens when it is told to."""
+
+    def __init__(self) -> None:
+        script = (
+            "import socket, time\n"
+            "kept = []\n"
+            "while input():\n"
+            "    each = socket.socket()\n"
+            "    each.bind(('127.0.0.1', 0))\n"
+            "    each.listen()\n"
+            "    stamp = time.time_ns()\n"
+            "    kept.append(each)\n"
+            "    print(each.getsockname()[1], stamp, flush=True)\n"
+        )
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def listen(self) -> tuple[int, int]:
+        """Listen once more; returns the port and when listen() returned."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write("listen\n")
+        self._process.stdin.flush()
+        port, stamp = self._process.stdout.readline().split()
+        return int(port), int(stamp)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate("\n")
+
+
+@contextmanager
+def probe_of(watcher: PortWatcher) -> Iterator[None]:
+    """The probe wakes the watcher."""
+    probe = KernelProbe(CLOCK, Logbook(CLOCK))
+    probe.watch_processes(watcher.poke)
+    probe.start()
+    try:
+        if not probe.wait_ready(60.0):
+            raise SystemExit(f"no figure with the probe: {probe.status().reason}")
+        yield
+    finally:
+        probe.stop()
+
+
+def latency_ms(trials: int, *, probe: bool) -> list[float]:
     """From the return of listen() to the stamp of the row, in trials at random moments."""
-    watcher = make_watcher()
+    watcher = make_watcher(PROBED_POLL_S if probe else POLL_S)
     chance = random.Random(trials)
     listened: dict[int, int] = {}
     shown: dict[int, int] = {}
@@ -187,14 +240,15 @@ def latency_ms(trials: int, poked: bool) -> list[float]:
     seq = 0
     watcher.start()
     try:
-        with ExitStack() as opened:
+        with ExitStack() as running:
+            server = running.enter_context(Server())
+            if probe:
+                running.enter_context(probe_of(watcher))
             deadline = time.monotonic() + trials * 0.2 + 30
             while len(shown) < trials and time.monotonic() < deadline:
                 if len(listened) < trials:
-                    server = opened.enter_context(socket.create_server(("127.0.0.1", 0)))
-                    listened[server.getsockname()[1]] = time.time_ns()
-                    if poked:
-                        watcher.poke("listen")
+                    port, stamp = server.listen()
+                    listened[port] = stamp
                 time.sleep(chance.uniform(0.02, 0.1))
                 batch = ring.since(seq)
                 seq = batch.last_seq
@@ -243,8 +297,8 @@ def main() -> None:
             show(title, figures, others[-1])
     if options.trials:
         print("\nlisten() to row")
-        show_latency(f"polling each {POLL_S:g} s", latency_ms(options.trials, poked=False))
-        show_latency("poked after listen()", latency_ms(options.trials, poked=True))
+        show_latency(f"polling each {POLL_S:g} s", latency_ms(options.trials, probe=False))
+        show_latency("with the probe", latency_ms(options.trials, probe=True))
 
 
 if __name__ == "__main__":

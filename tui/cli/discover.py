@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from tui.cli.selectors import discovery_config, selectors
 from tui.cli.stream import StreamOptions, StreamRunner
 
 if TYPE_CHECKING:
+    from engine.core.source import SourceStatus
     from engine.discovery.config import DiscoveryConfig
     from engine.discovery.explain import Explanation
     from engine.discovery.policy import Policy
@@ -28,6 +30,7 @@ _POLICY = "policy"
 @click.option("--exe", default="", metavar="GLOB", help="Only executables like this.")
 @selectors
 @click.option("--once/--watch", "once", default=True, help="One scan, or every change from now on.")
+@click.option("--probe", is_flag=True, help="With --watch: let the kernel tell of changes at once.")
 @click.option("--all", "show_all", is_flag=True, help="List what is not selected, too.")
 @click.option(
     "--explain",
@@ -45,6 +48,7 @@ def command(
     faithful: bool,
     inherit: bool | None,
     once: bool,
+    probe: bool,
     show_all: bool,
     explain: str | None,
     seconds: float | None,
@@ -52,6 +56,8 @@ def command(
     as_json: bool,
 ) -> int:
     """List the processes that own a port, each with the condition that matched."""
+    if probe and (once or explain is not None):
+        raise UsageError("--probe is about changes to come", fix="use it together with --watch")
     loaded = load_settings({"open_port": open_port})
     config = discovery_config(loaded, exe, beyla_config, faithful, inherit)
     if explain is not None:
@@ -60,14 +66,31 @@ def command(
         say(note)
     from engine.live import LiveEngine, Selection
 
-    selection = Selection(discovery=True, beyla=config, show_all=show_all)
+    selection = Selection(discovery=True, probe=probe, beyla=config, show_all=show_all)
     engine = LiveEngine(selection, loaded.values)
 
     def scanned() -> bool:
         return engine.snapshot().sources["discovery"].state != "starting"
 
-    options = StreamOptions(("process",), seconds, count, done=scanned if once else lambda: False)
+    def all_begun() -> bool:
+        return all(each.state != "starting" for each in engine.snapshot().sources.values())
+
+    options = StreamOptions(
+        ("process",),
+        seconds,
+        count,
+        done=scanned if once else lambda: False,
+        ready=all_begun if probe else lambda: True,
+        announce=lambda: _without_probe(engine.snapshot().sources.get("probe")),
+    )
     return StreamRunner(engine, choose_output(as_json), options).run_or_fail("discovery")
+
+
+def _without_probe(status: SourceStatus | None) -> Iterable[str]:
+    """Why changes show at the next scan only, if that is so."""
+    if status is not None and status.state == "failed":
+        fix = f" ({status.fix})" if status.fix else ""
+        yield f"changes show at the next scan, not at once: {status.reason}{fix}"
 
 
 def _policy(config: DiscoveryConfig) -> Policy:

@@ -178,7 +178,11 @@ class StreamRunner:
             for seq, row in enumerate(snapshot.tables.get(kind, ()), self._engine.last_seq(kind)):
                 self._output.record(replace(row, seq=seq + 1))
         sources = {
-            name: replace(self._running.get(name, status), counters=self._as_read(status))
+            name: replace(
+                self._running.get(name, status),
+                counters=self._as_read(status),
+                stages=status.stages,
+            )
             for name, status in snapshot.sources.items()
         }
         final = stats_record(snapshot, sources)

@@ -127,3 +127,10 @@ def test_what_cannot_be_is_told(arguments: list[str], code: int, says: str) -> N
     assert done.returncode == code
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("--probe",), ("--watch", "--probe", "--explain")])
+def test_the_probe_is_for_changes_to_come(arguments: tuple[str, ...]) -> None:
+    refused = boxscope("discover", *arguments, **CLEAN)
+    assert refused.returncode == 2
+    assert "use it together with --watch" in refused.stderr

@@ -42,15 +42,17 @@ def test_a_process_that_ended_is_gone() -> None:
         read_stat(child.pid)
 
 
-def test_flags_tell_forked_processes_and_kernel_threads_apart() -> None:
+def test_flags_tell_forked_and_ending_processes_and_kernel_threads_apart() -> None:
     def flagged(flags: int) -> bytes:
         return LINE.replace(b"%s", b"x").replace(b" -1 0 ", b" -1 %d " % flags)
 
     assert parse_stat(42, flagged(0x40)).has_not_exec_ed
     assert parse_stat(42, flagged(0x208040)).is_kernel_thread
+    assert parse_stat(42, flagged(0x40010C)).is_ending
     plain = parse_stat(42, flagged(0x400100))
     assert not plain.has_not_exec_ed
     assert not plain.is_kernel_thread
+    assert not plain.is_ending
 
 
 def test_a_forked_child_has_not_exec_ed() -> None:

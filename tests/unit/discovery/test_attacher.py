@@ -146,7 +146,8 @@ def test_stages_count_what_went_through() -> None:
     with server() as (_, port):
         watcher = watcher_with(None, port)
         watcher.scan_once()
-        stages = watcher.stages()
+        stages = watcher.status().stages
+        assert list(stages) == ["watcher", "matcher", "attacher"]
         assert all(each.balanced for each in stages.values())
         assert stages["watcher"].kept == stages["matcher"].seen >= 1
         assert stages["matcher"].kept == stages["attacher"].seen == stages["attacher"].kept == 1

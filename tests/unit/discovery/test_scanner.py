@@ -264,6 +264,38 @@ def test_a_process_said_to_have_changed_is_looked_at_at_once(listener: Listener)
     assert changes(events, listener.pid) == ["changed"]
 
 
+def test_a_process_said_to_end_is_looked_at_until_it_holds_nothing(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scanner = Scanner()
+    listener.open()
+    worker = listener.fork()
+    look(scanner, Scope())
+    look(scanner, Scope())
+    assert worker in scanner.known
+    # As while the kernel still takes its memory away, which comes before its descriptors.
+    monkeypatch.setattr("engine.discovery.scanner._is_ending", lambda pid: pid == worker)
+    assert scanner.look(Scope(), frozenset({worker})) == []
+    assert scanner.look_at_not_ready() == []
+    assert scanner.retry_s is not None
+    listener.end_child(worker)
+    assert changes(scanner.look_at_not_ready(), worker) == ["deleted"]
+    assert scanner.retry_s is None
+    assert listener.pid in scanner.known
+
+
+def test_the_end_of_a_worker_that_is_not_reaped_shows_once_it_is_told(listener: Listener) -> None:
+    scanner = Scanner()
+    port = listener.open()
+    worker = listener.fork()
+    look(scanner, Scope())
+    look(scanner, Scope())
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: read_stat(worker).state == "Z")
+    assert changes(scanner.look(Scope(), frozenset({worker})), worker) == ["deleted"]
+    assert listed(scanner, listener.pid) == [port]
+
+
 def test_a_listener_passed_on_through_exec_belongs_to_the_new_program(
     listener: Listener,
 ) -> None:

@@ -99,6 +99,23 @@ def test_exec_is_noticed_at_once(watcher: PortWatcher) -> None:
         wait_until(lambda: comm() == "cat")
 
 
+def test_if_it_is_not_known_who_exec_ed_every_process_is_looked_at(
+    watcher: PortWatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.discovery.scanner._EXES_CHECKED", 0)
+    with Listener() as listener:
+        listener.open()
+        watcher.poke("listen", listener.pid)
+        wait_until(lambda: listener.pid in pids(watcher))
+        listener.exec("/bin/cat")
+
+        def comm() -> str | None:
+            watcher.poke("exec")
+            return {row.pid: row.comm for row in watcher.tables()["process"]}.get(listener.pid)
+
+        wait_until(lambda: comm() == "cat")
+
+
 def test_processes_nobody_knows_do_not_cause_scans(
     watcher: PortWatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ from engine.probe.catalogue import (
 from engine.probe.events import COLUMNS, ROWS
 from engine.probe.payload_maps import PAYLOAD_PROGRAMS
 from engine.probe.session import FOLLOWING
+from engine.probe.wakeups import WAKEUP_PROGRAMS
 
 KINDLING = [
     # subscription name, type id, emitted name, categories
@@ -61,7 +62,7 @@ def test_names_ids_and_cells_are_unique_and_fit_the_matrix() -> None:
 
 
 def test_every_program_an_event_needs_can_be_attached() -> None:
-    serving = set(TRACEPOINT_OF) - FOLLOWING - {*PAYLOAD_PROGRAMS}
+    serving = set(TRACEPOINT_OF) - FOLLOWING - {*PAYLOAD_PROGRAMS, *WAKEUP_PROGRAMS}
     vital = {program for event in EVENTS for program in event.programs}
     helping = {helper.program for event in EVENTS for helper in event.helpers}
     assert vital | helping == serving

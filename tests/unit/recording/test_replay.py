@@ -75,9 +75,9 @@ def test_overdue_records_are_played_at_once(tmp_path: Path) -> None:
 
 
 def test_counters_read_back() -> None:
-    status = SourceStatus(
-        "probe", "failed", "no BCC", "apt", True, Counters(5, 3, {"ring_full": 2}, 1.5)
-    )
+    counters = Counters(5, 3, {"ring_full": 2}, 1.5)
+    stages = {"watcher": Counters(2, 2), "matcher": Counters(2, 1, {"not_matched": 1})}
+    status = SourceStatus("probe", "failed", "no BCC", "apt", True, counters, stages)
     shown = source_as_json(status)
     assert shown["dropped"] == {"ring_full": 2}
     assert sources_from_json({"probe": shown}) == {"probe": status}
