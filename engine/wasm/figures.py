@@ -38,7 +38,7 @@ class ExportStatistics:
     @staticmethod
     def joined_percentile(parts: Iterable[ExportStatistics], share: float) -> float | None:
         """The same over several exports."""
-        return _percentile([time for part in parts for time in part._times_us], share)
+        return _percentile([time for part in parts for time in tuple(part._times_us)], share)
 
 
 def _percentile(times: Iterable[float], share: float) -> float | None:

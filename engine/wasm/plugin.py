@@ -165,20 +165,24 @@ class WasmPlugin:
             return False
         return hook is not Hook.CUSTOM_MESSAGE or self.has_custom_hook
 
+    def _all_statistics(self) -> tuple[ExportStatistics, ...]:
+        """Those of the exports called so far; who looks must not mind new ones that come."""
+        return tuple(self.statistics.values())
+
     @property
     def calls(self) -> int:
         """Calls of all exports."""
-        return sum(statistics.calls for statistics in self.statistics.values())
+        return sum(statistics.calls for statistics in self._all_statistics())
 
     @property
     def traps(self) -> int:
         """Calls of all exports that did not return."""
-        return sum(statistics.traps for statistics in self.statistics.values())
+        return sum(statistics.traps for statistics in self._all_statistics())
 
     @property
     def rejected(self) -> int:
         """Calls of all exports whose result was refused."""
-        return sum(statistics.rejected for statistics in self.statistics.values())
+        return sum(statistics.rejected for statistics in self._all_statistics())
 
     @property
     def traps_left(self) -> int | None:
@@ -190,7 +194,7 @@ class WasmPlugin:
 
     def percentile_us(self, share: float) -> float | None:
         """Time that `share` of the last calls of all exports stayed within."""
-        return ExportStatistics.joined_percentile(list(self.statistics.values()), share)
+        return ExportStatistics.joined_percentile(self._all_statistics(), share)
 
     def fail(self, error: WasmError) -> None:
         """Take it out of service, with the reason."""
