@@ -117,7 +117,7 @@ def agent_trace(trace_id: str) -> tuple[int, str]:
 
 
 def merge_http(entry: LogEntry, info: Info, direction: int) -> LogEntry:
-    """Merge the info of an HTTP hook.
+    """Merge the info of an HTTP hook; an HTTP log has no place for a parent span id.
 
     A response hook always sets the status: an info without a response makes it unknown. Endpoint
     and type of a response info are ignored.
@@ -134,7 +134,7 @@ def merge_http(entry: LogEntry, info: Info, direction: int) -> LogEntry:
                 result=response.result or merged.result,
                 exception=response.exception or merged.exception,
             )
-    return _merge_common(merged, info, direction)
+    return replace(_merge_common(merged, info, direction), parent_span_id=entry.parent_span_id)
 
 
 def payload_entry(info: Info, number: int, name: str, direction: int) -> LogEntry:

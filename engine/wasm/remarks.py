@@ -12,6 +12,7 @@ from engine.wasm.plugin import Call
 _SDK_NAME = 16
 _SDK_BUFFER = 65_536
 _NEARLY = 0.9
+_PARENT = "parent_span_id"
 _HTTP_HOOKS = ("on_http_req", "on_http_resp")
 
 
@@ -46,8 +47,11 @@ def _on_info(export: str, info: Info) -> Iterator[str]:
             "panic when performance statistics are on"
         )
     if info.trace is not None and info.trace.sent_empty and export in _HTTP_HOOKS:
-        names = ", ".join(info.trace.sent_empty)
-        yield f"the trace sends {names} empty, which wipes what the agent has parsed itself"
+        names = ", ".join(name for name in info.trace.sent_empty if name != _PARENT)
+        if names:
+            yield f"the trace sends {names} empty, which wipes what the agent has parsed itself"
+    if info.trace is not None and info.trace.parent_span_id and export in _HTTP_HOOKS:
+        yield "a parent span id is ignored: an HTTP log has no place for it"
     kind = info.request.type if info.request is not None else ""
     if export == "on_http_req" and kind and kind not in HTTP_METHODS:
         yield f"type {clean(kind, 40)} is no HTTP method and is silently ignored"

@@ -92,6 +92,11 @@ def test_a_trace_wipes_what_it_sends_empty() -> None:
     }
 
 
+def test_an_http_log_has_no_place_for_a_parent_span() -> None:
+    trace = TraceInfo(("mine",), span_id="s", parent_span_id="p")
+    assert "parent_span_id" not in request_changes(trace=trace)
+
+
 def test_a_trace_leaves_alone_what_it_does_not_send() -> None:
     assert set(request_changes(trace=TraceInfo(("mine",)))) == {"trace_id", "trace_ids[1]"}
 
