@@ -96,6 +96,10 @@ class CustomFilter:
         return self.everything or (hook_point, type_code) == (self.hook_point, self.type_code)
 
 
+NO_FILTER = CustomFilter(everything=False, hook_point=0, type_code=0)
+"""What the SDK returns for a plugin that wants no custom message; no protocol has number 0."""
+
+
 def decode_custom_filter(filter_bytes: bytes) -> CustomFilter:
     """Read the u64 of `get_custom_message_hook`.
 
@@ -228,10 +232,10 @@ class HttpResponse:
         """The bytes `vm_read_http_resp_info` writes into `capacity` bytes.
 
         The endpoint is left out where it does not fit: plugins of older SDKs offer room for the
-        code and the status alone. Empty where not even those fit.
+        code and the status alone, the oldest for the code alone. Empty where not even that fits.
         """
         if capacity < _RESPONSE_HEAD.size:
-            return b""
+            return (self.code & _U16_MAX).to_bytes(2, "big") if capacity == 2 else b""
         head = _RESPONSE_HEAD.pack(self.code & _U16_MAX, http_status(self.code))
         tail = encode_string(self.endpoint)
         return head + tail if len(head) + len(tail) <= capacity else head

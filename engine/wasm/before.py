@@ -44,7 +44,7 @@ def entry_after(context: CallContext, infos: tuple[Info, ...]) -> LogEntry:
         return merge_custom(entry_before(context), info, context.custom.type_code, direction)
     if context.request is not None or context.response is not None:
         return merge_http(entry_before(context), info, direction)
-    return payload_entry(info, context.base.l7, _text(context.string), direction)
+    return payload_entry(info, context.base.l7, context.name, direction)
 
 
 def _http_request(context: CallContext) -> LogEntry:

@@ -77,9 +77,10 @@ class HostOptions:
     memory_limit: int = MEMORY_LIMIT
     """Most linear memory of a plugin, in bytes."""
     lenient: bool = False
-    """Load what an agent refuses for its imports, and read results of any SDK."""
+    """Load what an agent refuses for its WASI imports, or because it is a reactor."""
     faithful: bool = False
-    """Keep an instance that has trapped, and load 10 plugins at most, as an agent does."""
+    """As an agent of today: refuse plugins and results of SDKs it no longer understands, keep an
+    instance that has trapped, and load 10 plugins at most."""
     measure: bool = False
     """Count the instructions of each call."""
     watch: bool = False
@@ -123,6 +124,7 @@ class WasmHost(Source):
         self._runtime = Runtime(
             options.deadline_ms,
             lenient=options.lenient,
+            any_sdk=not options.faithful,
             measure=options.measure,
             memory_limit=options.memory_limit,
             engines=Engines(options.cache),
@@ -273,7 +275,7 @@ class WasmHost(Source):
         tell by the number. None = none of them could parse it; an outcome without infos = it was
         parsed and there is nothing to log.
         """
-        context = CallContext(replace(base, l7=number), payload, string=name.encode())
+        context = CallContext(replace(base, l7=number), payload, name=name)
         return self._offer(Hook.PAYLOAD, "parse_payload", context)
 
     def check_payload(self, base: BaseContext, payload: bytes) -> Claim | None:
@@ -330,8 +332,6 @@ class WasmHost(Source):
         context = replace(
             old, base=replace(old.base, buffer_size=room), payload=payload, infos=(), string=b""
         )
-        if entry.call.export == "parse_payload":
-            context.string = old.string
         call = trial.call(entry.call.export, context)
         judgement = judge(call)
         before = outcome_as_json(entry.call, entry.judgement)

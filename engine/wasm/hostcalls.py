@@ -39,10 +39,11 @@ class GuestMemory(Protocol):
 
 @dataclass(slots=True)
 class CallContext:
-    """One message offered to the plugins of a chain, and the slots they answer in.
+    """One message offered to the plugins of a chain, and the slot they answer in.
 
-    The slots belong to the message, not to the plugin: what one plugin left there before it
-    passed the message on is found by the next, as in the agent.
+    The slot belongs to the message, not to the plugin: what one plugin left there before it
+    passed the message on is found by the next, as in the agent. It holds infos or a string: one
+    takes the place of the other.
     """
 
     base: abi.BaseContext
@@ -50,8 +51,18 @@ class CallContext:
     request: abi.HttpRequest | None = None
     response: abi.HttpResponse | None = None
     custom: abi.CustomMessage | None = None
+    name: str = ""
+    """In `parse_payload`: what the check called the protocol."""
     infos: tuple[Info, ...] = ()
     string: bytes = b""
+
+    def put_infos(self, infos: tuple[Info, ...]) -> None:
+        """Leave infos in the slot."""
+        self.infos, self.string = infos, b""
+
+    def put_string(self, string: bytes) -> None:
+        """Leave a string in the slot."""
+        self.infos, self.string = (), string
 
 
 class HostCall(NamedTuple):
@@ -74,7 +85,7 @@ class Journal:
     faults: list[str] = field(default_factory=list)
     """Host calls that were answered with a failure, and why."""
     notes: list[str] = field(default_factory=list)
-    """What a stub did in place of the real thing."""
+    """What is not as it seems: a stub in place of the real thing, what an agent would not do."""
     rejected: str = ""
     """Why a result was refused; empty if none was."""
     stdout: bytearray = field(default_factory=bytearray)
@@ -98,12 +109,16 @@ class Journal:
         return [*shown, *(f"stdout: {clean(line, 500)}" for line in output)]
 
     def log(self, level: int, text: bytes) -> None:
-        """Add one line of `wasm_log`."""
+        """Add one line of `wasm_log`; unlike an agent, also one it would not show."""
+        if level not in _LOG_LEVELS:
+            self.note(f"wasm_log: level {level} does not exist; an agent drops the text")
+        elif not _is_utf8(text):
+            self.note("wasm_log: not UTF-8; an agent logs an error in place of the text")
         if len(self.logs) < _MAX_LOGS:
             self.logs.append(f"{_LOG_LEVELS.get(level, f'level {level}')}: {clean(text, 1_000)}")
 
     def note(self, text: str) -> None:
-        """Note what a stub did."""
+        """Note what is not as it seems, or would be otherwise in an agent."""
         if text not in self.notes:
             self.notes.append(text)
 
@@ -119,11 +134,14 @@ class HostFunctions:
     Every method takes unsigned 32-bit numbers and returns what the plugin gets.
 
     Args:
-        lenient: Accept results of SDKs that agents no longer understand.
+        any_sdk: Accept results of SDKs that agents no longer understand.
+        short_response: Give an HTTP response also to a plugin that has room for its code alone,
+            as agents did until 2023-08-30.
     """
 
-    def __init__(self, *, lenient: bool = False) -> None:
-        self._lenient = lenient
+    def __init__(self, *, any_sdk: bool = False, short_response: bool = False) -> None:
+        self._any_sdk = any_sdk
+        self._least_response = 2 if short_response else 3
         self.context: CallContext | None = None
         self.journal = Journal()
         self.broken: BaseException | None = None
@@ -189,9 +207,10 @@ class HostFunctions:
             return 0
         if context.response is None:
             return self._refuse(name, "not in an HTTP response hook")
-        encoded = context.response.encode(capacity)
+        least = self._least_response
+        encoded = context.response.encode(capacity) if capacity >= least else b""
         if not encoded:
-            return self._refuse(name, f"buffer of {capacity} bytes, 3 are needed")
+            return self._refuse(name, f"buffer of {capacity} bytes, {least} are needed")
         return self._give(name, memory, pointer, capacity, encoded)
 
     def vm_read_custom_message_info(self, memory: GuestMemory, pointer: int, capacity: int) -> int:
@@ -211,7 +230,7 @@ class HostFunctions:
             memory,
             pointer,
             length,
-            lambda encoded, direction: decode_infos(encoded, direction, lenient=self._lenient),
+            lambda encoded, direction: decode_infos(encoded, direction, any_sdk=self._any_sdk),
         )
 
     def host_read_http_result(self, memory: GuestMemory, pointer: int, length: int) -> int:
@@ -231,10 +250,13 @@ class HostFunctions:
         if context is None or encoded is None:
             return 0
         try:
-            context.string = abi.decode_string(encoded)
+            string = abi.decode_string(encoded)
         except abi.DecodeError as error:
             self.journal.rejected = error.message
             return 0
+        if context.infos:
+            self.journal.note(f"{name}: the string takes the place of the result sent before it")
+        context.put_string(string)
         return 1
 
     def _take_infos(
@@ -250,10 +272,13 @@ class HostFunctions:
             return 0
         self.journal.result = encoded
         try:
-            context.infos = decode(encoded, context.base.direction)
+            infos = decode(encoded, context.base.direction)
         except abi.DecodeError as error:
             self.journal.rejected = error.message
             return 0
+        if context.string:
+            self.journal.note(f"{name}: the result takes the place of the string sent before it")
+        context.put_infos(infos)
         self.journal.sent_result = True
         return 1
 
@@ -287,6 +312,14 @@ class HostFunctions:
             self.journal.rejected = f"{name}: {_outside(pointer, length)}"
             return context, None
         return context, memory.read(pointer, length)
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _nothing() -> None:

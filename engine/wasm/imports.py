@@ -1,7 +1,8 @@
 """What a DeepFlow plugin may import, judged before it is linked, with advice where it is refused.
 
-Source: DeepFlow agent. Strict is what an agent links; lenient adds the rest of WASI and what
-agents have dropped, so that any plugin can be looked at. Either way the agent's verdict is known.
+Source: DeepFlow agent. Strict is what an agent links; what agents have dropped is added for
+plugins of any SDK, and the rest of WASI for lenient hosts, so that any plugin can be looked at.
+Either way the agent's verdict is known.
 What the functions do is in `engine.wasm.hostcalls` and `engine.wasm.wasi`.
 """
 
@@ -89,7 +90,8 @@ LENIENT_WASI = WASI_FUNCTIONS | {
 """All of WASI preview 1; harmless here, since a plugin has no file, no directory and no socket."""
 
 _ADVICE = {
-    (WASI, "random_get"): "TinyGo 0.33 and newer import it; build with TinyGo 0.32 or older",
+    (WASI, "random_get"): "TinyGo 0.33 and newer, and standard Go, import it; build "
+    "with TinyGo 0.32 or older",
     (WASI, "poll_oneoff"): "something sleeps or waits; a plugin can have no time.Sleep and no "
     "goroutine that waits",
     (DEEPFLOW, HTTP_RESULT): "agents have been without it since 2023-08-30; build with a "
@@ -117,6 +119,8 @@ class Judged(NamedTuple):
     advice: str
     lenient: bool
     """Whether a lenient host links it."""
+    old_sdk: bool = False
+    """Whether agents once had it, so that any host but a faithful one links it."""
 
 
 def judge_import(entry: Import) -> Judged:
@@ -134,15 +138,18 @@ def judge_import(entry: Import) -> Judged:
         return Judged(full, "", "", True)
     advice = _ADVICE.get((module, name)) or _general_advice(name)
     lenient = known is not None or (module == WASI and name in LENIENT_WASI)
-    return Judged(full, f"unknown import {full}", advice, lenient)
+    return Judged(full, f"unknown import {full}", advice, lenient, known is not None)
 
 
-def check_imports(imports: Iterable[Import], *, lenient: bool = False) -> list[Judged]:
+def check_imports(
+    imports: Iterable[Import], *, lenient: bool = False, any_sdk: bool = False
+) -> list[Judged]:
     """Refuse a module that could not be linked.
 
     Args:
         imports: What the module imports.
         lenient: Let through what an agent would refuse but we can link.
+        any_sdk: Let through what agents have dropped.
 
     Returns:
         What was let through although an agent refuses it.
@@ -155,8 +162,9 @@ def check_imports(imports: Iterable[Import], *, lenient: bool = False) -> list[J
         judged = judge_import(entry)
         if not judged.refusal:
             continue
-        if not (lenient and judged.lenient):
-            raise WasmError(judged.refusal, fix=judged.advice)
+        if not ((lenient and judged.lenient) or (any_sdk and judged.old_sdk)):
+            also = "; a lenient host (--lenient) runs it all the same" if judged.lenient else ""
+            raise WasmError(judged.refusal, fix=judged.advice + also)
         tolerated.append(judged)
     return tolerated
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -20,13 +20,18 @@ from engine.core.errors import WasmError
 from engine.core.fields import JsonValue
 from engine.core.sanitise import clean
 from engine.wasm.abi import (
+    NO_FILTER,
     SERVER_TO_CLIENT,
+    UDP,
     BaseContext,
+    CustomFilter,
+    CustomMessage,
     Hook,
     HttpRequest,
     HttpResponse,
+    Verdict,
 )
-from engine.wasm.custom import PROTOCOL_NAMES, nats_message
+from engine.wasm.custom import NATS, PROTOCOL_NAMES, ZMTP, nats_message, zmtp_message
 from engine.wasm.exports import OPTIONAL, export_faults, imports_of
 from engine.wasm.hostcalls import CallContext
 from engine.wasm.imports import DEEPFLOW, HTTP_RESULT, Judged, judge_import
@@ -97,6 +102,7 @@ class Inspection:
                     "name": each.name,
                     "agent": not each.refusal,
                     "lenient": each.lenient,
+                    "old_sdk": each.old_sdk,
                     "advice": each.advice,
                 }
                 for each in self.imports
@@ -135,6 +141,11 @@ def inspect(path: Path, deadline_ms: float = 100) -> Inspection:
         runtime.close()
     if not found.dialect:
         found.dialect = _dialect_by_looks(found)
+        if found.dialect.startswith("g1 "):
+            text = "its results are of dialect g1, which agents no longer read"
+            found.findings.append(Finding("warning", text, _NEWER_SDK))
+    if any(each.name == f"{DEEPFLOW}.vm_read_ctx_base" for each in found.imports):
+        found.findings.append(Finding("note", _PROCESS, "trim the NULs before comparing"))
     found.findings += _of_toolchain(found.module)
     return found
 
@@ -148,7 +159,7 @@ def _compile_anything(wasm: bytes) -> wasmtime.Module | None:
 
 
 def _interface(imports: list[Judged], module: wasmtime.Module) -> Iterator[Finding]:
-    for judged in imports:
+    for judged in dict.fromkeys(imports):
         if judged.refusal:
             yield Finding("refused", judged.refusal, judged.advice)
     for fault in export_faults(module):
@@ -187,7 +198,7 @@ def _of_hooks(plugin: WasmPlugin) -> Iterator[Finding]:
         return
     if not plugin.has_custom_hook:
         yield Finding("warning", "it asks for custom messages and exports no on_custom_message")
-    elif chosen is None:
+    elif chosen is None or chosen == NO_FILTER:
         yield Finding("warning", "it asks for custom messages and names no filter")
     elif not chosen.everything and chosen.type_code & _RESPONSE_BIT:
         advice = "filter by the bare protocol number and look at the direction in the context"
@@ -199,25 +210,45 @@ def _of_hooks(plugin: WasmPlugin) -> Iterator[Finding]:
         yield Finding("note", f"custom messages: {name} {_OFF_BY_DEFAULT}", "enable it there")
 
 
+_NEWER_SDK = "build with a DeepFlow Go SDK of after 2024-04-11"
+_PROCESS = "eBPF sources give process names as 15 bytes, padded with NUL"
 _BITMAP_ADVICE = "the bitmap is 0, or get_hook_bitmap returns a null pointer: keep it elsewhere"
 
 
 def _of_samples(found: Inspection, plugin: WasmPlugin) -> list[Finding]:
     """Offer a message to every hook it has; only what comes of it is looked at."""
-    findings = []
+    findings: list[Finding] = []
     for export, context in _samples(plugin):
-        if plugin.state != "loaded":
-            break
-        call = plugin.call(export, context)
-        judgement = judge(call)
-        if judgement.error:
-            text = f"{export} with a sample message: {clean(judgement.error, 300)}"
-            findings.append(Finding("warning", text))
-        if call.journal.sent_result and call.infos:
-            dialect = call.infos[-1].dialect
-            found.dialect = f"{dialect} ({DIALECTS[dialect]}), by what {export} sent"
-        findings += [Finding("warning", f"{export}: {text}") for text in remarks(call)]
-    return findings
+        _offer(found, plugin, export, context, findings)
+    for base, payload in _payloads() if plugin.takes(Hook.PAYLOAD) else ():
+        context = CallContext(base, payload)
+        verdict = _offer(found, plugin, "check_payload", context, findings)
+        if verdict is not None:
+            numbered = CallContext(replace(base, l7=verdict.number), payload)
+            _offer(found, plugin, "parse_payload", numbered, findings)
+    return list(dict.fromkeys(findings))
+
+
+def _offer(
+    found: Inspection,
+    plugin: WasmPlugin,
+    export: str,
+    context: CallContext,
+    findings: list[Finding],
+) -> Verdict | None:
+    """Call one hook and add what comes of it to the findings; returns what it claims."""
+    if plugin.state != "loaded":
+        return None
+    call = plugin.call(export, context)
+    judgement = judge(call)
+    if judgement.error:
+        text = f"{export} with a sample message: {clean(judgement.error, 300)}"
+        findings.append(Finding("warning", text))
+    if call.journal.sent_result and call.infos:
+        dialect = call.infos[-1].dialect
+        found.dialect = f"{dialect} ({DIALECTS[dialect]}), by what {export} sent"
+    findings += [Finding("warning", f"{export}: {text}") for text in remarks(call)]
+    return judgement.verdict
 
 
 def _samples(plugin: WasmPlugin) -> Iterator[tuple[str, CallContext]]:
@@ -236,7 +267,23 @@ def _samples(plugin: WasmPlugin) -> Iterator[tuple[str, CallContext]]:
             CallContext(answered, payload, response=HttpResponse(200, b"/sample")),
         )
     if plugin.takes(Hook.CUSTOM_MESSAGE):
-        yield "on_custom_message", CallContext(asked, b"", custom=nats_message("a.b", "", b"{}"))
+        message = _custom_sample(plugin.custom_filter)
+        yield "on_custom_message", CallContext(asked, b"", custom=message)
+
+
+def _custom_sample(chosen: CustomFilter | None) -> CustomMessage:
+    """A message of the protocol a plugin asks for."""
+    if chosen is None or chosen.everything or chosen.type_code == NATS:
+        return nats_message("a.b", "", b"{}")
+    return zmtp_message("a", b"{}") if chosen.type_code == ZMTP else CustomMessage(chosen.type_code)
+
+
+def _payloads() -> Iterator[tuple[BaseContext, bytes]]:
+    """First payloads of flows that a plugin may claim: HTTP over TCP, DNS over UDP."""
+    asked = BaseContext(b"\x7f\0\0\1", b"\x7f\0\0\1", 40_000, 80, 1_700_000_000_000_000)
+    yield asked, b"GET /sample HTTP/1.1\r\nHost: sample.test\r\n\r\n"
+    query = bytes.fromhex("000101000001000000000000") + b"\6sample\4test\0\0\1\0\1"
+    yield replace(asked, l4=UDP, dst_port=53), query
 
 
 def _dialect_by_looks(found: Inspection) -> str:

@@ -16,6 +16,7 @@ OLDER: tuple[Dialect, ...] = ("g3", "g1", "g0")
 """The generations that agents no longer read, newest first."""
 
 _PRESENT = 0x8000_0000
+_WITH_BIZ: tuple[Dialect, ...] = ("g4", "g3")
 
 
 def decode_g4(record: bytes, at: int, direction: int) -> Info:
@@ -70,7 +71,7 @@ def _decode(reader: _Reader, direction: int, dialect: Dialect) -> Info:
     protocol = reader.string("protocol") if dialect == "g4" else ""
     merge = 0 if dialect == "g0" else reader.number(1, "merge byte")
     trace = _trace(reader) if reader.flag("has trace") else None
-    attributes = reader.pairs() if reader.flag("has kv") else ()
+    attributes = reader.pairs(spend=dialect in _WITH_BIZ) if reader.flag("has kv") else ()
     return Info(
         dialect=dialect,
         req_len=req_len,
@@ -82,7 +83,7 @@ def _decode(reader: _Reader, direction: int, dialect: Dialect) -> Info:
         protocol=protocol,
         is_end=bool(merge & 1) if merge & 0x80 else None,
         attributes=attributes,
-        biz_type=reader.number(1, "biz type") if dialect in ("g4", "g3") else None,
+        biz_type=reader.number(1, "biz type") if dialect in _WITH_BIZ else None,
         trailing=reader.left,
     )
 
@@ -161,13 +162,19 @@ class _Reader:
         value = self.number(4, what)
         return value & ~_PRESENT if value & _PRESENT else None
 
-    def pairs(self) -> tuple[tuple[str, str], ...]:
-        """Pairs up to the first that no longer fits: the form carries no count."""
+    def pairs(self, *, spend: bool = False) -> tuple[tuple[str, str], ...]:
+        """Pairs up to the first that no longer fits: the form carries no count.
+
+        Args:
+            spend: Go on after a key without a value, as an agent does; else before it.
+        """
         found = []
         while True:
             start = self._at
             try:
-                found.append((self.string("key"), self.string("value")))
+                key = self.string("key")
+                start = self._at if spend else start
+                found.append((key, self.string("value")))
             except DecodeError:
                 self._at = start
                 return tuple(found)

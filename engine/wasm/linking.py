@@ -44,12 +44,13 @@ class HostLink:
         memory: LinearMemory,
         *,
         lenient: bool,
+        any_sdk: bool,
     ) -> None:
         self._linker = linker
         self._functions = functions
         self._memory = memory
         self._kept: list[object] = []
-        signatures = {**DEEPFLOW_FUNCTIONS, **(DROPPED_FUNCTIONS if lenient else {})}
+        signatures = {**DEEPFLOW_FUNCTIONS, **(DROPPED_FUNCTIONS if any_sdk else {})}
         self._define(DEEPFLOW, "wasm_log", signatures["wasm_log"], self._log())
         for name, function in functions.table().items():
             if name in signatures:

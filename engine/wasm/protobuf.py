@@ -12,6 +12,7 @@ from typing import TypeAlias
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError as ProtobufError
 from google.protobuf.message import Message
+from google.protobuf.unknown_fields import UnknownFieldSet
 
 from engine.wasm.abi import DecodeError
 
@@ -183,7 +184,38 @@ def decode_app_info(encoded: bytes, at: int) -> Fields:
         message.ParseFromString(encoded)
     except ProtobufError as error:
         raise DecodeError("protobuf result", at, _reason(encoded, error)) from error
+    whole = message.ByteSize()
+    message.DiscardUnknownFields()
+    if message.ByteSize() != whole:
+        _check_unknown(encoded, at)
     return Fields(message)
+
+
+def _check_unknown(encoded: bytes, at: int) -> None:
+    """Refuse a field that is unknown only because its wire type is not the declared one.
+
+    Google's runtime skips it, the agent's does not.
+    """
+    message = AppInfo()
+    message.ParseFromString(encoded)
+    name = _mistyped(message)
+    if name is not None:
+        raise DecodeError("protobuf result", at, f"{name} has the wrong wire type")
+
+
+def _mistyped(message: Message, prefix: str = "") -> str | None:
+    known = message.DESCRIPTOR.fields_by_number
+    unknown = UnknownFieldSet(message)
+    for at in range(len(unknown)):
+        if unknown[at].field_number in known:
+            return prefix + known[unknown[at].field_number].name
+    for field, value in message.ListFields():
+        for item in value if isinstance(value, Sequence) else (value,):
+            if isinstance(item, Message):
+                name = _mistyped(item, f"{prefix}{field.name}.")
+                if name is not None:
+                    return name
+    return None
 
 
 def _reason(encoded: bytes, error: ProtobufError) -> str:

@@ -9,7 +9,7 @@ from engine.core.fields import JsonValue
 from engine.core.kinds import WASM_PLUGIN, WASM_RESULT
 from engine.core.records import Record, new_record
 from engine.core.sanitise import clean
-from engine.wasm.abi import CLIENT_TO_SERVER, STATUS_NAMES, TCP, UDP, CustomFilter
+from engine.wasm.abi import CLIENT_TO_SERVER, NO_FILTER, STATUS_NAMES, TCP, UDP, CustomFilter
 from engine.wasm.before import entry_after, entry_before
 from engine.wasm.calllog import Entry
 from engine.wasm.custom import PROTOCOL_NAMES
@@ -191,7 +191,7 @@ def _export(name: str, figures: ExportStatistics) -> dict[str, JsonValue]:
 
 def shown_filter(chosen: CustomFilter | None) -> str:
     """A custom message filter for people; empty for none."""
-    if chosen is None:
+    if chosen is None or chosen == NO_FILTER:
         return ""
     if chosen.everything:
         return "everything"

@@ -18,21 +18,21 @@ PB_MAGIC = b"PB"
 _TRACE_TEXTS = ("span_id", "parent_span_id", "x_request_id", "http_proxy_client")
 
 
-def decode_infos(encoded: bytes, direction: int, *, lenient: bool = False) -> tuple[Info, ...]:
+def decode_infos(encoded: bytes, direction: int, *, any_sdk: bool = False) -> tuple[Info, ...]:
     """Read the whole list of `host_read_l7_protocol_info`.
 
     Args:
         encoded: The list, framing included.
         direction: Direction of the packet the hook was called for, `abi.CLIENT_TO_SERVER` or
             `abi.SERVER_TO_CLIENT`.
-        lenient: Also read what SDKs of before 2024-04-11 sent. Each of their records is read
+        any_sdk: Also read what SDKs of before 2024-04-11 sent. Each of their records is read
             exactly to its end by one decoder only, and so tells its dialect.
 
     Raises:
         DecodeError: if any record, or the framing, is wrong; as in the agent the whole list is
             refused then. Its offset counts from the start of the list.
     """
-    return tuple(_decode_record(record, at, direction, lenient) for record, at in _split(encoded))
+    return tuple(_decode_record(record, at, direction, any_sdk) for record, at in _split(encoded))
 
 
 def _split(encoded: bytes) -> Iterator[tuple[bytes, int]]:
@@ -55,7 +55,7 @@ def _split(encoded: bytes) -> Iterator[tuple[bytes, int]]:
     return iter(records)
 
 
-def _decode_record(record: bytes, at: int, direction: int, lenient: bool) -> Info:
+def _decode_record(record: bytes, at: int, direction: int, any_sdk: bool) -> Info:
     if record.startswith(PB_MAGIC):
         return _from_protobuf(record[len(PB_MAGIC) :], at + len(PB_MAGIC))
     try:
@@ -65,12 +65,12 @@ def _decode_record(record: bytes, at: int, direction: int, lenient: bool) -> Inf
         older = decode_exactly(record, at, direction, OLDER)
         if older is None:
             raise
-        if not lenient:
+        if not any_sdk:
             known = f"{older.dialect}, {DIALECTS[older.dialect]}"
             reason = f"{error.reason}; it is a record of {known}, which agents no longer read"
             raise DecodeError(error.what, error.offset, reason) from error
         return older
-    return older if lenient and older is not None else info
+    return older if any_sdk and older is not None else info
 
 
 def _from_protobuf(message: bytes, at: int) -> Info:

@@ -21,7 +21,7 @@ from engine.core.sanitise import clean
 from engine.wasm.engines import Engines, Options, one_line
 from engine.wasm.exports import check_exports, imports_of
 from engine.wasm.hostcalls import HostFunctions
-from engine.wasm.imports import Judged, check_imports
+from engine.wasm.imports import HTTP_RESULT, Judged, check_imports
 from engine.wasm.linking import HostLink
 from engine.wasm.memory import LinearMemory
 from engine.wasm.watchdog import TICKS, Watchdog
@@ -59,7 +59,8 @@ class Runtime:
 
     Args:
         deadline_ms: Longest time of one call, in milliseconds.
-        lenient: Link what agents refuse, with harmless stubs.
+        lenient: Link what agents refuse, with harmless stubs; includes `any_sdk`.
+        any_sdk: Link what agents have dropped, and read the results of any SDK.
         measure: Count fuel; costs about as much time again.
         memory_limit: Most linear memory of an instance, in bytes.
         engines: Where to take engines and compiled modules from.
@@ -70,12 +71,14 @@ class Runtime:
         deadline_ms: float,
         *,
         lenient: bool = False,
+        any_sdk: bool = False,
         measure: bool = False,
         memory_limit: int = MEMORY_LIMIT,
         engines: Engines | None = None,
     ) -> None:
         self.deadline_ms = deadline_ms
         self.lenient = lenient
+        self.any_sdk = any_sdk or lenient
         self.measure = measure
         self.memory_limit = memory_limit
         self._options = Options(fuel=measure)
@@ -89,7 +92,7 @@ class Runtime:
             WasmError: if it is not a module, or not one that can be loaded.
         """
         module = self._engines.compile(wasm, self._options)
-        tolerated = check_imports(imports_of(module), lenient=self.lenient)
+        tolerated = check_imports(imports_of(module), lenient=self.lenient, any_sdk=self.any_sdk)
         tolerated += check_exports(module, lenient=self.lenient)
         return Compiled(module, tuple(tolerated))
 
@@ -136,11 +139,15 @@ class Program:
     """A linked module, ready to be instantiated again and again, one instance at a time."""
 
     def __init__(self, runtime: Runtime, module: wasmtime.Module) -> None:
-        self.functions = HostFunctions(lenient=runtime.lenient)
+        # Only plugins of before 2023-08-30 import it; those have room for a response's code alone.
+        is_oldest = any(entry.name == HTTP_RESULT for entry in imports_of(module))
+        self.functions = HostFunctions(any_sdk=runtime.any_sdk, short_response=is_oldest)
         self.memory = LinearMemory()
         self._runtime = runtime
         linker = runtime.linker()
-        self._link = HostLink(linker, self.functions, self.memory, lenient=runtime.lenient)
+        self._link = HostLink(
+            linker, self.functions, self.memory, lenient=runtime.lenient, any_sdk=runtime.any_sdk
+        )
         try:
             self._prepared = linker.instantiate_pre(module)
         except wasmtime.WasmtimeError as error:

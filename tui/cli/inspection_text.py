@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # Wasmtime is loaded only when a plugin is really inspected
+    from engine.wasm.imports import Judged
     from engine.wasm.inspection import Inspection
 
 _WIDTH = 13
@@ -44,8 +45,15 @@ def _imports(found: Inspection) -> Iterator[str]:
     yield ""
     yield f"imports: {len(found.imports)}"
     for judged in found.imports:
-        verdict = "ok" if not judged.refusal else "lenient only" if judged.lenient else "refused"
-        yield f"  {verdict:<12} {judged.name}"
+        yield f"  {_verdict(judged):<12} {judged.name}"
+
+
+def _verdict(judged: Judged) -> str:
+    if not judged.refusal:
+        return "ok"
+    if judged.old_sdk:
+        return "old SDK"
+    return "lenient only" if judged.lenient else "refused"
 
 
 def _sections(found: Inspection) -> str:

@@ -40,8 +40,14 @@ def inspect_wasm(file: Path, as_json: bool) -> int:
 @click.option(
     "--pcap", type=click.Path(path_type=Path), required=True, help="Capture to take traffic from."
 )
-@click.option("--lenient", is_flag=True, help="Load plugins an agent refuses for their imports.")
-@click.option("--faithful", is_flag=True, help="Keep a trapped instance, as an agent does.")
+@click.option(
+    "--lenient", is_flag=True, help="Load plugins an agent refuses for their imports from WASI."
+)
+@click.option(
+    "--faithful",
+    is_flag=True,
+    help="As an agent: refuse what old SDKs built, keep a trapped instance.",
+)
 @click.option("--measure", is_flag=True, help="Count the instructions of every call.")
 @click.option(
     "--watch", is_flag=True, help="Go on, and load a plugin again when its file has changed."

@@ -165,6 +165,30 @@ def test_the_string_result_is_kept(functions: HostFunctions, memory: Memory) -> 
     assert functions.journal.rejected
 
 
+def test_the_oldest_plugins_get_the_code_of_a_response_alone(memory: Memory) -> None:
+    functions = HostFunctions(short_response=True)
+    functions.context = CallContext(BASE, b"", response=HttpResponse(500, b"/e"))
+    assert functions.vm_read_http_resp_info(memory, 0, 1) == 0
+    assert functions.vm_read_http_resp_info(memory, 0, 2) == 2
+    assert memory.read(0, 3) == b"\x01\xf4\x00"
+    assert functions.vm_read_http_resp_info(memory, 0, 3) == 3
+
+
+def test_there_is_one_slot_for_infos_and_string(functions: HostFunctions, memory: Memory) -> None:
+    assert functions.context is not None
+    memory.write(0, bytes.fromhex("00025042"))
+    memory.write(100, b"\x00\x04KRPC")
+    assert functions.host_read_l7_protocol_info(memory, 0, 4) == 1
+    assert functions.host_read_str_result(memory, 100, 6) == 1
+    assert (functions.context.infos, functions.context.string) == ((), b"KRPC")
+    assert functions.host_read_l7_protocol_info(memory, 0, 4) == 1
+    assert (len(functions.context.infos), functions.context.string) == (1, b"")
+    assert [note.split(": the ")[1] for note in functions.journal.notes] == [
+        "string takes the place of the result sent before it",
+        "result takes the place of the string sent before it",
+    ]
+
+
 def test_log_lines_are_sanitised_and_have_their_level(
     functions: HostFunctions, memory: Memory
 ) -> None:
@@ -176,6 +200,10 @@ def test_log_lines_are_sanitised_and_have_their_level(
         "warning: ␛[31mred\\xff",
         "error: ␛[31mred\\xff",
         "level 9: ␛[31mred\\xff",
+    ]
+    assert functions.journal.notes == [
+        "wasm_log: not UTF-8; an agent logs an error in place of the text",
+        "wasm_log: level 9 does not exist; an agent drops the text",
     ]
 
 
@@ -248,7 +276,7 @@ def test_results_of_old_sdks_are_read_by_a_lenient_host(memory: Memory) -> None:
     record = bytes.fromhex("0008") + bytes(8)
     trace = b"\1" + b"".join(b"\0\1" + text for text in (b"t", b"s", b"p", b"k", b"v"))
     memory.write(0, trace)
-    lenient = HostFunctions(lenient=True)
+    lenient = HostFunctions(any_sdk=True)
     lenient.context = CallContext(BASE, b"")
     assert lenient.host_read_http_result(memory, 0, len(trace)) == 1
     (info,) = lenient.context.infos

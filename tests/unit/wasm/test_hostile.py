@@ -160,7 +160,10 @@ def test_text_that_is_not_utf8_is_shown_harmlessly(host: WasmHost) -> None:
     claim = host.check_payload(BASE, b"xx")
     assert claim is not None
     assert claim.name == r"\xff␛[m"
-    assert records(host)[0]["logs"] == [r"warning: \xff\xfe␛["]
+    assert records(host)[0]["logs"] == [
+        r"warning: \xff\xfe␛[",
+        "note: wasm_log: not UTF-8; an agent logs an error in place of the text",
+    ]
 
 
 def test_growing_memory_ends_at_the_limit(host_with: Callable[..., WasmHost]) -> None:

@@ -66,6 +66,14 @@ def test_a_lenient_host_links_all_of_wasi_and_what_agents_dropped(
             check_imports([entry], lenient=True)
 
 
+def test_what_agents_have_dropped_is_linked_for_plugins_of_any_sdk() -> None:
+    dropped = Import(DEEPFLOW, "host_read_http_result", (2, 1))
+    assert check_imports([dropped], any_sdk=True) == [judge_import(dropped)]
+    with pytest.raises(WasmError, match="unknown import") as raised:
+        check_imports([Import(WASI, "random_get", (2, 1))], any_sdk=True)
+    assert "--lenient" in raised.value.fix
+
+
 def test_all_of_wasi_has_46_functions() -> None:
     assert len(LENIENT_WASI) == 46
     assert LENIENT_WASI > WASI_FUNCTIONS

@@ -57,7 +57,7 @@ def test_records_of_older_sdks_are_refused_where_they_differ(vector: dict[str, A
 
 @pytest.mark.parametrize("vector", GOLDEN["older_info_lists"], ids=ids("older_info_lists"))
 def test_a_lenient_reader_tells_the_dialect_of_older_records(vector: dict[str, Any]) -> None:
-    infos = decode_infos(bytes.fromhex(vector["hex"]), vector["direction"], lenient=True)
+    infos = decode_infos(bytes.fromhex(vector["hex"]), vector["direction"], any_sdk=True)
     assert infos == tuple(expected(info) for info in vector["infos"])
 
 
@@ -70,7 +70,7 @@ def test_a_strict_reader_refuses_them_and_says_what_they_are(vector: dict[str, A
 
 @pytest.mark.parametrize("vector", GOLDEN["info_lists"], ids=ids("info_lists"))
 def test_a_lenient_reader_reads_the_new_records_as_a_strict_one(vector: dict[str, Any]) -> None:
-    infos = decode_infos(bytes.fromhex(vector["hex"]), vector["direction"], lenient=True)
+    infos = decode_infos(bytes.fromhex(vector["hex"]), vector["direction"], any_sdk=True)
     assert infos == (expected(vector["info"]),)
 
 
@@ -80,7 +80,7 @@ def test_a_record_of_the_branch_that_was_never_merged_is_refused_by_every_decode
     record = bytearray.fromhex(vector["hex"])
     record[10] = 3
     with pytest.raises(DecodeError, match="has request id is 3") as raised:
-        decode_infos(bytes(record), CLIENT_TO_SERVER, lenient=True)
+        decode_infos(bytes(record), CLIENT_TO_SERVER, any_sdk=True)
     assert "no longer read" not in raised.value.reason
 
 
@@ -134,6 +134,37 @@ def test_unknown_protobuf_fields_are_skipped_and_the_last_of_request_and_respons
     info = decode_infos(framed(both), CLIENT_TO_SERVER)[0]
     assert info.request is None
     assert info.response == ResponseInfo(status=0)
+
+
+@pytest.mark.parametrize(
+    ("record", "field"),
+    [
+        (b"\x0a\x00", "req_len"),
+        (b"\xaa\x01\x00", "is_end"),
+        (b"\x50\x01", "req"),
+        (b"\x52\x02\x08\x01", r"req\.version"),
+        (b"\x62\x02\x30\x01", r"trace\.trace_ids"),
+        (b"\xfa\x01\x05\x0d\0\0\0\0", r"attributes\.key"),
+        (b"\xfa\x01\x00\xfa\x01\x02\x10\x00", r"attributes\.val"),
+    ],
+)
+def test_a_known_field_of_another_wire_type_is_refused(record: bytes, field: str) -> None:
+    """Google's runtime takes it for an unknown one and skips it; the agent's does not."""
+    with pytest.raises(DecodeError, match=rf"^protobuf result: byte 4: {field} has the wrong"):
+        decode_infos(framed(b"PB" + record), CLIENT_TO_SERVER)
+
+
+@pytest.mark.parametrize(("tail", "biz_type"), [("0000", None), ("000007", 7), ("0001", 0)])
+def test_a_key_without_a_value_is_spent_as_in_an_agent(tail: str, biz_type: int | None) -> None:
+    """Attributes have no count: what follows them is the biz type, be it meant so or not."""
+    record = bytes(17) + bytes.fromhex("0000000001" + "00016b000176" + tail)
+    if biz_type is None:
+        with pytest.raises(DecodeError, match="biz type: 1 bytes needed, 0 left"):
+            decode_infos(framed(record), CLIENT_TO_SERVER)
+        return
+    (info,) = decode_infos(framed(record), CLIENT_TO_SERVER)
+    assert info.attributes == (("k", "v"),)
+    assert info.biz_type == biz_type
 
 
 def test_the_single_trace_id_joins_the_others_once() -> None:

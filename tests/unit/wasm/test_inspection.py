@@ -245,3 +245,49 @@ def test_remarks_on_results_an_agent_accepts(made: Call, remark: str) -> None:
 def test_an_ordinary_result_needs_no_remark() -> None:
     assert remarks(call("on_http_resp", PLAIN)) == []
     assert remarks(call("parse_payload", PLAIN, PLAIN)) == []
+
+
+def test_a_sample_payload_tells_the_dialect_of_a_payload_plugin(tmp_path: Path) -> None:
+    """It claims what it is shown, under too long a name, and asks for a protocol merge."""
+    result, name = bytes.fromhex("00055042a80101"), b"\0\x11seventeen letters"
+    found = inspected(
+        tmp_path,
+        hooks=wat.PAYLOAD,
+        result=result,
+        string=name,
+        check=wat.send_string(name) + "(i32.const 9)",
+        parse=wat.send_result(result) + wat.STOP,
+    )
+    assert found.dialect.endswith("by what parse_payload sent")
+    merged, long_name = sorted(text.split(": ")[0] for text in texts(found, "warning"))[::-1]
+    assert (merged, long_name) == ("parse_payload", "check_payload")
+
+
+def test_a_custom_message_of_the_protocol_asked_for_is_shown(tmp_path: Path) -> None:
+    """It returns the protocol number it is told, which is no answer."""
+    read = f"(drop (call $custom (i32.const {wat.BUFFER_AT}) (i32.const 100)))"
+    body = read + f"(i32.load8_u (i32.const {wat.BUFFER_AT + 5}))"
+    for number in (40, 104, 106):
+        found = inspected(tmp_path, hooks=wat.CUSTOM_MESSAGE, extra=wat.custom(number, body))
+        assert f"returned {number}:" in texts(found, "warning")[0]
+
+
+def test_a_filter_of_nothing_is_none(tmp_path: Path) -> None:
+    found = inspected(tmp_path, extra=wat.custom(0))
+    assert (found.custom_filter, texts(found, "warning")) == ("", [])
+    found = inspected(tmp_path, hooks=wat.CUSTOM_MESSAGE, extra=wat.custom(0))
+    assert texts(found, "warning") == ["it asks for custom messages and names no filter"]
+
+
+def test_an_import_that_comes_twice_is_one_finding(tmp_path: Path) -> None:
+    twice = f'(import "{WASI}" "random_get" (func (param i32 i32) (result i32)))' * 2
+    assert len(texts(inspected(tmp_path, imports=twice), "refused")) == 1
+
+
+def test_names_alone_warn_of_a_dialect_that_agents_no_longer_read(tmp_path: Path) -> None:
+    found = inspected(tmp_path, extra=named("github.com/deepflowio/deepflow-wasm-go-sdk/sdk.Warn"))
+    assert texts(found, "warning") == ["its results are of dialect g1, which agents no longer read"]
+
+
+def test_the_form_of_process_names_is_noted(tmp_path: Path) -> None:
+    assert any("padded with NUL" in text for text in texts(inspected(tmp_path), "note"))

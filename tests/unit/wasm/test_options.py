@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.core.errors import WasmError
+from engine.wasm.abi import HttpResponse
 from engine.wasm.host import Outcome, WasmHost
 from tests.unit.wasm import wat
 from tests.unit.wasm.calls import BASE, REQUEST, ask, load, logged, records, row
@@ -89,21 +90,47 @@ def test_a_lenient_host_gives_the_time_of_the_message(host_with: MakeHost, tmp_p
     assert [call["returned"] for call in records(host)] == [123_457, 123_457]
 
 
-@pytest.mark.parametrize("lenient", [False, True])
-def test_a_result_of_an_old_sdk_is_read_leniently_alone(
-    host_with: MakeHost, tmp_path: Path, lenient: bool
+@pytest.mark.parametrize(
+    ("options", "reads"),
+    [({}, True), ({"lenient": True, "faithful": True}, True), ({"faithful": True}, False)],
+)
+def test_a_result_of_an_old_sdk_is_read_unless_faithful(
+    host_with: MakeHost, tmp_path: Path, options: dict[str, bool], reads: bool
 ) -> None:
     result = bytes.fromhex(GOLDEN["older_info_lists"][1]["hex"])
-    host = host_with(lenient=lenient)
+    host = host_with(**options)
     load(host, tmp_path, result=result, request=wat.send_result(result) + wat.STOP)
     outcome = ask(host)
     assert outcome is not None
-    assert len(outcome.infos) == (2 if lenient else 0)
+    assert len(outcome.infos) == (2 if reads else 0)
     (call,) = records(host)
     assert call["result_bytes"] == result.hex()
-    assert call["dialect"] == ("g1" if lenient else "")
-    assert ("a record of g1" in call["error"]) is not lenient
-    assert row(host)["dialect"] == ("g1" if lenient else "")
+    assert call["dialect"] == ("g1" if reads else "")
+    assert ("a record of g1" in call["error"]) is not reads
+    assert any("dialect g1" in remark for remark in call["remarks"]) is reads
+    assert row(host)["dialect"] == ("g1" if reads else "")
+
+
+OLDEST = '(import "deepflow" "host_read_http_result" (func $http (param i32 i32) (result i32)))'
+
+
+def test_a_plugin_of_the_oldest_sdk_runs_unless_faithful(
+    host_with: MakeHost, tmp_path: Path
+) -> None:
+    """It asks for a response with room for the code alone, and sends it as the result."""
+    pair = b"\0\0\4code\0\2"
+    read = f"(drop (call $response (i32.const {wat.RESULT_AT + len(pair)}) (i32.const 2)))"
+    send = f"(drop (call $http (i32.const {wat.RESULT_AT}) (i32.const {len(pair) + 2})))"
+    bodies = {"imports": OLDEST, "result": pair, "response": read + send + wat.STOP}
+    host = host_with()
+    load(host, tmp_path, **bodies)
+    outcome = host.on_http_resp(replace(BASE, direction=1), HttpResponse(0x4142, b"/e"), b"")
+    assert outcome is not None
+    assert outcome.infos[0].attributes == (("code", "AB"),)
+    (refusal,) = row(host)["refusals"]
+    assert "unknown import deepflow.host_read_http_result" in refusal
+    with pytest.raises(WasmError, match=r"unknown import deepflow\.host_read_http_result"):
+        load(host_with(faithful=True), tmp_path, **bodies)
 
 
 LEAK = "(global.set $__stack_pointer (i32.sub (global.get $__stack_pointer) (i32.const 1024)))"
