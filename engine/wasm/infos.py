@@ -76,5 +76,7 @@ class Info:
     biz_code: str | None = None
     biz_scenario: str | None = None
     biz_response_code: str | None = None
+    only_adds: bool = False
+    """It comes from `host_read_http_result`: it has neither request nor response, and no status."""
     trailing: int = 0
     """Bytes after its end; an agent ignores them."""

@@ -8,6 +8,7 @@ response, is told by the direction of the hook, not by the bytes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from engine.wasm.abi import CLIENT_TO_SERVER, STATUS_NAMES, DecodeError
 from engine.wasm.infos import Dialect, Info, RequestInfo, ResponseInfo, TraceInfo
@@ -46,15 +47,17 @@ def decode_exactly(
 def decode_http_result(encoded: bytes) -> Info:
     """Read what SDKs of before 2023-08-30 sent from HTTP hooks: a trace and attributes.
 
+    What is empty in the trace counted as not sent; it wiped nothing.
+
     Raises:
         DecodeError: with offset and reason.
     """
     reader = _Reader(encoded, 0, "HTTP result")
-    trace = _trace(reader) if reader.flag("has trace") else None
+    trace = replace(_trace(reader), sent_empty=()) if reader.flag("has trace") else None
     attributes = reader.pairs()
     if reader.left:
         raise reader.fail("half a pair at the end")
-    return Info(dialect="g0", trace=trace, attributes=attributes)
+    return Info(dialect="g0", trace=trace, attributes=attributes, only_adds=True)
 
 
 def united(trace_ids: tuple[str, ...], trace_id: str) -> tuple[str, ...]:

@@ -119,10 +119,12 @@ def agent_trace(trace_id: str) -> tuple[int, str]:
 def merge_http(entry: LogEntry, info: Info, direction: int) -> LogEntry:
     """Merge the info of an HTTP hook; an HTTP log has no place for a parent span id.
 
-    A response hook always sets the status: an info without a response makes it unknown. Endpoint
-    and type of a response info are ignored.
+    A response hook always sets the status: an info without a response makes it unknown, but for
+    one that only adds. Endpoint and type of a response info are ignored.
     """
-    if direction == CLIENT_TO_SERVER:
+    if info.only_adds:
+        merged = entry
+    elif direction == CLIENT_TO_SERVER:
         merged = _merge_http_request(entry, info)
     else:
         response = info.response

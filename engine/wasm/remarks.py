@@ -55,5 +55,5 @@ def _on_info(export: str, info: Info) -> Iterator[str]:
     kind = info.request.type if info.request is not None else ""
     if export == "on_http_req" and kind and kind not in HTTP_METHODS:
         yield f"type {clean(kind, 40)} is no HTTP method and is silently ignored"
-    if export == "on_http_resp" and info.response is None:
+    if export == "on_http_resp" and info.response is None and not info.only_adds:
         yield "an info without a response sets the status to unknown"

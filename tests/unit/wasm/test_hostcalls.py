@@ -8,6 +8,7 @@ import pytest
 
 from engine.wasm.abi import BaseContext, CustomMessage, HttpRequest, HttpResponse
 from engine.wasm.hostcalls import CallContext, HostFunctions
+from engine.wasm.infos import TraceInfo
 from engine.wasm.wasi import (
     ERRNO_BADF,
     ERRNO_FAULT,
@@ -282,7 +283,11 @@ def test_results_of_old_sdks_are_read_by_a_lenient_host(memory: Memory) -> None:
     (info,) = lenient.context.infos
     assert (info.dialect, info.attributes) == ("g0", (("k", "v"),))
     assert info.trace is not None
-    assert info.trace.span_id == "s"
+    assert (info.trace.span_id, info.only_adds) == ("s", True)
+    memory.write(0, b"\1\0\1t\0\0\0\0")
+    assert lenient.host_read_http_result(memory, 0, 8) == 1
+    assert lenient.context.infos[0].trace == TraceInfo(("t",))
+    memory.write(0, trace)
     assert lenient.host_read_http_result(memory, 0, len(trace) - 1) == 0
     assert "HTTP result: byte" in lenient.journal.rejected
     memory.write(0, record)

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.wasm.abi import CLIENT_TO_SERVER, SERVER_TO_CLIENT, DecodeError, Status
-from engine.wasm.infos import Info, RequestInfo, ResponseInfo, TraceInfo
+from engine.wasm.infos import Dialect, Info, RequestInfo, ResponseInfo, TraceInfo
+from engine.wasm.legacy import OLDER, decode_exactly
 from engine.wasm.protobuf import AppInfo
 from engine.wasm.results import decode_infos
 from tests.unit.wasm.golden import GOLDEN, ids
@@ -231,8 +232,8 @@ def test_protobuf_records_round_trip(
     assert info.response == (None if response is None else ResponseInfo(**response))
 
 
-def legacy(values: dict[str, Any], direction: int) -> bytes:
-    """One record of the older form."""
+def legacy(values: dict[str, Any], direction: int, dialect: Dialect = "g4") -> bytes:
+    """One record of the older form; older dialects leave out what came later."""
 
     def string(text: str) -> bytes:
         encoded = text.encode()
@@ -251,36 +252,39 @@ def legacy(values: dict[str, Any], direction: int) -> bytes:
         parts.append(bytes([values["status"]]))
         parts.append(b"\0" if code is None else b"\1" + code.to_bytes(4, "big", signed=True))
         parts += [string(text) for text in values["texts"][:2]]
-    parts += [string(values["protocol"]), bytes([values["merge"]])]
+    parts += [string(values["protocol"])] if dialect == "g4" else []
+    parts += [bytes([values["merge"]])] if dialect != "g0" else []
     trace = values["trace"]
     parts += [b"\0"] if trace is None else [b"\1", *(string(text) for text in trace)]
     pairs = values["attributes"]
     parts += [b"\1", *(string(key) + string(value) for key, value in pairs)] if pairs else [b"\0"]
-    return b"".join([*parts, bytes([values["biz_type"]])])
+    parts += [bytes([values["biz_type"]])] if dialect in ("g4", "g3") else []
+    return b"".join(parts)
 
 
 lengths = st.none() | st.integers(0, 2**31 - 1)
 
 
-@settings(deadline=None)
-@given(
-    values=st.fixed_dictionaries(
-        {
-            "req_len": lengths,
-            "resp_len": lengths,
-            "request_id": st.none() | st.integers(0, 2**32 - 1),
-            "texts": st.tuples(texts, texts, texts, texts),
-            "status": st.sampled_from([0, 2, 3, 4, 5]),
-            "code": st.none() | st.integers(-(2**31), 2**31 - 1),
-            "protocol": texts,
-            "merge": st.sampled_from([0, 0x80, 0x81]),
-            "trace": st.none() | st.tuples(texts, texts, texts),
-            "attributes": st.lists(st.tuples(texts, texts), max_size=3),
-            "biz_type": st.integers(0, 255),
-        }
-    ),
-    direction=st.sampled_from([CLIENT_TO_SERVER, SERVER_TO_CLIENT]),
+legacy_values = st.fixed_dictionaries(
+    {
+        "req_len": lengths,
+        "resp_len": lengths,
+        "request_id": st.none() | st.integers(0, 2**32 - 1),
+        "texts": st.tuples(texts, texts, texts, texts),
+        "status": st.sampled_from([0, 2, 3, 4, 5]),
+        "code": st.none() | st.integers(-(2**31), 2**31 - 1),
+        "protocol": texts,
+        "merge": st.sampled_from([0, 0x80, 0x81]),
+        "trace": st.none() | st.tuples(texts, texts, texts),
+        "attributes": st.lists(st.tuples(texts, texts), max_size=3),
+        "biz_type": st.integers(0, 255),
+    }
 )
+directions = st.sampled_from([CLIENT_TO_SERVER, SERVER_TO_CLIENT])
+
+
+@settings(deadline=None)
+@given(values=legacy_values, direction=directions)
 def test_legacy_records_round_trip(values: dict[str, Any], direction: int) -> None:
     info = decode_infos(framed(legacy(values, direction)), direction)[0]
     first, second, third, fourth = values["texts"]
@@ -297,6 +301,22 @@ def test_legacy_records_round_trip(values: dict[str, Any], direction: int) -> No
         assert info.response == ResponseInfo(
             status=values["status"], code=values["code"], result=first, exception=second
         )
+
+
+@pytest.mark.parametrize("dialect", OLDER)
+@settings(deadline=None)
+@given(values=legacy_values, direction=directions)
+def test_records_of_every_older_dialect_round_trip(
+    dialect: Dialect, values: dict[str, Any], direction: int
+) -> None:
+    info = decode_exactly(legacy(values, direction, dialect), 0, direction, [dialect])
+    assert info is not None
+    assert (info.dialect, info.attributes) == (dialect, tuple(values["attributes"]))
+    assert (info.protocol, info.request_id) == ("", values["request_id"])
+    assert info.biz_type == (values["biz_type"] if dialect == "g3" else None)
+    merge = {0: None, 0x80: False, 0x81: True}[values["merge"]]
+    assert info.is_end == (None if dialect == "g0" else merge)
+    assert (info.trace is None) is (values["trace"] is None)
 
 
 @settings(deadline=None)
@@ -327,4 +347,4 @@ def test_every_shortening_of_a_record_without_attributes_is_refused(length: int)
 
 def test_every_field_of_an_info_is_covered_by_a_vector() -> None:
     shown = {name for vector in GOLDEN["info_lists"] for name in vector["info"]}
-    assert {field.name for field in fields(Info)} - shown == {"is_reversed"}
+    assert {field.name for field in fields(Info)} - shown == {"is_reversed", "only_adds"}

@@ -134,6 +134,12 @@ def test_a_response_always_sets_the_status(
     assert changed(RESPONSE, after) == expected
 
 
+def test_a_result_of_the_oldest_form_leaves_the_status_alone() -> None:
+    sent = info(attributes=(("k", "v"),), only_adds=True)
+    after = merge_http(RESPONSE, sent, SERVER_TO_CLIENT)
+    assert changed(RESPONSE, after) == {"attributes": (None, {"k": "v"})}
+
+
 def test_a_response_has_a_request_id_of_its_own() -> None:
     context = CallContext(
         replace(BASE, direction=SERVER_TO_CLIENT),
