@@ -21,17 +21,10 @@ from engine.core.fields import JsonValue
 from engine.core.sanitise import clean
 from engine.wasm.abi import (
     NO_FILTER,
-    SERVER_TO_CLIENT,
-    UDP,
-    BaseContext,
-    CustomFilter,
-    CustomMessage,
     Hook,
-    HttpRequest,
-    HttpResponse,
     Verdict,
 )
-from engine.wasm.custom import NATS, PROTOCOL_NAMES, ZMTP, nats_message, zmtp_message
+from engine.wasm.custom import PROTOCOL_NAMES
 from engine.wasm.exports import OPTIONAL, export_faults, imports_of
 from engine.wasm.hostcalls import CallContext
 from engine.wasm.imports import DEEPFLOW, HTTP_RESULT, Judged, judge_import
@@ -41,6 +34,7 @@ from engine.wasm.plugin import WasmPlugin, read_file
 from engine.wasm.records import shown_filter
 from engine.wasm.remarks import remarks
 from engine.wasm.runtime import Runtime
+from engine.wasm.samples import hook_samples, payload_samples
 from engine.wasm.sections import ModuleFile, read_module_file
 
 Level = Literal["refused", "warning", "note"]
@@ -218,9 +212,9 @@ _BITMAP_ADVICE = "the bitmap is 0, or get_hook_bitmap returns a null pointer: ke
 def _of_samples(found: Inspection, plugin: WasmPlugin) -> list[Finding]:
     """Offer a message to every hook it has; only what comes of it is looked at."""
     findings: list[Finding] = []
-    for export, context in _samples(plugin):
+    for export, context in hook_samples(plugin):
         _offer(found, plugin, export, context, findings)
-    for base, payload in _payloads() if plugin.takes(Hook.PAYLOAD) else ():
+    for base, payload in payload_samples() if plugin.takes(Hook.PAYLOAD) else ():
         context = CallContext(base, payload)
         verdict = _offer(found, plugin, "check_payload", context, findings)
         if verdict is not None:
@@ -249,41 +243,6 @@ def _offer(
         found.dialect = f"{dialect} ({DIALECTS[dialect]}), by what {export} sent"
     findings += [Finding("warning", f"{export}: {text}") for text in remarks(call)]
     return judgement.verdict
-
-
-def _samples(plugin: WasmPlugin) -> Iterator[tuple[str, CallContext]]:
-    asked = BaseContext(b"\x7f\0\0\1", b"\x7f\0\0\1", 40_000, 80, 1_700_000_000_000_000, l7=20)
-    answered = BaseContext(
-        asked.dst, asked.src, 80, 40_000, asked.time_us + 1, direction=SERVER_TO_CLIENT, l7=20
-    )
-    if plugin.takes(Hook.HTTP_REQUEST):
-        payload = b"GET /sample?id=1 HTTP/1.1\r\nHost: sample.test\r\nUser-Agent: curl/8\r\n\r\n"
-        request = HttpRequest(b"/sample?id=1", b"sample.test", b"curl/8")
-        yield "on_http_req", CallContext(asked, payload, request=request)
-    if plugin.takes(Hook.HTTP_RESPONSE):
-        payload = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{"code":500}'
-        yield (
-            "on_http_resp",
-            CallContext(answered, payload, response=HttpResponse(200, b"/sample")),
-        )
-    if plugin.takes(Hook.CUSTOM_MESSAGE):
-        message = _custom_sample(plugin.custom_filter)
-        yield "on_custom_message", CallContext(asked, b"", custom=message)
-
-
-def _custom_sample(chosen: CustomFilter | None) -> CustomMessage:
-    """A message of the protocol a plugin asks for."""
-    if chosen is None or chosen.everything or chosen.type_code == NATS:
-        return nats_message("a.b", "", b"{}")
-    return zmtp_message("a", b"{}") if chosen.type_code == ZMTP else CustomMessage(chosen.type_code)
-
-
-def _payloads() -> Iterator[tuple[BaseContext, bytes]]:
-    """First payloads of flows that a plugin may claim: HTTP over TCP, DNS over UDP."""
-    asked = BaseContext(b"\x7f\0\0\1", b"\x7f\0\0\1", 40_000, 80, 1_700_000_000_000_000)
-    yield asked, b"GET /sample HTTP/1.1\r\nHost: sample.test\r\n\r\n"
-    query = bytes.fromhex("000101000001000000000000") + b"\6sample\4test\0\0\1\0\1"
-    yield replace(asked, l4=UDP, dst_port=53), query
 
 
 def _dialect_by_looks(found: Inspection) -> str:

@@ -20,9 +20,10 @@ from engine.wasm.abi import (
 )
 from engine.wasm.exports import REACTOR_START
 from engine.wasm.figures import ExportStatistics
-from engine.wasm.hostcalls import CallContext, Journal
+from engine.wasm.hostcalls import CallContext
 from engine.wasm.imports import Judged
 from engine.wasm.infos import Dialect, Info
+from engine.wasm.journal import Journal
 from engine.wasm.runtime import Compiled, Instance, Program, Runtime, WasmTrap
 from engine.wasm.sections import STACK_POINTER, with_stack_pointer
 

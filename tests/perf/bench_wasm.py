@@ -31,7 +31,8 @@ from engine.wasm.abi import (
 )
 from engine.wasm.custom import nats_message
 from engine.wasm.host import HostOptions, WasmHost
-from engine.wasm.hostcalls import CallContext, HostFunctions, Journal
+from engine.wasm.hostcalls import CallContext, HostFunctions
+from engine.wasm.journal import Journal
 from engine.wasm.imports import DEEPFLOW, DEEPFLOW_FUNCTIONS
 
 PLUGINS = Path(fixtures.__file__).parent / "wasm"

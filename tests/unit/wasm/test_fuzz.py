@@ -20,8 +20,9 @@ from engine.wasm.abi import (
 from engine.wasm.before import entry_after, entry_before
 from engine.wasm.custom import PROTOCOL_NAMES
 from engine.wasm.diff import changes
-from engine.wasm.hostcalls import CallContext, Journal
+from engine.wasm.hostcalls import CallContext
 from engine.wasm.infos import Info
+from engine.wasm.journal import Journal
 from engine.wasm.legacy import decode_http_result
 from engine.wasm.merge import merge_session
 from engine.wasm.plugin import Call

@@ -12,9 +12,10 @@ import wasmtime
 
 import fixtures
 from engine.core.errors import WasmError
-from engine.wasm.hostcalls import CallContext, Journal
+from engine.wasm.hostcalls import CallContext
 from engine.wasm.infos import Info, RequestInfo, ResponseInfo, TraceInfo
 from engine.wasm.inspection import Inspection, inspect
+from engine.wasm.journal import Journal
 from engine.wasm.plugin import Call
 from engine.wasm.remarks import remarks
 from engine.wasm.sections import read_module_file, with_stack_pointer
