@@ -32,8 +32,8 @@ from engine.wasm.abi import (
 from engine.wasm.custom import nats_message
 from engine.wasm.host import HostOptions, WasmHost
 from engine.wasm.hostcalls import CallContext, HostFunctions
-from engine.wasm.journal import Journal
 from engine.wasm.imports import DEEPFLOW, DEEPFLOW_FUNCTIONS
+from engine.wasm.journal import Journal
 
 PLUGINS = Path(fixtures.__file__).parent / "wasm"
 ASKED = BaseContext(b"\x7f\0\0\1", b"\x7f\0\0\1", 40_000, 80, 1_700_000_000_000_000)
