@@ -1,6 +1,6 @@
 """Protocols whose messages the agent parses itself and offers to `on_custom_message`.
 
-Source: DeepFlow agent. NATS and ZMTP come with a protobuf message, the others with the payload
+Source: DeepFlow agent and, for SofaRPC, the Go SDK. NATS and ZMTP come with a protobuf message, the others with the payload
 alone.
 """
 
@@ -9,9 +9,15 @@ from __future__ import annotations
 from engine.wasm.abi import CustomMessage
 from engine.wasm.protobuf import NatsMessage, ZmtpMessage
 
-DUBBO, NATS, ZMTP, ROCKETMQ = 40, 104, 106, 107
+DUBBO, SOFARPC, NATS, ZMTP, ROCKETMQ = 40, 43, 104, 106, 107
 
-PROTOCOL_NAMES = {DUBBO: "Dubbo", NATS: "NATS", ZMTP: "ZMTP", ROCKETMQ: "RocketMQ"}
+PROTOCOL_NAMES = {
+    DUBBO: "Dubbo",
+    SOFARPC: "SofaRPC",
+    NATS: "NATS",
+    ZMTP: "ZMTP",
+    ROCKETMQ: "RocketMQ",
+}
 """The protocols a custom message can be of, by the agent's number."""
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from engine.core.fields import JsonValue
 from engine.core.sanitise import clean
 from engine.wasm.abi import CLIENT_TO_SERVER, STATUS_NAMES, Status
-from engine.wasm.custom import DUBBO, NATS, ROCKETMQ, ZMTP
+from engine.wasm.custom import DUBBO, NATS, ROCKETMQ, SOFARPC, ZMTP
 from engine.wasm.infos import Info, TraceInfo
 
 HTTP_METHODS = frozenset(
@@ -188,6 +188,9 @@ def merge_custom(entry: LogEntry, info: Info, type_code: int, direction: int) ->
         return _merge_dubbo(entry, info)
     if type_code == ROCKETMQ:
         return _merge_rocketmq(entry, info, direction)
+    if type_code == SOFARPC:
+        # The newest SDK offers it, and its example sends attributes; of more nothing is known.
+        return replace(entry, attributes=entry.attributes + info.attributes)
     return entry
 
 

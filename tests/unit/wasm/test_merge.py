@@ -9,7 +9,7 @@ import pytest
 
 from engine.wasm.abi import CLIENT_TO_SERVER, SERVER_TO_CLIENT, HttpRequest, HttpResponse, Status
 from engine.wasm.before import entry_after, entry_before
-from engine.wasm.custom import DUBBO, NATS, ROCKETMQ, ZMTP
+from engine.wasm.custom import DUBBO, NATS, ROCKETMQ, SOFARPC, ZMTP
 from engine.wasm.diff import Change, changes
 from engine.wasm.hostcalls import CallContext
 from engine.wasm.infos import Info, RequestInfo, ResponseInfo, TraceInfo
@@ -190,6 +190,7 @@ FULL = info(
                 *("attributes", "biz_code", "is_async"),
             },
         ),
+        (SOFARPC, {"attributes"}),
         (1, set()),
     ],
 )
