@@ -1,7 +1,7 @@
 """Protocols whose messages the agent parses itself and offers to `on_custom_message`.
 
-Source: DeepFlow agent and, for SofaRPC, the Go SDK. NATS and ZMTP come with a protobuf message, the others with the payload
-alone.
+Source: DeepFlow agent and, for SofaRPC, the Go SDK. NATS and ZMTP come with a protobuf message, the
+others with the payload alone.
 """
 
 from __future__ import annotations

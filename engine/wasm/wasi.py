@@ -2,7 +2,7 @@
 
 fd_write captures what an agent throws away. The others are stubs for lenient hosts, which make a
 message give the same result in every run: random numbers are always the same, the time is that of
-the message, and a sleep is over at once. Wasmtime's own poll_oneoff would sleep in the host, where
+the message, and a sleep is over at once but moves the time on. Wasmtime's own poll_oneoff would sleep in the host, where
 no deadline reaches it.
 """
 
@@ -23,7 +23,9 @@ _MAX_IOVECS = 1_024
 _MAX_RANDOM = 1 << 16
 _MAX_CLOCK = 3
 _MAX_SUBSCRIPTIONS = 64
-_SUBSCRIPTION = struct.Struct("<QB39x")
+_SUBSCRIPTION = struct.Struct("<QB7xI4xQ8xH6x")
+"""Userdata and kind; of a clock also its number, timeout in nanoseconds, and flags."""
+_CLOCK, _REALTIME, _ABSOLUTE = 0, 0, 1
 _EVENT = struct.Struct("<QHB5xQH6x")
 
 
@@ -37,6 +39,8 @@ class WasiFunctions:
         self._functions = functions
         self._random = random.Random(0)
         self._asked = 0
+        self._slept_ns = 0
+        self._latest_ns = 0
 
     def fd_write(
         self, memory: GuestMemory, descriptor: int, vectors: int, count: int, written_at: int
@@ -68,21 +72,23 @@ class WasiFunctions:
         return ERRNO_SUCCESS
 
     def clock_time_get(self, memory: GuestMemory, clock: int, _precision: int, at: int) -> int:
-        """Write the time of the message; each question moves it on by a microsecond."""
+        """Write the time of the message; each question moves it on by a microsecond.
+
+        Only the clock of the day goes back with an older message.
+        """
         if clock > _MAX_CLOCK:
             return ERRNO_INVAL
         if not memory.contains(at, 8):
             return ERRNO_FAULT
-        context = self._functions.context
         self._asked += 1
-        time_us = self._asked + (context.base.time_us if context is not None else 0)
-        memory.write(at, (time_us * 1_000 & 0xFFFF_FFFF_FFFF_FFFF).to_bytes(8, "little"))
+        now_ns = self._now_ns(clock)
+        memory.write(at, (now_ns & 0xFFFF_FFFF_FFFF_FFFF).to_bytes(8, "little"))
         return ERRNO_SUCCESS
 
     def poll_oneoff(
         self, memory: GuestMemory, subscriptions: int, events: int, count: int, stored_at: int
     ) -> int:
-        """Report every subscription as fired, at once."""
+        """Report every subscription as fired, at once, and let the time pass it waits for."""
         if not 0 < count <= _MAX_SUBSCRIPTIONS:
             return ERRNO_INVAL
         if not (
@@ -93,10 +99,26 @@ class WasiFunctions:
             return ERRNO_FAULT
         self._functions.journal.note("poll_oneoff: nothing sleeps here; it returned at once")
         asked = memory.read(subscriptions, count * _SUBSCRIPTION.size)
-        fired = (
-            _EVENT.pack(userdata, ERRNO_SUCCESS, kind, 0, 0)
-            for userdata, kind in _SUBSCRIPTION.iter_unpack(asked)
-        )
+        fired = []
+        for userdata, kind, clock, timeout, flags in _SUBSCRIPTION.iter_unpack(asked):
+            if kind == _CLOCK:
+                self._sleep(clock, timeout, absolute=bool(flags & _ABSOLUTE))
+            fired.append(_EVENT.pack(userdata, ERRNO_SUCCESS, kind, 0, 0))
         memory.write(events, b"".join(fired))
         memory.write(stored_at, count.to_bytes(4, "little"))
         return ERRNO_SUCCESS
+
+    def _now_ns(self, clock: int) -> int:
+        context = self._functions.context
+        time_us = self._asked + (context.base.time_us if context is not None else 0)
+        now_ns = time_us * 1_000 + self._slept_ns
+        if clock == _REALTIME:
+            return now_ns
+        self._latest_ns = max(self._latest_ns, now_ns)
+        return self._latest_ns
+
+    def _sleep(self, clock: int, timeout_ns: int, *, absolute: bool) -> None:
+        """A scheduler that looks at the clock after a sleep must find that it is over."""
+        now_ns = self._now_ns(clock)
+        until_ns = timeout_ns if absolute else now_ns + timeout_ns
+        self._slept_ns += max(0, until_ns - now_ns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import pytest
 
@@ -264,6 +265,38 @@ def test_a_sleep_is_over_at_once(functions: HostFunctions, memory: Memory) -> No
     assert wasi.poll_oneoff(memory, 0, 100, 0, 200) == ERRNO_INVAL
     assert wasi.poll_oneoff(memory, 0, 250, 1, 200) == ERRNO_FAULT
     assert wasi.poll_oneoff(memory, 0, 0, U32, 200) == ERRNO_INVAL
+
+
+@pytest.mark.parametrize(("clock", "absolute"), [(0, 0), (1, 0), (0, 1), (1, 1)])
+def test_after_a_sleep_the_time_is_over_that_was_slept(
+    functions: HostFunctions, memory: Memory, clock: int, absolute: int
+) -> None:
+    """One clock subscription of WASI; a scheduler asks for the time until its sleep is over."""
+    wasi = WasiFunctions(functions)
+
+    def now_ns() -> int:
+        assert wasi.clock_time_get(memory, clock, 1, 200) == ERRNO_SUCCESS
+        return int.from_bytes(memory.read(200, 8), "little")
+
+    began, hour = now_ns(), 3_600 * 10**9
+    timeout = began + hour if absolute else hour
+    memory.write(0, struct.pack("<QB7xIxxxxQQHxxxxxx", 7, 0, clock, timeout, 0, absolute))
+    assert wasi.poll_oneoff(memory, 0, 100, 1, 208) == ERRNO_SUCCESS
+    assert hour <= now_ns() - began < hour + 10**6
+
+
+def test_only_the_clock_of_the_day_goes_back_with_an_older_message(
+    functions: HostFunctions, memory: Memory
+) -> None:
+    wasi = WasiFunctions(functions)
+    times: list[list[int]] = [[], []]
+    for time_us in (2_000_000, 1_000_000):
+        functions.context = CallContext(replace(BASE, time_us=time_us), b"")
+        for clock, seen in enumerate(times):
+            assert wasi.clock_time_get(memory, clock, 1, 0) == ERRNO_SUCCESS
+            seen.append(int.from_bytes(memory.read(0, 8), "little"))
+    assert times[0][0] > times[0][1]
+    assert times[1][0] <= times[1][1]
 
 
 def test_every_host_call_is_kept_with_its_result(functions: HostFunctions) -> None:
