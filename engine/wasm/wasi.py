@@ -2,8 +2,8 @@
 
 fd_write captures what an agent throws away. The others are stubs for lenient hosts, which make a
 message give the same result in every run: random numbers are always the same, the time is that of
-the message, and a sleep is over at once but moves the time on. Wasmtime's own poll_oneoff would sleep in the host, where
-no deadline reaches it.
+the message, and a sleep is over at once but moves the time on. Wasmtime's own poll_oneoff would
+sleep in the host, where no deadline reaches it.
 """
 
 from __future__ import annotations
