@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from engine.core.settings import load_settings
+from engine.core.snapshot import Snapshot
 from tui.cli.inspection_text import inspection_lines
 from tui.cli.options import bounded, json_option
 from tui.cli.output import JsonOutput, choose_output, write_lines
@@ -83,7 +85,19 @@ def run_wasm(
         return not watch and state in ("off", "failed", "degraded")
 
     kinds = ("l7_message", "wasm_result", "wasm_plugin")
-    options = StreamOptions(kinds, seconds, count, done=finished)
+    options = StreamOptions(
+        kinds, seconds, count, done=finished, conclude=lambda: _refusals(engine.snapshot())
+    )
     return StreamRunner(engine, choose_output(as_json, several_kinds=True), options).run_or_fail(
         "traffic", "wasm"
     )
+
+
+def _refusals(snapshot: Snapshot) -> Iterator[str]:
+    """A line for each plugin that ran here and would not in an agent."""
+    for row in snapshot.tables.get("wasm_plugin", ()):
+        refusals = row.get("refusals")
+        if isinstance(refusals, list) and refusals:
+            others = f", and {len(refusals) - 1} more" if len(refusals) > 1 else ""
+            name = row.get("plugin")
+            yield f"Wasm plugin {name}: an agent would refuse it: {refusals[0]}{others}"

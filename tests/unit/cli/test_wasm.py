@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.cli.test_verbs import CAPTURE, DEMO_WASM, ROOT, boxscope, objects
+from tests.unit.wasm import wat
 
 
 def test_inspect_describes_a_plugin_an_agent_loads() -> None:
@@ -44,6 +45,18 @@ def test_a_measured_run_has_the_fuel_of_every_call() -> None:
     fuel = [each["fuel"] for each in shown if each["kind"] == "wasm_result"]
     assert fuel
     assert all(isinstance(each, int) and each > 0 for each in fuel)
+
+
+def test_a_plugin_of_an_old_sdk_runs_and_is_said_to_be_refused_by_agents(tmp_path: Path) -> None:
+    old = '(import "deepflow" "host_read_http_result" (func (param i32 i32) (result i32)))'
+    plugin = str(wat.save(tmp_path, wat.plugin(imports=old)))
+    done = boxscope("wasm", "run", plugin, "--pcap", CAPTURE, "--json")
+    assert done.returncode == 0
+    assert any(each["kind"] == "wasm_result" for each in objects(done))
+    assert "plugin: an agent would refuse it: unknown import deepflow.host_read_" in done.stderr
+    done = boxscope("wasm", "run", plugin, "--pcap", CAPTURE, "--faithful", "--json")
+    assert done.returncode == 1
+    assert "unknown import deepflow.host_read_http_result" in done.stderr
 
 
 def test_a_watched_plugin_is_run_again_when_it_is_built_again(tmp_path: Path) -> None:
