@@ -68,7 +68,7 @@ def read_facts(pid: int, languages: Languages, siblings: Siblings | None = None)
     except PermissionError as hidden:
         raise ProcessGone(f"process {pid} is hidden") from hidden
     exe = read_exe(pid)
-    cgroups = os.fsdecode(_read(f"/proc/{pid}/cgroup", 16_384))
+    container, cgroup = _confinement(_read(f"/proc/{pid}/cgroup", 16_384))
     return ProcessFacts(
         identity=stat.identity,
         comm=stat.comm,
@@ -76,11 +76,18 @@ def read_facts(pid: int, languages: Languages, siblings: Siblings | None = None)
         exe=exe,
         argv=read_argv(pid),
         user=_effective_user(_read(f"/proc/{pid}/status", 4096)),
-        container=container_of(cgroups),
+        container=container,
         language=_language(stat, exe, languages, {} if siblings is None else siblings),
         has_not_exec_ed=stat.has_not_exec_ed,
-        cgroup=cgroup_of(cgroups),
+        cgroup=cgroup,
     )
+
+
+@lru_cache(maxsize=256)
+def _confinement(cgroups: bytes) -> tuple[str | None, str | None]:
+    """Container and control group; many processes have the same text."""
+    text = os.fsdecode(cgroups)
+    return container_of(text), cgroup_of(text)
 
 
 def _language(
@@ -134,10 +141,8 @@ def user_name(uid: int) -> str:
 
 def _effective_user(status: bytes) -> str | None:
     """From the text of /proc/PID/status; the owner of /proc/PID may be root for another's."""
-    for line in status.splitlines():
-        if line.startswith(b"Uid:"):
-            return user_name(int(line.split()[2]))
-    return None
+    at = status.find(b"\nUid:")
+    return user_name(int(status[at:].split(maxsplit=3)[2])) if at >= 0 else None
 
 
 def _read(path: str, limit: int) -> bytes:

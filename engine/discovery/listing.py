@@ -46,12 +46,15 @@ class Listing:
         """The records in that order."""
         self._ancestry: dict[ProcessId, tuple[str, ...]] = {}
         """By parent, of the processes of some batches: ancestors seldom change."""
+        self._parents: dict[int, tuple[str, ...]] = {}
+        """The same by pid, of one batch."""
         self._batches = 0
 
     def update(self, events: Iterable[Event[Listed]]) -> list[Record]:
         """Take in what changed; returns a record for each row that did."""
         changes: list[Record] = []
         self._batches += 1
+        self._parents.clear()
         if self._batches % _BATCHES_PER_ANCESTRY == 0:
             self._ancestry.clear()
         for event in events:
@@ -132,6 +135,11 @@ class Listing:
         }
 
     def _ancestry_of(self, ppid: int) -> tuple[str, ...]:
+        if ppid not in self._parents:
+            self._parents[ppid] = self._look_up_ancestry(ppid)
+        return self._parents[ppid]
+
+    def _look_up_ancestry(self, ppid: int) -> tuple[str, ...]:
         try:
             parent = read_stat(ppid).identity
             if parent not in self._ancestry:

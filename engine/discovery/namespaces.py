@@ -20,8 +20,9 @@ from functools import cached_property
 from itertools import islice
 
 from engine.core.errors import FailedError
+from engine.discovery.diag_messages import BoundSocket
 from engine.discovery.processes import ProcessTable, Turn
-from engine.discovery.sockdiag import BoundSocket, SockDiag, Table
+from engine.discovery.sockdiag import SockDiag, Table
 
 _CLONE_NEWNET = 0x40000000
 _CAP_SYS_ADMIN = 21
@@ -33,8 +34,10 @@ _CHECKED = 8
 class Dumped:
     """What one look at all namespaces came to."""
 
-    sockets: list[BoundSocket] = field(default_factory=list)
-    """Those of a table that failed as they were."""
+    came: list[BoundSocket] = field(default_factory=list)
+    """What the look before did not tell, or told otherwise; nothing of a table that failed."""
+    went: list[BoundSocket] = field(default_factory=list)
+    """What the look before told and this one does not, or otherwise."""
     asked: int = 0
     """Tables asked for."""
     read: int = 0
@@ -42,14 +45,6 @@ class Dumped:
     malformed: int = 0
     failures: list[FailedError] = field(default_factory=list)
     """One for each table that failed."""
-
-
-@dataclass(slots=True)
-class _Namespace:
-    """One namespace that is looked at."""
-
-    diag: SockDiag
-    sockets: dict[Table, list[BoundSocket]] = field(default_factory=dict)
 
 
 class Namespaces:
@@ -64,7 +59,11 @@ class Namespaces:
         """Inode number of the namespace of this process; 0 if it is hidden."""
         self._processes = processes
         self._of: dict[int, int] = {}
-        self._opened: dict[int, _Namespace] = {}
+        self._elsewhere: dict[int, int] = {}
+        """The same, of those that are not in the own namespace."""
+        self._opened: dict[int, SockDiag] = {}
+        self._left: list[BoundSocket] = []
+        """The sockets of namespaces that were dropped since the last dump."""
         self._lost: dict[int, FailedError] = {}
         self._turn = Turn()
         weakref.finalize(self, _close_all, self._opened)  # however it is let go
@@ -107,13 +106,14 @@ class Namespaces:
         ended = self._of.keys() - alive
         for pid in ended:
             del self._of[pid]
-        in_turn = islice(self._turn.over(self._of.keys() - fresh), _CHECKED)
-        moved = {pid for pid in (*fresh, *in_turn) if self._note(pid)}
+            self._elsewhere.pop(pid, None)
+        in_turn = islice(self._turn.over(self._of), _CHECKED)
+        moved = {pid for pid in {*fresh, *in_turn} if self._note(pid)}
         if not (ended or fresh or moved):
             return False, moved
-        inhabited = {netns: pid for pid, netns in self._of.items() if netns != self.own}
+        inhabited = {netns: pid for pid, netns in self._elsewhere.items()}
         for empty in self._opened.keys() - inhabited.keys() - {self.own}:
-            self._opened.pop(empty).diag.close()
+            self._drop(empty)
         for empty in self._lost.keys() - inhabited.keys():
             del self._lost[empty]
         unseen = inhabited.keys() - self._opened.keys() - self._lost.keys()
@@ -122,24 +122,28 @@ class Namespaces:
 
     def dump(self, tables: Sequence[Table]) -> Dumped:
         """The sockets of all namespaces."""
-        dumped = Dumped()
+        dumped = Dumped(went=self._left)
+        self._left = []
         if self.own not in self._opened:
             try:
-                self._opened[self.own] = _Namespace(SockDiag(self.own))
+                self._opened[self.own] = SockDiag(self.own)
             except FailedError as refused:
                 dumped.asked = len(tables)
                 dumped.failures = [refused] * len(tables)
-        for namespace in self._opened.values():
-            for forgotten in namespace.sockets.keys() - set(tables):
-                del namespace.sockets[forgotten]
+        for diag in self._opened.values():
+            for table in diag.known:
+                if table not in tables:
+                    dumped.went += diag.forget(table)
             for table in tables:
-                _dump_table(namespace, table, dumped)
+                _dump_table(diag, table, dumped)
         return dumped
 
     def close(self) -> None:
         """Release the sockets; a later dump opens them anew."""
-        _close_all(self._opened)
+        for netns in list(self._opened):
+            self._drop(netns)
         self._of.clear()
+        self._elsewhere.clear()
         self._lost.clear()
 
     def _note(self, pid: int) -> bool:
@@ -149,6 +153,10 @@ class Namespaces:
             return False
         before = self._of.get(pid)
         self._of[pid] = netns
+        if netns != self.own:
+            self._elsewhere[pid] = netns
+        else:
+            self._elsewhere.pop(pid, None)
         return before is not None and before != netns
 
     def _enter(self, netns: int, pid: int) -> bool:
@@ -164,8 +172,15 @@ class Namespaces:
             )
             return False
         if diag:
-            self._opened[netns] = _Namespace(diag)
+            self._opened[netns] = diag
         return diag is not None
+
+    def _drop(self, netns: int) -> None:
+        """Look at a namespace no more."""
+        diag = self._opened.pop(netns)
+        for table in diag.known:
+            self._left += diag.forget(table)
+        diag.close()
 
 
 def read_netns(pid: int) -> int | None:
@@ -177,17 +192,17 @@ def read_netns(pid: int) -> int | None:
     return int(link.removeprefix("net:[").removesuffix("]"))
 
 
-def _dump_table(namespace: _Namespace, table: Table, into: Dumped) -> None:
+def _dump_table(diag: SockDiag, table: Table, into: Dumped) -> None:
     into.asked += 1
     try:
-        answer = namespace.diag.dump(table)
+        answer = diag.dump(table)
     except FailedError as failure:
         into.failures.append(failure)
     else:
-        namespace.sockets[table] = answer.sockets
-        into.read += len(answer.sockets)
+        into.came += answer.came
+        into.went += answer.went
+        into.read += len(answer.messages)
         into.malformed += answer.malformed
-    into.sockets += namespace.sockets.get(table, ())
 
 
 def _open_inside(pid: int, netns: int) -> SockDiag | None:
@@ -228,7 +243,7 @@ def _set_namespace(descriptor: int) -> None:
         raise OSError(number, os.strerror(number))
 
 
-def _close_all(opened: dict[int, _Namespace]) -> None:
-    for namespace in opened.values():
-        namespace.diag.close()
+def _close_all(opened: dict[int, SockDiag]) -> None:
+    for diag in opened.values():
+        diag.close()
     opened.clear()

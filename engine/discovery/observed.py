@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
 
+from engine.discovery.diag_messages import BoundSocket
 from engine.discovery.facts import ProcessFacts
-from engine.discovery.sockdiag import BoundSocket
 
 Change = Literal["created", "changed", "deleted"]
 

@@ -5,10 +5,11 @@ every descriptor of every process is the dear part of a scan, so it is done only
 appears that nobody is known to hold. What is known is kept per process, looked after by four
 cheaper rules:
 
-- a process that appeared since the last look is walked, and once more at the next look, because
-  between fork and exec it holds what its parent holds;
+- a process that appeared since the last look is walked, and asked at the next look whether it
+  still holds what it held, because between fork and exec that is what its parent holds;
 - a process that ended, or whose pid means another process now, is forgotten;
-- known holders are asked in turn whether the descriptor still is that socket;
+- known holders are asked in turn whether the descriptor still is that socket, those that share one
+  more often: when the only holder closes a socket, the socket is gone, unless it was handed over;
 - all processes are walked in turn, some at each look, for sockets handed over by SCM_RIGHTS.
 
 Sockets are told apart by their inode number alone. It is one series for all network namespaces,
@@ -24,9 +25,11 @@ from itertools import islice
 
 from engine.discovery.processes import ProcessTable, Turn
 
-_LINKS_CHECKED = 32
-"""Known descriptors looked at again per look, and at most a quarter of that in one process."""
-_WALK_BUDGET = 128
+_SHARED_CHECKED, _OTHERS_CHECKED = 24, 8
+"""Known descriptors looked at again per look, of holders that share a socket, and of others."""
+_LINKS_OF_ONE = 8
+"""How many of them at most in one process."""
+_WALK_BUDGET = 64
 """Work of walking in turn per look: one per descriptor and _WALK_COST per process."""
 _WALK_COST = 8
 _SOCKET_LINK = "socket:["
@@ -50,6 +53,9 @@ class Owners:
         self._held: dict[int, dict[int, int]] = {}
         self._touched: set[int] = set()
         self._denied: set[int] = set()
+        self._shared: set[int] = set()
+        """The inodes with several holders."""
+        self._turn_of_sharers = Turn()
         self._turn_to_check = Turn()
         self._turn_to_walk = Turn()
 
@@ -87,17 +93,21 @@ class Owners:
             self._hold(pid, {})
             self._denied.discard(pid)
         self._forget(wanted)
-        fresh = self.processes.fresh
-        for pid in fresh:
+        young = self.processes.fresh - self.processes.appeared
+        checked = {pid for pid in young if not self._still_holds(pid)}
+        checked.update(self._differing_holders())
+        walked = checked | self.processes.appeared
+        for pid in walked:
             self._walk(pid, wanted)
-        walked = set(fresh)
-        walked.update(self._check_holders(wanted))
-        walked.update(self._walk_some(wanted))
+        walked.update(self._walk_some(wanted, walked))
         holders = self.holders
-        if wanted - holders.keys() - self.unowned:
-            for pid in self.processes.pids - walked:
-                self._walk(pid, wanted)
         missing = wanted - holders.keys()
+        for likely in (young, self.processes.pids):
+            if missing - self.unowned:
+                for pid in likely - walked:
+                    self._walk(pid, wanted)
+                walked |= likely
+                missing = wanted - holders.keys()
         self.newly_unowned = bool(missing - self.unowned)
         self.unowned = missing
         return holders
@@ -106,8 +116,10 @@ class Owners:
         """The holders whose end does not show by the end of a socket."""
         if self.every_end:
             return None
-        shared = (pids for pids in self.holders.values() if len(pids) > 1)
-        return {pid for pids in shared for pid in pids}
+        return self._sharers()
+
+    def _sharers(self) -> set[int]:
+        return {pid for inode in self._shared for pid in self.holders[inode]}
 
     def look_at(self, pid: int) -> None:
         """Look again at what one process holds of the sockets known."""
@@ -121,29 +133,39 @@ class Owners:
                 rest = self._held[pid]
                 self._hold(pid, {each: fd for each, fd in rest.items() if each != inode})
 
-    def _check_holders(self, wanted: AbstractSet[int]) -> list[int]:
-        """Look at known descriptors in turn; walks and returns the processes that differ."""
-        changed, checked = [], 0
-        for pid in self._turn_to_check.over(self._held):
-            sockets = self._held[pid]
-            links = list(islice(sockets.items(), _LINKS_CHECKED // 4))
-            if all(_is_held(pid, fd, inode) for inode, fd in links):
-                if len(links) < len(sockets):
-                    for inode, fd in links:  # to the end of the dict: the others come next
-                        del sockets[inode]
-                        sockets[inode] = fd
-            else:
-                changed.append(pid)
-            checked += len(links)
-            if checked >= _LINKS_CHECKED:
-                break
-        for pid in changed:
-            self._walk(pid, wanted)
-        return changed
+    def _differing_holders(self) -> Iterator[int]:
+        """Look at known descriptors in turn; the processes that do not hold what they held."""
+        for turn, pids, budget in (
+            (self._turn_of_sharers, self._sharers(), _SHARED_CHECKED),
+            (self._turn_to_check, self._held, _OTHERS_CHECKED),
+        ):
+            checked = 0
+            for pid in turn.over(pids):
+                checked += min(len(self._held[pid]), _LINKS_OF_ONE)
+                if not self._still_holds(pid):
+                    yield pid
+                if checked >= budget:
+                    break
 
-    def _walk_some(self, wanted: AbstractSet[int]) -> Iterator[int]:
+    def _still_holds(self, pid: int) -> bool:
+        """Whether known descriptors of a process, some in turn if many, are what they were."""
+        sockets = self._held.get(pid)
+        if not sockets:
+            return True
+        links = list(islice(sockets.items(), _LINKS_OF_ONE))
+        if not all(_is_held(pid, fd, inode) for inode, fd in links):
+            return False
+        if len(links) < len(sockets):
+            for inode, fd in links:  # to the end of the dict: the others come next
+                del sockets[inode]
+                sockets[inode] = fd
+        return True
+
+    def _walk_some(self, wanted: AbstractSet[int], walked: AbstractSet[int]) -> Iterator[int]:
         spent = 0
-        for pid in self._turn_to_walk.over(self.processes.pids - self.processes.fresh):
+        for pid in self._turn_to_walk.over(self.processes.pids):
+            if pid in walked:
+                continue
             spent += _WALK_COST + self._walk(pid, wanted)
             yield pid
             if spent >= _WALK_BUDGET:
@@ -177,10 +199,15 @@ class Owners:
             for inode in before.keys() - sockets.keys():
                 holders = self.holders[inode]
                 holders.remove(pid)
-                if not holders:
+                if len(holders) == 1:
+                    self._shared.discard(inode)
+                elif not holders:
                     del self.holders[inode]
             for inode in sockets.keys() - before.keys():
-                self.holders.setdefault(inode, []).append(pid)
+                holders = self.holders.setdefault(inode, [])
+                holders.append(pid)
+                if len(holders) > 1:
+                    self._shared.add(inode)
         if sockets:
             self._held[pid] = sockets
         else:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from collections.abc import Set as AbstractSet
-from itertools import chain
 
 LOOKS_PER_LISTING = 5
 """One look of so many lists /proc."""
@@ -16,18 +14,25 @@ _MOST_ASKED = 128
 
 
 class Turn:
-    """Goes round a changing set of pids, continuing behind the last one taken."""
+    """Goes round a changing set of pids, continuing behind the last one taken.
+
+    What joins the set has its turn in the next round.
+    """
 
     def __init__(self) -> None:
-        self._last = 0
+        self._rest: list[int] = []
+        """Of this round, the next one last."""
 
-    def over(self, pids: Iterable[int]) -> Iterator[int]:
+    def over(self, pids: Collection[int]) -> Iterator[int]:
         """Each pid once, beginning with the one whose turn it is."""
-        ordered = sorted(pids)
-        start = bisect_right(ordered, self._last)
-        for pid in chain(ordered[start:], ordered[:start]):
-            self._last = pid
-            yield pid
+        taken = set[int]()
+        while len(taken) < len(pids):
+            if not self._rest:
+                self._rest = sorted(taken.symmetric_difference(pids), reverse=True)
+            pid = self._rest.pop()
+            if pid in pids and pid not in taken:
+                taken.add(pid)
+                yield pid
 
 
 class ProcessTable:

@@ -7,6 +7,7 @@ that is read again which differs, or whose turn it is.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from itertools import islice
@@ -14,6 +15,7 @@ from operator import attrgetter
 
 from engine.core.errors import ProcessGone
 from engine.core.identity import read_stat
+from engine.discovery.diag_messages import BoundSocket
 from engine.discovery.facts import (
     ProcessFacts,
     Siblings,
@@ -27,7 +29,7 @@ from engine.discovery.namespaces import Dumped, Namespaces
 from engine.discovery.observed import RECEIVERS, Event, Observed, Scope, observed
 from engine.discovery.owners import Owners
 from engine.discovery.processes import ProcessTable, Turn
-from engine.discovery.sockdiag import ALL_TABLES, TABLES, BoundSocket
+from engine.discovery.sockdiag import ALL_TABLES, TABLES
 
 _EXES_CHECKED = 32
 """Executables looked at again per look, in turn."""
@@ -66,6 +68,12 @@ class Scanner:
         self._languages = Languages(faithful=faithful)
         self._scope = RECEIVERS
         self._sockets: dict[int, BoundSocket] = {}
+        """By inode; those of the kernel itself, which have none, are `_kernels`."""
+        self._kernels: Counter[BoundSocket] = Counter()
+        self._differing: set[int] = set()
+        """Inodes of sockets that are new or not what they were, until their holders are seen."""
+        self._unowned_told: set[int] = set()
+        """The keys of sockets without a process, as they were told of last."""
         self._not_ready: set[int] = set()
         self._ending: dict[int, float] = {}
         self._siblings: Siblings = {}
@@ -88,11 +96,9 @@ class Scanner:
         """
         rescoped, self._scope = scope != self._scope, scope
         self.owners.every_end = scope.portless
-        before = self._sockets
-        sockets, kernels, moved = self._resolve()
-        self._sockets = sockets
-        differing = self._differing(before, sockets)
+        moved = self._resolve()
         self._walk_again(doubtful)
+        differing = {pid for inode in self._differing for pid in self.owners.holders.get(inode, ())}
         differing |= self.owners.take_touched() | moved | self._not_ready | self._ending.keys()
         differing |= self.processes.appeared | self._suspects(doubtful)
         if rescoped:
@@ -102,7 +108,8 @@ class Scanner:
         if len(self._siblings) > _MOST_SIBLINGS:
             self._siblings.clear()
         now = {pid: self._examine(pid) for pid in differing}
-        return self._note({**now, **self._unowned(kernels)})
+        self._differing.clear()
+        return self._note({**now, **self._unowned()})
 
     def look_at_not_ready(self) -> list[Event[Observed]]:
         """Look only at the processes that were not ready at the last look.
@@ -119,34 +126,35 @@ class Scanner:
         """Release the sockets."""
         self.namespaces.close()
 
-    def _resolve(self) -> tuple[dict[int, BoundSocket], list[BoundSocket], set[int]]:
-        """Sockets by inode, those of the kernel itself, and the processes that moved."""
-        sockets, kernels = self._dump()
-        self.owners.resolve(sockets.keys())
+    def _resolve(self) -> AbstractSet[int]:
+        """Find the sockets and their holders; returns the processes that moved."""
+        self._dump()
+        self.owners.resolve(self._sockets.keys())
         found, moved = self.namespaces.note_processes()
         if found or self.owners.newly_unowned:
             # Closed since the dump, or opened by a process that appeared since /proc was listed,
             # or in a namespace that was not known.
-            sockets, kernels = self._dump()
-            self.owners.resolve(sockets.keys(), again=True)
-        return sockets, kernels, set(moved)
+            self._dump()
+            self.owners.resolve(self._sockets.keys(), again=True)
+        return moved
 
-    def _dump(self) -> tuple[dict[int, BoundSocket], list[BoundSocket]]:
+    def _dump(self) -> None:
+        """Take in what differs from the dump before."""
         self.dumped = self.namespaces.dump(ALL_TABLES if self._scope.connections else TABLES)
-        sockets = {each.inode: each for each in self.dumped.sockets}
-        if sockets.pop(0, None) is None:
-            return sockets, []
-        return sockets, [each for each in self.dumped.sockets if not each.inode]
-
-    def _differing(
-        self, before: Mapping[int, BoundSocket], now: Mapping[int, BoundSocket]
-    ) -> set[int]:
-        """Holders of sockets that are new, or not what they were."""
-        get, holders = before.get, self.owners.holders
-        inodes = [
-            inode for inode, each in now.items() if (old := get(inode)) is not each and old != each
-        ]
-        return {pid for inode in inodes for pid in holders.get(inode, ())}
+        went: dict[int, BoundSocket] = {}
+        for each in self.dumped.went:
+            if not each.inode:
+                self._kernels[each] -= 1
+            elif self._sockets.get(each.inode) is each:
+                went[each.inode] = self._sockets.pop(each.inode)
+        for each in self.dumped.came:
+            if not each.inode:
+                self._kernels[each] += 1
+            elif went.get(each.inode) != each:  # else only the length of its queue differs
+                self._differing.add(each.inode)
+            if each.inode:
+                self._sockets[each.inode] = each
+        self._kernels = +self._kernels
 
     def _walk_again(self, doubtful: Iterable[int]) -> None:
         """Look at what these hold now, if they are known; what ends may still hold all it had."""
@@ -160,7 +168,7 @@ class Scanner:
 
     def _suspects(self, doubtful: Iterable[int]) -> set[int]:
         """Known processes that run another program than they did."""
-        in_turn = islice(self._turn.over([key for key in self.known if key > 0]), _EXES_CHECKED)
+        in_turn = islice((key for key in self._turn.over(self.known) if key > 0), _EXES_CHECKED)
         asked = [*self.processes.fresh - self.processes.appeared, *doubtful]
         suspects = {pid for pid in asked if self._differs(pid, arguments=True)}
         for number, pid in enumerate(in_turn):
@@ -214,16 +222,17 @@ class Scanner:
         self._not_ready.add(pid)
         self.retry_s = wait_s if self.retry_s is None else min(self.retry_s, wait_s)
 
-    def _unowned(self, kernels: Iterable[BoundSocket]) -> dict[int, Observed | None]:
+    def _unowned(self) -> dict[int, Observed | None]:
         """The sockets of each namespace that no visible process holds, by key."""
         groups: dict[int, list[BoundSocket]] = {}
         unowned = (self._sockets[inode] for inode in self.owners.unowned)
-        for each in (*unowned, *kernels):
+        for each in (*unowned, *self._kernels):
             groups.setdefault(each.netns, []).append(each)
-        found: dict[int, Observed | None] = {key: None for key in self.known if key <= 0}
+        found: dict[int, Observed | None] = dict.fromkeys(self._unowned_told)
         for netns, sockets in groups.items():
             sockets.sort(key=attrgetter("inode", "port", "proto", "address"))
             found[-netns] = observed(None, netns, sockets)
+        self._unowned_told = {-netns for netns in groups}
         return found
 
     def _note(self, now: Mapping[int, Observed | None]) -> list[Event[Observed]]:

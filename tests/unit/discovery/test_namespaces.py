@@ -51,11 +51,11 @@ def test_a_namespace_is_found_dumped_and_dropped() -> None:
         assert not look(processes, namespaces)[0]
         assert len(namespaces) == others + 1
         assert namespaces.of(inside.pid) == netns != OWN
-        assert (netns, port) in {
-            (each.netns, each.port) for each in namespaces.dump(TABLES).sockets
-        }
+        assert (netns, port) in {(each.netns, each.port) for each in namespaces.dump(TABLES).came}
     wait_until(lambda: look(processes, namespaces) and len(namespaces) == others)
-    assert netns not in {each.netns for each in namespaces.dump(TABLES).sockets}
+    dumped = namespaces.dump(TABLES)
+    assert (netns, port) in {(each.netns, each.port) for each in dumped.went}
+    assert netns not in {each.netns for each in dumped.came}
     namespaces.close()
 
 

@@ -135,4 +135,4 @@ def test_a_turn_comes_to_everyone_once_a_round(pids: set[int], at_a_time: int) -
 def test_a_turn_goes_on_behind_a_pid_that_left() -> None:
     turn = Turn()
     assert list(islice(turn.over([1, 5, 9]), 2)) == [1, 5]
-    assert list(turn.over([1, 4, 7, 9])) == [7, 9, 1, 4]
+    assert list(turn.over([1, 4, 7, 9])) == [9, 1, 4, 7]
