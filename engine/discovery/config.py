@@ -22,6 +22,7 @@ from engine.discovery.document import Entry, Place, parse_duration, read_documen
 from engine.discovery.glob import Glob
 from engine.discovery.ports import UNSET, PortEnum
 from engine.discovery.regexp import Regexp
+from engine.discovery.unused import UNUSED, unused_variables, why_unused
 
 _SECTIONS: Mapping[str, tuple[Dialect, bool]] = {
     "instrument": ("glob", True),
@@ -36,19 +37,12 @@ _SECTIONS: Mapping[str, tuple[Dialect, bool]] = {
 _SELECTORS = (
     "open_port", "executable_path", "auto_target_exe", "auto_target_language", "target_pids",
 )  # fmt: skip
-_OTHER_KEYS = frozenset({
-    "poll_interval", "min_process_age", "excluded_linux_system_paths",
-    "skip_go_specific_tracers", "bpf_pid_filter_off", "exclude_otel_instrumented_services",
-    "exclude_otel_instrumented_services_span_metrics", "default_otlp_grpc_port",
-    "process_context_poll_interval", "route_harvester_timeout", "disabled_route_harvesters",
-    "route_harvester_advanced",
-})  # fmt: skip
+_USED_KEYS = ("poll_interval", "min_process_age", "excluded_linux_system_paths")
+"""The other keys of the section that have an effect here."""
+_DEFAULT_POLL_INTERVAL_S = 5.0
 _DEFAULT_SYSTEM_PATHS = (
     "/lib/systemd/", "/usr/lib/systemd/", "/usr/libexec/", "/sbin/", "/usr/sbin/",
 )  # fmt: skip
-_TRUE = ("1", "t", "T", "true", "TRUE", "True")
-_FALSE = ("0", "f", "F", "false", "FALSE", "False")
-"""What Go's `strconv.ParseBool` reads."""
 _SHELL_VARIABLE = re.compile(r"\$(?:\{([^}]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
 
 
@@ -66,7 +60,7 @@ class DiscoveryConfig:
 
     faithful: bool = False
     inherit: bool | None = None
-    """Whether children of selected processes are selected; None = if something here is Beyla's."""
+    """Whether children of selected processes are selected; None = unless nothing selects."""
     source: str = ""
     """Name of the YAML file; empty if there is none."""
     open_port: PortEnum = UNSET
@@ -83,10 +77,9 @@ class DiscoveryConfig:
     exclude_services: tuple[Criterion, ...] = ()
     default_exclude_services: tuple[Criterion, ...] = ()
     survey: tuple[Criterion, ...] = ()
-    poll_interval_s: float = 5.0
+    poll_interval_s: float = _DEFAULT_POLL_INTERVAL_S
     min_process_age_s: float = 5.0
     excluded_linux_system_paths: tuple[str, ...] = _DEFAULT_SYSTEM_PATHS
-    exclude_otel_instrumented_services: bool = True
     origins: Mapping[str, Origin] = field(default_factory=lambda: MappingProxyType({}))
     """By field, where each value that is not a default came from."""
 
@@ -176,28 +169,28 @@ def _from_section(config: DiscoveryConfig, section: Mapping[str, Entry]) -> Disc
         if key in section:
             criteria = read_criteria(section[key], key, dialect, validated=validated)
             config = config.set(key, _at(section[key]), **{key: criteria})
-    for key, name in (
-        ("poll_interval", "poll_interval_s"),
-        ("min_process_age", "min_process_age_s"),
-    ):
+    for key in ("poll_interval", "min_process_age"):
         if key in section and not section[key].is_null:
-            config = config.set(name, _at(section[key]), **{name: section[key].seconds()})
+            config = _with_duration(config, f"{key}_s", section[key].seconds(), _at(section[key]))
     if "excluded_linux_system_paths" in section:
         entry = section["excluded_linux_system_paths"]
         paths = tuple(item.text() for item in entry.items())
         config = config.set(
             "excluded_linux_system_paths", _at(entry), excluded_linux_system_paths=paths
         )
-    if "exclude_otel_instrumented_services" in section:
-        entry = section["exclude_otel_instrumented_services"]
-        config = config.set(
-            "exclude_otel_instrumented_services",
-            _at(entry),
-            exclude_otel_instrumented_services=entry.boolean(),
-        )
-    for key in section.keys() - _SECTIONS.keys() - _OTHER_KEYS:
-        config = config.set(key, Origin(str(section[key].place), "is no key of discovery; ignored"))
+    for key, entry in section.items():
+        if key not in _SECTIONS and key not in _USED_KEYS:
+            note = why_unused(key) if key in UNUSED else "is no key of discovery; ignored"
+            config = config.set(key, Origin(str(entry.place), note))
     return config
+
+
+def _with_duration(
+    config: DiscoveryConfig, name: str, seconds: float, origin: Origin
+) -> DiscoveryConfig:
+    if name == "poll_interval_s" and not seconds:
+        seconds = _DEFAULT_POLL_INTERVAL_S  # so Beyla reads 0
+    return config.set(name, origin, **{name: seconds})
 
 
 def _at(entry: Entry) -> Origin:
@@ -290,12 +283,7 @@ class _Environment:
         ):  # fmt: skip
             if found := self._first(f"BEYLA_{suffix}", f"OTEL_EBPF_{suffix}"):
                 seconds = parse_duration(found[1], Place(found[0]))
-                config = config.set(name, Origin(found[0]), **{name: seconds})
-        name = "exclude_otel_instrumented_services"
-        if found := self._first(f"BEYLA_{name.upper()}", f"OTEL_EBPF_{name.upper()}"):
-            if found[1] not in _TRUE + _FALSE:
-                raise Place(found[0]).error("true or false is wanted here")
-            config = config.set(name, Origin(found[0]), **{name: found[1] in _TRUE})
+                config = _with_duration(config, name, seconds, Origin(found[0]))
         return config
 
     def _unread(self, config: DiscoveryConfig) -> DiscoveryConfig:
@@ -306,6 +294,8 @@ class _Environment:
             if self._faithful and self._environ.get(variable):
                 note = "is set and ignored: Beyla reads BEYLA_* only (faithful)"
                 config = config.set(variable, Origin("environment", note))
+        for variable, note in unused_variables(self._environ).items():
+            config = config.set(variable, Origin("environment", note))
         return config
 
 

@@ -17,6 +17,7 @@ from engine.discovery.document import Entry, Place
 from engine.discovery.glob import Glob
 from engine.discovery.ports import UNSET, PortEnum, PortRange
 from engine.discovery.regexp import Regexp
+from engine.discovery.unused import UNUSED_OUTPUTS
 
 Dialect = Literal["glob", "regexp"]
 Pattern: TypeAlias = Glob | Regexp
@@ -65,7 +66,8 @@ class Criterion:
     namespace: str = ""
     exports: tuple[str, ...] | None = None
     """metrics, traces, logs; None means all."""
-    sampler: str = ""
+    unused: tuple[str, ...] = ()
+    """The keys it has that have no effect here."""
     survey: bool = False
     """A process it selects is told of, and never instrumented."""
     any_open_port: bool = False
@@ -194,7 +196,7 @@ def _read_criterion(
         name=text("name"),
         namespace=text("namespace"),
         exports=_read_exports(members.get("exports")),
-        sampler=_read_sampler(members.get("sampler")),
+        unused=tuple(key for key in UNUSED_OUTPUTS if key in members),
         survey=section == "survey",
     )
 
@@ -215,12 +217,6 @@ def _read_exports(entry: Entry | None) -> tuple[str, ...] | None:
             )
         exports.append(item.text())
     return tuple(exports)
-
-
-def _read_sampler(entry: Entry | None) -> str:
-    members = entry.members() if entry else {}
-    parts = [members[key].text() for key in ("name", "arg") if key in members]
-    return " ".join(filter(None, parts))
 
 
 def _as_regexp(pattern: Pattern | None) -> Regexp | None:

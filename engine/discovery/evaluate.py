@@ -15,6 +15,7 @@ from engine.discovery.trace import ConditionTrace, CriterionTrace, Decision, Ver
 DELETED = " (deleted)"
 """What the kernel appends to the path of an executable that was replaced on disk."""
 _HIDDEN = "it may not be read; run as root"
+_LEFT_OUT = "its executable may not be read, and Beyla waits until it may (faithful)"
 _PORTS_SHOWN = 20
 
 
@@ -40,8 +41,9 @@ def decide(policy: Policy, candidate: Candidate, parent: Decision | None = None)
     heir = bool(policy.inherit and parent and parent.is_selected)
     surveyed = any(trace.matched for trace in survey)
     excluded = any(trace.matched for trace in exclusions)
+    left_out = _LEFT_OUT if policy.faithful and "exe" in candidate.hidden else ""
     verdict: Verdict = "not selected"
-    if matching or heir or surveyed:
+    if (matching or heir or surveyed) and not left_out:
         verdict = "surveyed"
         if matching or heir:
             verdict = "selected" if matching else "inherited"
@@ -61,6 +63,7 @@ def decide(policy: Policy, candidate: Candidate, parent: Decision | None = None)
         service=service_name(matching, candidate) if selected else None,
         exports=exports(matching),
         notes=policy.notes,
+        left_out=left_out,
     )
 
 

@@ -24,6 +24,8 @@ _BATCHES_PER_ANCESTRY = 10
 _CHANGE = PROCESS.index["change"]
 
 
+_NO_PORT = Port(1 << 16, "", "")
+"""Where those without a port stand: behind all others."""
 _Place: TypeAlias = tuple[int, str, str, int, int]
 """Lowest port, protocol, address, pid; and the key, which makes it unique."""
 
@@ -34,7 +36,7 @@ class _Row(NamedTuple):
 
 
 class Listing:
-    """Keeps one row per listed process that has a port."""
+    """Keeps one row per listed process."""
 
     def __init__(self, clock: Clock) -> None:
         self.rows: tuple[Record, ...] = ()
@@ -60,14 +62,14 @@ class Listing:
         for event in events:
             key = event.item.key
             old = self._rows.get(key)
-            if event.change == "deleted" or not event.item.matched.match.ports:
+            if event.change == "deleted":
                 if old:
                     self._take_out(key)
                     changes.append(self._deleted(old.record))
                 continue
             record = self._record(event.item, "changed" if old else "created")
             ports = event.item.matched.match.ports
-            lowest = ports[0]
+            lowest = ports[0] if ports else _NO_PORT
             pid = event.item.identity.pid or 0
             place = (lowest.port, lowest.proto, lowest.address, pid, key)
             if old and _content(old.record) == _content(record):

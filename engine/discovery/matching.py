@@ -62,18 +62,18 @@ class PolicyMatcher:
     """
 
     def __init__(self, policy: Policy, *, show_all: bool = False, attach: bool = False) -> None:
-        portless = policy.inherit or (attach and policy.wants_portless)
+        portless = show_all or policy.inherit or policy.wants_portless
         self.scope = Scope(connections=policy.faithful, portless=portless)
         self.inherits = policy.inherit
         self._policy = policy
         self._show_all = show_all
         self._attach = attach
         self._criteria = CriteriaMatcher(policy)
-        self._judge = Judge(policy, Languages(), lambda _: LocalPorts())
+        self._judge = Judge(policy, Languages(faithful=policy.faithful), lambda _: LocalPorts())
 
     def match(self, process: Observed) -> Match | None:
-        """Every port of a process that is selected, none of another; without a process, the
-        ports that are wanted by themselves."""
+        """Every port of a process that is selected or surveyed, none of another; without a
+        process, the ports that are wanted by themselves."""
         facts = process.facts
         if facts is None:
             return self._match_unowned(process)
@@ -81,8 +81,10 @@ class PolicyMatcher:
         candidate = self._judge.candidate(facts, ports)
         self._criteria.take([ProcessEvent("changed", candidate)])
         decision = self._criteria.decision(candidate.pid)
-        if decision is None or not (decision.is_selected or self._show_all):
+        if decision is None or not (decision.is_listed or self._show_all):
             return None
+        if not (decision.is_listed or process.ports or facts.exe or facts.argv):
+            return None  # a kernel thread or a zombie
         reason = "" if decision.verdict == "not selected" else decision.reason
         shown = process.ports + (process.client_ports if self._policy.faithful else ())
         attach = self._attach and decision.is_selected

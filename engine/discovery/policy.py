@@ -17,6 +17,7 @@ from engine.discovery.futile import futilities
 from engine.discovery.glob import Glob
 from engine.discovery.regexp import Regexp
 from engine.discovery.trace import BUILT_IN
+from engine.discovery.unused import why_unused
 
 _RULES = {
     0: "nothing is configured: every process that has a port",
@@ -127,6 +128,7 @@ def policy_of(config: DiscoveryConfig) -> Policy:
         *_merging(config),
         *_ignored(config, rule, deprecated),
         *_surprises(config, rule, finding),
+        *_unused((*finding, *survey, *excluding)),
         *_futile((*finding, *survey, *excluding)),
     )
     ports = config.origins.get("open_port")
@@ -139,7 +141,7 @@ def policy_of(config: DiscoveryConfig) -> Policy:
         config.faithful,
         ports.name if ports and config.open_port.is_set else "",
         config.excluded_linux_system_paths,
-        config.is_beyla or config.faithful if config.inherit is None else config.inherit,
+        rule != 0 if config.inherit is None else config.inherit,
     )
 
 
@@ -252,6 +254,12 @@ def _surprises(config: DiscoveryConfig, rule: int, finding: tuple[Criterion, ...
         )
     if rule in (2, 3) and len(finding) > len(config.services if rule == 2 else config.instrument):
         yield f"the entry made of {finding[-1].where} comes last, so its name and namespace win"
+
+
+def _unused(criteria: tuple[Criterion, ...]) -> Iterator[str]:
+    for criterion in criteria:
+        for key in criterion.unused:
+            yield f"{clean(criterion.where)}: {key} {why_unused(key)}"
 
 
 def _futile(criteria: tuple[Criterion, ...]) -> Iterator[str]:

@@ -113,11 +113,18 @@ class Decision:
     service: ServiceName | None = None
     exports: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
+    left_out: str = ""
+    """Why it is not selected though a criterion matches, if that is no exclusion."""
 
     @property
     def is_selected(self) -> bool:
         """Whether it is to be instrumented."""
         return self.verdict in ("selected", "inherited")
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether it is told of; what is surveyed is, though it is not to be instrumented."""
+        return self.is_selected or self.verdict == "surveyed"
 
     @property
     def excluded_by(self) -> CriterionTrace | None:
@@ -145,6 +152,8 @@ class Decision:
         return self._missed()
 
     def _missed(self) -> str:
+        if self.left_out:
+            return self.left_out
         if not self.criteria:
             return "the list of criteria is empty"
         failures = [

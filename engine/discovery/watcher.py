@@ -71,9 +71,10 @@ class PortWatcher(Source):
             exe: Glob over the path of the executable; empty = as `config` says.
             config: Beyla's configuration; without one every process that has a port is listed,
                 as far as the two do not say otherwise. Its minimum age counts for processes
-                without ports, and if it is faithful its interval counts too.
-            show_all: List the processes with a port that no criterion selects, too.
-            interval_s: Seconds between two scans of the thread.
+                without ports.
+            show_all: List the processes that no criterion selects, too.
+            interval_s: Seconds between two scans of the thread, unless `config` says, or is
+                faithful.
             capture: Captures traffic of processes; without it none can be attached.
             attach_selected: Capture the traffic of what is selected without being told.
 
@@ -82,7 +83,8 @@ class PortWatcher(Source):
         """
         super().__init__(clock, logbook)
         self._config = config = (config or DiscoveryConfig()).with_selectors(exe=exe)
-        self._interval_s = config.poll_interval_s if config.faithful else interval_s
+        configured = config.faithful or "poll_interval_s" in config.origins
+        self._interval_s = config.poll_interval_s if configured else interval_s
         self._show_all = show_all
         self._attach_selected = attach_selected
         self.policy = self._choose(open_port or None)

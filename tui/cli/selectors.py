@@ -27,7 +27,7 @@ def selectors(command: F) -> F:
         click.option(
             "--inherit/--no-inherit",
             default=None,
-            help="Select children of selected processes. Default: if Beyla is configured.",
+            help="Select children of selected processes too. Default: yes, if anything selects.",
         ),
         click.option("--faithful", is_flag=True, help="Decide as Beyla does, with its quirks."),
         click.option(

@@ -16,6 +16,7 @@ from engine.discovery.candidate import Candidate
 from engine.discovery.config import DiscoveryConfig, load_config
 from engine.discovery.evaluate import decide
 from engine.discovery.policy import policy_of
+from engine.discovery.unused import UNUSED
 
 Load = Callable[..., DiscoveryConfig]
 
@@ -37,7 +38,6 @@ def test_nothing_is_the_defaults() -> None:
     assert not config.is_beyla
     assert not config.open_port.is_set
     assert (config.poll_interval_s, config.min_process_age_s) == (5, 5)
-    assert config.exclude_otel_instrumented_services
     assert "/usr/sbin/" in config.excluded_linux_system_paths
     assert [each.where for each in config.default_exclude_instrument] == [
         f"built-in default_exclude_instrument[{index}]" for index in range(3)
@@ -72,7 +72,6 @@ discovery:
     assert config.service_name == "shop"
     assert (config.poll_interval_s, config.min_process_age_s) == (2, 0.5)
     assert config.excluded_linux_system_paths == ("/opt/",)
-    assert not config.exclude_otel_instrumented_services
     assert str(config.instrument[0]) == "open_port 91,92"
     assert config.default_exclude_instrument == ()
     assert config.default_exclude_services != ()
@@ -127,10 +126,8 @@ def test_the_other_variables() -> None:
             "BEYLA_SERVICE_NAMESPACE": "ns",
             "BEYLA_DISCOVERY_POLL_INTERVAL": "1s",
             "BEYLA_MIN_PROCESS_AGE": "1m30s",
-            "BEYLA_EXCLUDE_OTEL_INSTRUMENTED_SERVICES": "f",
         },
     )
-    assert not config.exclude_otel_instrumented_services
     assert config.executable_path is not None
     assert config.auto_target_exe is not None
     assert config.auto_target_exe.text == "/opt/*"
@@ -138,6 +135,49 @@ def test_the_other_variables() -> None:
     assert str(config.target_pids) == "5"
     assert (config.service_name, config.service_namespace) == ("otel", "ns")
     assert (config.poll_interval_s, config.min_process_age_s) == (1, 90)
+
+
+@pytest.mark.parametrize("prefix", ["BEYLA_", "OTEL_EBPF_"])
+def test_the_automatic_targets_have_variables_of_both_families(prefix: str) -> None:
+    config = load_config(
+        None,
+        {
+            f"{prefix}AUTO_TARGET_EXE": "*/x",
+            f"{prefix}AUTO_TARGET_LANGUAGE": "go",
+            f"{prefix}TARGET_PID": "7-8",
+            "OTEL_GO_AUTO_TARGET_EXE": "*/y",
+        },
+    )
+    assert config.auto_target_exe is not None
+    assert config.auto_target_language is not None
+    shown = (config.auto_target_exe.text, config.auto_target_language.text, str(config.target_pids))
+    assert shown == ("*/x", "go", "7-8")
+    assert config.is_beyla
+
+
+def test_an_interval_of_nothing_is_the_default(load: Load) -> None:
+    assert load("discovery: {poll_interval: 0s}").poll_interval_s == 5
+
+
+@pytest.mark.parametrize("key", list(UNUSED))
+def test_what_has_no_effect_says_so(load: Load, key: str) -> None:
+    note = load(f"discovery: {{{key}: 1}}").origins[key].note
+    assert note.startswith("is read, not used here, because ")
+
+
+def test_variables_without_effect_say_so() -> None:
+    names = (
+        "BEYLA_SKIP_GO_SPECIFIC_TRACERS",
+        "OTEL_EBPF_BPF_PID_FILTER_OFF",
+        "BEYLA_SYSTEM_WIDE",
+        "BEYLA_JAVA_ROUTE_HARVEST_DELAY",
+        "BEYLA_EXCLUDE_OTEL_INSTRUMENTED_SERVICES",
+    )
+    config = load_config(None, dict.fromkeys(names, "true"))
+    notes = "\n".join(policy_of(config).notes)
+    for name in names:
+        assert f"{name}: environment is " in notes
+    assert not config.is_beyla, "none of them selects anything"
 
 
 def test_what_is_typed_takes_the_place_of_everything(load: Load) -> None:
@@ -177,7 +217,7 @@ def test_an_error_names_the_place(load: Load, text: str, message: str) -> None:
         ("BEYLA_EXECUTABLE_NAME", "("),
         ("BEYLA_AUTO_TARGET_EXE", "["),
         ("BEYLA_MIN_PROCESS_AGE", "5"),
-        ("BEYLA_EXCLUDE_OTEL_INSTRUMENTED_SERVICES", "no"),
+        ("BEYLA_DISCOVERY_POLL_INTERVAL", "-1s"),
     ],
 )
 def test_an_error_names_the_variable(variable: str, value: str) -> None:

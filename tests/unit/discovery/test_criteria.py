@@ -55,7 +55,7 @@ def test_every_attribute_is_read() -> None:
     )
     assert (criterion.name, criterion.namespace) == ("web", "shop")
     assert criterion.exports == ("traces",)
-    assert criterion.sampler == "traceidratio 0.1"
+    assert criterion.unused == ("exports", "sampler", "routes", "metrics")
 
 
 def test_criteria_cannot_be_changed() -> None:

@@ -279,3 +279,12 @@ def test_the_reason_of_the_default() -> None:
 
     decision = decide(policy_of(DiscoveryConfig()), Candidate(1))
     assert decision.reason == "default: open_ports is none, not any"
+
+
+def test_a_process_whose_executable_may_not_be_read() -> None:
+    """Beyla never takes it for ready; here what is known of it decides."""
+    hidden = Candidate(7, ports=(80,), hidden=frozenset({"exe"}))
+    assert decide(policy_from("open_port: 80"), hidden).verdict == "selected"
+    faithful = decide(policy_from("open_port: 80", faithful=True), hidden)
+    assert faithful.verdict == "not selected"
+    assert "may not be read" in faithful.reason

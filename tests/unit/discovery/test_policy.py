@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -191,3 +192,25 @@ def test_overridden_ports_are_told() -> None:
 )  # fmt: skip
 def test_conditions_on_the_container_alone_get_any_path(text: str, wanted: str) -> None:
     assert str(policy_from(text)) == wanted
+
+
+def test_what_a_criterion_says_about_exports_has_no_effect_and_that_is_said() -> None:
+    text = "discovery: {instrument: [{open_ports: 80, sampler: {name: always_on}}]}"
+    assert "discovery.instrument[0]: sampler is read, not used here, because" in notes(text)
+
+
+@pytest.mark.parametrize(
+    ("config", "inherits"),
+    [
+        (DiscoveryConfig(), False),
+        (DiscoveryConfig().with_selectors(open_port="80"), True),
+        (DiscoveryConfig().with_selectors(exe="*/nginx"), True),
+        (load_config(None, {"BEYLA_OPEN_PORT": "80"}), True),
+        (replace(load_config(None, {"BEYLA_OPEN_PORT": "80"}), inherit=False), False),
+        (replace(DiscoveryConfig(), inherit=True), True),
+    ],
+)
+def test_children_inherit_where_something_selects_unless_told_otherwise(
+    config: DiscoveryConfig, inherits: bool
+) -> None:
+    assert policy_of(config).inherit is inherits

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -23,7 +24,7 @@ from engine.core.identity import read_stat
 from engine.core.records import Record
 from engine.core.source import Logbook
 from engine.discovery import scanner as scanner_module
-from engine.discovery.config import load_config
+from engine.discovery.config import DiscoveryConfig, load_config
 from engine.discovery.owners import Owners
 from engine.discovery.processes import LOOKS_PER_LISTING
 from engine.discovery.sockdiag import TABLES, Answer, SockDiag, Table
@@ -294,6 +295,71 @@ def test_everything_can_be_listed_with_its_verdict(listener: Listener) -> None:
     row = row_of(watcher.scan_once(), listener.pid)
     assert (row and row.get("verdict"), row and row.get("change")) == ("selected", "changed")
     assert watcher.explain(listener.pid).decision.reason == f"open_port {port}"
+
+
+@pytest.fixture
+def idle() -> Iterator[subprocess.Popen[bytes]]:
+    """A process without any port, by a name nobody else has."""
+    with subprocess.Popen(["sh", "-c", "read nothing # idle"], stdin=subprocess.PIPE) as process:
+        yield process
+
+
+def watcher_of(text: str, *, show_all: bool = False) -> PortWatcher:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "beyla.yaml"
+        path.write_text(text)
+        config = load_config(path, {})
+    return PortWatcher(CLOCK, Logbook(CLOCK), config=config, show_all=show_all)
+
+
+def test_a_selected_process_without_a_port_has_a_row_behind_the_others(
+    listener: Listener, idle: subprocess.Popen[bytes]
+) -> None:
+    listener.open()
+    text = "{min_process_age: 0s, instrument: [{cmd_args: '*idle'}, {open_ports: 1-65535}]}"
+    watcher = watcher_of(f"discovery: {text}")
+    rows = watcher.scan_once()
+    row = row_of(rows, idle.pid)
+    assert row is not None
+    assert (row.get("verdict"), row.get("criterion")) == ("selected", "args *idle")
+    assert ports_of(row) == []
+    pids = [each.pid for each in rows]
+    assert pids.index(listener.pid) < pids.index(idle.pid)
+    changes = Changes(watcher, idle.pid)
+    changes()
+    idle.communicate()
+    assert row_of(watcher.scan_once(), idle.pid) is None
+    assert changes() == ["deleted"]
+
+
+def test_everything_is_listed_without_ports_too_but_what_has_no_program(
+    idle: subprocess.Popen[bytes],
+) -> None:
+    config = DiscoveryConfig().with_selectors(open_port="1")
+    rows = PortWatcher(CLOCK, Logbook(CLOCK), config=config, show_all=True).scan_once()
+    row = row_of(rows, idle.pid)
+    assert row is not None
+    assert (row.get("verdict"), row.get("criterion")) == ("not selected", None)
+    assert row_of(make().scan_once(), idle.pid) is None
+    without_program = {each.pid for each in rows if not (each.get("exe") or each.get("argv"))}
+    assert without_program <= {None}, "kernel threads and zombies"
+
+
+def test_what_is_surveyed_is_listed_and_never_attached(listener: Listener) -> None:
+    port = listener.open()
+    row = row_of(
+        watcher_of(f"discovery: {{survey: [{{open_ports: {port}}}]}}").scan_once(), listener.pid
+    )
+    assert row is not None
+    assert (row.get("verdict"), row.get("attached")) == ("surveyed", False)
+    assert row.get("criterion") == f"survey: open_port {port}"
+
+
+def test_the_interval_of_beylas_file_counts() -> None:
+    assert watcher_of("discovery: {poll_interval: 30s}")._interval_s == 30
+    assert watcher_of("open_port: 80")._interval_s == 1
+    faithful = PortWatcher(CLOCK, Logbook(CLOCK), config=DiscoveryConfig(faithful=True))
+    assert faithful._interval_s == 5
 
 
 def test_entries_that_cover_no_port_are_warned_about() -> None:
