@@ -112,6 +112,13 @@ def read_exe(pid: int) -> str | None:
         return None
 
 
+def thread_group(pid: int) -> int | None:
+    """The process that a thread belongs to, itself if it is one; None if that is hidden."""
+    status = _read(f"/proc/{pid}/status", 4096)
+    at = status.find(b"\nTgid:")
+    return int(status[at:].split(maxsplit=2)[1]) if at >= 0 else None
+
+
 def read_argv(pid: int) -> tuple[str, ...]:
     """The arguments of a process; none if they are hidden, or it is a zombie."""
     arguments = os.fsdecode(_read(f"/proc/{pid}/cmdline", _ARGV_BYTES)).removesuffix("\0")

@@ -67,7 +67,7 @@ class Judge:
             container.metadata,
             container.pod_labels,
             container.pod_annotations,
-            _hidden(pid, facts, ports),
+            hidden_of(facts, ports),
             read_naming(pid) if self._naming else {},
         )
 
@@ -110,12 +110,12 @@ def read_naming(pid: int) -> dict[str, str]:
     return {name: value for name, _, value in found if name in _NAMING}
 
 
-def _hidden(pid: int, facts: ProcessFacts, ports: LocalPorts) -> frozenset[str]:
-    """What may not be read of a process."""
+def hidden_of(facts: ProcessFacts, ports: LocalPorts) -> frozenset[str]:
+    """What may not be read of a process: `exe`, `ports`."""
     found = {"ports"} if ports.hidden else set()
     if facts.exe is None:
         try:
-            os.readlink(f"/proc/{pid}/exe")
+            os.readlink(f"/proc/{facts.identity.pid}/exe")
         except PermissionError:
             found.add("exe")
         except OSError:

@@ -48,6 +48,8 @@ class Policy:
     """Executables below these have no language in a condition."""
     inherit: bool = False
     """A process whose parent is selected is selected too, as it is by Beyla."""
+    min_process_age_s: float = 0.0
+    """How old a process without ports must be to be told of."""
 
     @property
     def in_force(self) -> str:
@@ -75,6 +77,7 @@ class Policy:
             "in_force": self.in_force,
             "faithful": self.faithful,
             "inherit": self.inherit,
+            "min_process_age_s": self.min_process_age_s,
             "open_port_from": self.ports_from or None,
             **{
                 name: tuple({"criterion": each.where, "text": str(each)} for each in criteria)
@@ -95,6 +98,8 @@ class Policy:
         yield "a child of a selected process is " + (
             "selected too" if self.inherit else "by itself"
         )
+        if self.min_process_age_s:
+            yield f"a process without ports is told of when it is {self.min_process_age_s:g} s old"
         if self.faithful:
             yield "faithful: everything is decided as Beyla decides it"
         for note in self.notes:
@@ -142,6 +147,7 @@ def policy_of(config: DiscoveryConfig) -> Policy:
         ports.name if ports and config.open_port.is_set else "",
         config.excluded_linux_system_paths,
         rule != 0 if config.inherit is None else config.inherit,
+        config.min_process_age_s if config.is_beyla or config.faithful else 0.0,
     )
 
 

@@ -23,6 +23,8 @@ class LocalPorts:
     """Of all others, the ephemeral ports of its clients among them."""
     hidden: bool = False
     """Whether its descriptors may not be read."""
+    udp: tuple[int, ...] = ()
+    """Those of `listening` that UDP sockets have."""
 
 
 def local_ports(pid: int) -> LocalPorts:
@@ -35,6 +37,7 @@ def local_ports(pid: int) -> LocalPorts:
         return LocalPorts()
     listening: set[int] = set()
     connections: set[int] = set()
+    udp: set[int] = set()
     for table in ("tcp", "tcp6", "udp", "udp6") if inodes else ():
         wanted = _LISTEN if table.startswith("tcp") else _CLOSE
         try:
@@ -44,18 +47,26 @@ def local_ports(pid: int) -> LocalPorts:
                     if len(fields) > 9 and fields[9] in inodes:
                         port = int(fields[1].rpartition(":")[2], 16)
                         (listening if fields[3] == wanted else connections).add(port)
+                        if fields[3] == wanted and table.startswith("udp"):
+                            udp.add(port)
         except OSError:
             continue
-    return LocalPorts(tuple(sorted(listening)), tuple(sorted(connections - listening)))
+    return LocalPorts(
+        tuple(sorted(listening)), tuple(sorted(connections - listening)), udp=tuple(sorted(udp))
+    )
 
 
 def _socket_inodes(pid: int) -> set[str]:
-    """The inodes of its sockets, in digits."""
+    """The inodes of its sockets, in digits.
+
+    Raises:
+        OSError: if it has ended, or may not be looked into.
+    """
     inodes = set()
     for name in os.listdir(f"/proc/{pid}/fd"):
         try:
             link = os.readlink(f"/proc/{pid}/fd/{name}")
-        except OSError:
+        except FileNotFoundError:
             continue
         if link.startswith("socket:["):
             inodes.add(link[8:-1])

@@ -90,10 +90,7 @@ class PortWatcher(Source):
         self.policy = self._choose(open_port or None)
         self._ring = RecordRing(_RING_CAPACITY)
         self.rings = {"process": self._ring}
-        beyla = config.is_beyla or config.faithful
-        self._scanner = Scanner(
-            config.min_process_age_s if beyla else 0.0, faithful=config.faithful
-        )
+        self._scanner = Scanner(self.policy.min_process_age_s, faithful=config.faithful)
         self._scanned = Tally()
         self._matching = MatcherStage(self._matcher(), lambda: self._scanner.known)
         self._attaching = Attacher(

@@ -117,7 +117,7 @@ def test_all_lists_what_is_not_selected_too(port: int) -> None:
     ("arguments", "code", "says"),
     [
         (["--explain", "abc"], 2, "'abc' is no process id"),
-        (["--explain", "4194305"], 1, "process 4194305 has ended"),
+        (["--explain", "4194305"], 1, "there is no process 4194305"),
         (["--beyla-config", "/no/such.yaml"], 2, "/no/such.yaml cannot be read"),
         (["--exe", "["], 2, "invalid glob"),
     ],

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,7 +34,8 @@ def test_ports_are_told_apart_from_the_ends_of_connections(listener: Listener) -
         ephemeral = client.getsockname()[1]
         assert ephemeral in local_ports(os.getpid()).connections
         assert ephemeral not in local_ports(os.getpid()).listening
-    assert local_ports(listener.pid).listening == tuple(sorted((tcp, udp)))
+    found = local_ports(listener.pid)
+    assert (found.listening, found.udp) == (tuple(sorted((tcp, udp))), (udp,))
 
 
 @pytest.mark.parametrize("kind", ["tcp4", "dual", "v6only"])
@@ -117,8 +119,43 @@ def test_the_first_process_and_kernel_threads_are_explained() -> None:
 def test_a_process_that_has_ended_is_gone() -> None:
     with subprocess.Popen(["true"]) as child:
         child.wait()
-    with pytest.raises(ProcessGone):
+    with pytest.raises(ProcessGone, match=f"there is no process {child.pid}"):
         explain(child.pid, policy_of(DiscoveryConfig()))
+
+
+def test_a_thread_is_no_process_and_its_process_is_named() -> None:
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait)
+    thread.start()
+    try:
+        with pytest.raises(ProcessGone, match=f"is a thread of process {os.getpid()}") as caught:
+            explain(thread.native_id or 0, policy_of(DiscoveryConfig()))
+        assert caught.value.fix == f"explain {os.getpid()} instead"
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_the_age_gate_is_for_processes_without_ports(listener: Listener) -> None:
+    policy = policy_from("discovery: {min_process_age: 1h, instrument: [{exe_path: '*'}]}")
+    portless = explain(listener.pid, policy)
+    gate = portless.as_json()["age_gate"]
+    assert isinstance(gate, dict)
+    assert gate["min_process_age_s"] == 3600
+    assert 0 < portless.to_wait_s <= 3600
+    assert any(
+        "a process without ports is told of from 3600 s on" in each for each in portless.lines()
+    )
+    listener.open()
+    assert explain(listener.pid, policy).to_wait_s == 0
+
+
+def test_where_it_lives_is_told(listener: Listener) -> None:
+    listener.open("udp4")
+    process = explain(listener.pid, policy_of(DiscoveryConfig())).as_json()["process"]
+    assert isinstance(process, dict)
+    assert process["netns"] == os.stat(f"/proc/{listener.pid}/ns/net").st_ino
+    assert process["of_these_udp"] == process["listens_on"] != ()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make a network namespace")
@@ -159,6 +196,7 @@ def test_what_may_not_be_read_is_told_and_not_taken_for_absent() -> None:
     ]
     assert all("run as root" in each["note"] for each in conditions)
     assert shown["process"]["ports_hidden"] is True
+    assert shown["process"]["exe_hidden"] is True
 
 
 def test_a_zombie_is_explained() -> None:
