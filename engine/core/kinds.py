@@ -122,6 +122,7 @@ PROCESS = RecordKind(
             "verdict",
             "text",
             "selected, inherited (its parent is), surveyed, excluded or not selected.",
+            width=12,
             hidden=True,
         ),
         Field("language_rule", "text", "What told the language.", hidden=True, untrusted=True),

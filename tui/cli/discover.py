@@ -31,7 +31,9 @@ _POLICY = "policy"
 @selectors
 @click.option("--once/--watch", "once", default=True, help="One scan, or every change from now on.")
 @click.option("--probe", is_flag=True, help="With --watch: let the kernel tell of changes at once.")
-@click.option("--all", "show_all", is_flag=True, help="List what is not selected, too.")
+@click.option(
+    "--all", "show_all", is_flag=True, help="List what is not selected and has no port, too."
+)
 @click.option(
     "--explain",
     is_flag=False,
@@ -83,7 +85,21 @@ def command(
         ready=all_begun if probe else lambda: True,
         announce=lambda: _without_probe(engine.snapshot().sources.get("probe")),
     )
-    return StreamRunner(engine, choose_output(as_json), options).run_or_fail("discovery")
+    output = choose_output(as_json, columns=_columns(once, show_all))
+    return StreamRunner(engine, output, options).run_or_fail("discovery")
+
+
+def _columns(once: bool, show_all: bool) -> tuple[str, ...]:
+    """What people are shown, the weightiest first."""
+    return (
+        *(() if once else ("ts", "change")),
+        "pid",
+        "comm",
+        "ports",
+        *(("verdict",) if show_all else ()),
+        "criterion",
+        *("language", "user", "container_id", "exe", "argv"),
+    )
 
 
 def _without_probe(status: SourceStatus | None) -> Iterable[str]:

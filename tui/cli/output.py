@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -36,23 +37,25 @@ class ColumnOutput:
     Args:
         several_kinds: Whether records of different kinds come mixed; each line then begins
             with its kind.
+        columns: Names of the fields to show, in their order; none means all that are not hidden.
+        width: Where lines are cut; 0 leaves them whole.
     """
 
-    def __init__(self, several_kinds: bool = False) -> None:
+    def __init__(
+        self, several_kinds: bool = False, columns: Sequence[str] = (), width: int = 0
+    ) -> None:
         self._headed: set[str] = set()
         self._several_kinds = several_kinds
+        self._columns = columns
+        self._width = width
 
     def record(self, record: Record) -> None:
         """Print a record."""
-        fields = [
-            field
-            for field in KINDS[record.kind].all_fields()
-            if not field.hidden or (field.name == "kind" and self._several_kinds)
-        ]
+        fields = self._fields_of(record)
         if record.kind not in self._headed:
             self._headed.add(record.kind)
-            _write_cells(_fit(field.name.upper(), field) for field in fields)
-        _write_cells(_fit(_cell(record, field), field) for field in fields)
+            self._write_cells(_fit(field.name.upper(), field) for field in fields)
+        self._write_cells(_fit(_cell(record, field), field) for field in fields)
 
     def object(self, shown: Mapping[str, JsonValue]) -> None:
         """Print statistics as a line a source; other objects as their values."""
@@ -64,6 +67,23 @@ class ColumnOutput:
             if isinstance(entry, Mapping):
                 sys.stdout.write(_source_line(name, entry) + "\n")
 
+    def _fields_of(self, record: Record) -> list[Field]:
+        every = KINDS[record.kind].all_fields()
+        if self._columns:
+            by_name = {field.name: field for field in every}
+            return [by_name[name] for name in self._columns]
+        return [
+            field
+            for field in every
+            if not field.hidden or (field.name == "kind" and self._several_kinds)
+        ]
+
+    def _write_cells(self, cells: Iterable[str]) -> None:
+        line = _GAP.join(cells).rstrip()
+        if 0 < self._width < len(line):
+            line = line[: self._width - 1] + "…"
+        sys.stdout.write(line + "\n")
+
     def flush(self) -> None:
         """Hand what was written to whoever reads."""
         sys.stdout.flush()
@@ -72,9 +92,18 @@ class ColumnOutput:
 Output = JsonOutput | ColumnOutput
 
 
-def choose_output(as_json: bool, *, several_kinds: bool = False) -> Output:
-    """The writer for a command's `--json` flag."""
-    return JsonOutput() if as_json else ColumnOutput(several_kinds)
+def choose_output(
+    as_json: bool, *, several_kinds: bool = False, columns: Sequence[str] = ()
+) -> Output:
+    """The writer for a command's `--json` flag.
+
+    Columns that were chosen stand in the order of their weight, so a line is cut at the edge of
+    the terminal, if there is one.
+    """
+    if as_json:
+        return JsonOutput()
+    cut = columns and sys.stdout.isatty()
+    return ColumnOutput(several_kinds, columns, shutil.get_terminal_size().columns if cut else 0)
 
 
 def write_lines(lines: Iterable[str]) -> None:
@@ -88,10 +117,6 @@ def write_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in (headings, *rows):
         line = _GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         sys.stdout.write(line.rstrip() + "\n")
-
-
-def _write_cells(cells: Iterable[str]) -> None:
-    sys.stdout.write(_GAP.join(cells).rstrip() + "\n")
 
 
 def _source_line(name: str, entry: Mapping[str, JsonValue]) -> str:

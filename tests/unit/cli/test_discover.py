@@ -106,6 +106,18 @@ def test_a_beyla_file_selects(port: int, tmp_path: Path) -> None:
     assert "discovery.instrument[1] never matches: open_ports 2-1" in done.stderr
 
 
+def test_people_are_shown_the_weightiest_first(port: int) -> None:
+    once = boxscope("discover", "--open-port", str(port), "--no-inherit", **CLEAN).stdout
+    heading, row, *_ = once.splitlines()
+    assert heading.split()[:4] == ["PID", "COMM", "PORTS", "CRITERION"]
+    assert row.split()[0] == str(os.getpid())
+    assert heading.index("CRITERION") == row.index(f"open_port {port}")
+    watch = boxscope("discover", "--watch", "--all", "--count", "1", **CLEAN).stdout
+    heading, change, *_ = watch.splitlines()
+    assert heading.split()[:6] == ["TS", "CHANGE", "PID", "COMM", "PORTS", "VERDICT"]
+    assert change.split()[1] == "created"
+
+
 def test_all_lists_what_is_not_selected_too(port: int) -> None:
     *rows, _stats = discover("--open-port", "1", "--all")
     (mine,) = [row for row in rows if row.get("pid") == os.getpid()]

@@ -41,6 +41,18 @@ def test_columns_have_one_heading_a_kind(capsys: pytest.CaptureFixture[str]) -> 
     assert "name=/x y" in lines[1]
 
 
+def test_chosen_columns_come_in_their_order_and_are_cut_at_the_edge(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ColumnOutput(columns=("name", "pid")).record(event())
+    ColumnOutput(columns=("name", "attributes"), width=22).record(event())
+    whole, cut = capsys.readouterr().out.splitlines()[1::2]
+    assert whole.split() == ["openat", "7"]
+    assert len(cut) == 22
+    assert cut.startswith("openat")
+    assert cut.endswith("…")
+
+
 def test_statistics_name_every_source_and_the_way_to_mend_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
