@@ -87,6 +87,47 @@ def listed(scanner: Scanner, pid: int) -> list[int]:
     return [each.port for each in known.ports] if known else []
 
 
+# One look after another
+
+
+def test_looks_in_a_row_tell_of_each_change_once(listener: Listener) -> None:
+    """As Beyla's polls are tested, but a new port is a change and a closed one too."""
+    scanner = Scanner()
+    known = listener.open()
+    second = listener.fork()
+    with Listener() as first:
+        http = first.open()
+        events = look(scanner)
+        assert [changes(events, pid) for pid in (first.pid, second)] == [["created"]] * 2
+        assert changes(events, listener.pid) == ["created"]
+
+        listener.end_child(second)
+        https = first.open()
+        with Listener() as fourth:
+            fourth.open()
+            events = look(scanner)
+            assert changes(events, first.pid) == ["changed"]
+            assert listed(scanner, first.pid) == sorted([http, https])
+            assert changes(events, second) == ["deleted"]
+            assert changes(events, fourth.pid) == ["created"]
+            assert changes(events, listener.pid) == []
+
+            second = listener.fork()
+            first.close(https)
+            first.end()
+            events = look(scanner)
+            (gone,) = [event for event in events if event.item.pid == first.pid]
+            assert gone.change == "deleted"
+            assert {each.port for each in gone.item.ports} == {http, https}, "as it was last"
+            assert changes(events, second) == ["created"]
+            assert listed(scanner, second) == [known]
+
+            with Listener() as portless:
+                assert changes(look(scanner), portless.pid) == ["created"]
+                pids = {listener.pid, second, fourth.pid, portless.pid}
+                assert [event for event in look(scanner) if event.item.pid in pids] == []
+
+
 # Which sockets are ports
 
 
