@@ -82,7 +82,7 @@ def command(
         seconds,
         count,
         done=scanned if once else lambda: False,
-        ready=all_begun if probe else lambda: True,
+        ready=all_begun,
         announce=lambda: _without_probe(engine.snapshot().sources.get("probe")),
     )
     output = choose_output(as_json, columns=_columns(once, show_all))

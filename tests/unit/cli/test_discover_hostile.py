@@ -120,7 +120,7 @@ def test_listed(hostiles: Hostiles, module: str) -> None:
 
 
 def test_watched(hostiles: Hostiles, module: str) -> None:
-    shown = discover(module, "--watch", "--all", "--for", "1.2")
+    shown = discover(module, "--watch", "--all", "--for", "0")
     lines = [line.split() for line in shown.splitlines()]
     told = {line[2]: line[1] for line in lines if len(line) > 2 and line[1] == "created"}
     assert {str(hostiles.named), str(hostiles.long)} <= told.keys()
