@@ -67,6 +67,11 @@ class RecordKind:
         """Position of each own field in a record's `values`."""
         return {field.name: position for position, field in enumerate(self.fields)}
 
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Names of its fields, common and own."""
+        return frozenset(field.name for field in self.all_fields())
+
     def all_fields(self) -> Iterator[Field]:
         """The common fields, then the kind's own."""
         yield from COMMON

@@ -33,7 +33,7 @@ from tui.console.screens.parts import PartsScreen
 from tui.console.screens.plugin import PluginScreen
 from tui.console.screens.presets import PresetScreen
 from tui.console.screens.record import RecordScreen
-from tui.console.widgets.finder import Finder
+from tui.console.widgets.entry import TextInput
 from tui.console.widgets.frames import FrameStream
 from tui.console.widgets.lines import LineView
 from tui.console.widgets.matrix import MatrixView
@@ -107,8 +107,8 @@ class ConsoleApp(App[None]):
         self._life.stop()
 
     def on_key(self, event: events.Key) -> None:
-        """A key nobody had a use for: typed while the line to search in was being opened."""
-        if isinstance(self.focused, Finder) and event.character and event.is_printable:
+        """A key nobody had a use for: typed while a line to type in was being opened."""
+        if isinstance(self.focused, TextInput) and event.character and event.is_printable:
             self.focused.take_up(event.character)
 
     # Looking.

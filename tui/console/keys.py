@@ -77,6 +77,13 @@ LIST_KEYS: tuple[Binding, ...] = (
     Binding(
         "enter", "choose", "Detail", id="row.detail", tooltip="Everything known about this row"
     ),
+    Binding(
+        "slash",
+        "filter",
+        "Filter",
+        id="row.filter",
+        tooltip="Show only the rows that are asked for",
+    ),
     Binding("up,k", "cursor(-1)", "Up", show=False, id="row.up", tooltip="The row above"),
     Binding("down,j", "cursor(1)", "Down", show=False, id="row.down", tooltip="The row below"),
     Binding("pageup", "page(-1)", "Page up", show=False, id="row.page_up", tooltip="A page up"),
@@ -188,6 +195,13 @@ FINDER_KEYS: tuple[Binding, ...] = (
     Binding("down", "step(1)", "Down", show=False, id="find.down", tooltip="The line below"),
 )
 """The bindings of the line one searches in."""
+
+FILTER_KEYS: tuple[Binding, ...] = (
+    Binding("enter", "leave", "Done", id="filter.done", tooltip="Go to what is shown"),
+    Binding("escape", "clear", "Show all", id="filter.clear", tooltip="Show every row again"),
+    Binding("tab", "complete", "Complete", id="filter.complete", tooltip="Complete the word"),
+)
+"""The bindings of the line one filters with."""
 
 PLUGIN_KEYS: tuple[Binding, ...] = (
     Binding(
@@ -349,7 +363,7 @@ PRESET_KEYS: tuple[Binding, ...] = (
 
 SECTIONS: tuple[tuple[str, tuple[Binding, ...]], ...] = (
     ("Keys", KEYS),
-    ("In lists", LIST_KEYS),
+    ("In lists", (*LIST_KEYS, *FILTER_KEYS)),
     ("In the matrix", (*MATRIX_KEYS, *FINDER_KEYS, *PRESET_KEYS)),
     ("Plugins", PLUGIN_KEYS),
     ("Ports", PORT_KEYS),

@@ -44,12 +44,12 @@ def complete(text: str) -> Completion:
     except (OSError, RuntimeError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else None
         return Completion(text, problem=clean(f"{directory}: {reason or error}"))
-    common = _beginning_of_all([name for name, _mark in found])
+    common = beginning_of_all([name for name, _mark in found])
     offered = tuple(name + mark for name, mark in found)
     return Completion(os.path.join(directory, common or prefix), offered)
 
 
-def _beginning_of_all(names: Sequence[str]) -> str:
+def beginning_of_all(names: Sequence[str]) -> str:
     """What sorted names have in common."""
     if not names:
         return ""

@@ -147,18 +147,20 @@ def _values(field: Field | None, path: str, values: Values) -> Iterator[tuple[st
         return
     if field.type == "bool":
         yield from (("true", ""), ("false", ""))
-    for value in values(path):
-        yield (value if _plain(value) else f'"{value}"'), "seen"
+    yield from ((written, "seen") for value in values(path) if (written := _written(value)))
     if field.type in ("int", "float"):
         for example in EXAMPLES[quantity_of(field.unit)].split(", "):
             yield example, f"in {field.unit}" if field.unit else ""
     yield NONE, "no value"
 
 
-def _plain(value: str) -> bool:
-    """Whether a value can stand without quotes."""
-    try:
-        found = tokens(value)
-    except FilterError:
-        return False
-    return len(found) == 2 and found[0].is_word(value) and value not in RESERVED
+def _written(value: str) -> str:
+    """A value as it is written in a filter: in quotes where it must be; empty if it cannot be."""
+    for written in (value, f'"{value}"', f"'{value}'"):
+        try:
+            first, *rest = tokens(written)
+        except FilterError:
+            continue
+        if first.text == value and len(rest) == 1 and not first.is_word(*RESERVED, NONE):
+            return written
+    return ""

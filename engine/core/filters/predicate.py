@@ -48,7 +48,7 @@ class Filter:
         self._kinds = tuple(kinds) or tuple(KINDS)
         self._expression = parse(text)
         _check_names(text, self._expression, [KINDS[name] for name in self._kinds])
-        names = frozenset(field.name for name in self._kinds for field in KINDS[name].all_fields())
+        names = frozenset[str]().union(*(KINDS[name].names for name in self._kinds))
         self._of_kind = {
             name: _Compiler(text, KINDS[name], names).predicate(self._expression)
             for name in self._kinds
@@ -74,7 +74,7 @@ def _check_names(text: str, expression: Expression, kinds: list[RecordKind]) -> 
 
 def _unknown(text: str, path: Token, kinds: list[RecordKind]) -> FilterError:
     name = path.text.partition(".")[0]
-    names = sorted({field.name for kind in kinds for field in kind.all_fields()})
+    names = sorted(frozenset[str]().union(*(kind.names for kind in kinds)))
     close = difflib.get_close_matches(name, names, n=3)
     hint = f"is it {' or '.join(close)}?" if close else f"fields: {', '.join(names)}"
     return FilterError(text, path.start, path.start + len(name), f"there is no field {name}", hint)

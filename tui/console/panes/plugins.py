@@ -162,6 +162,7 @@ class PluginsPane(Pane):
         self.table = TableView(
             plugin_columns(),
             key=lambda row: row.record.key(),
+            kind="plugin_state",
             empty="no plugin is loaded: press l to load one",
             remark=failure,
             widget_id="plugins",

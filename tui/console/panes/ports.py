@@ -202,6 +202,7 @@ class PortsPane(Pane):
         self.table = TableView(
             port_columns(),
             key=lambda row: row.key,
+            kind="process",
             empty="no process owns a port",
             widget_id="ports",
         )

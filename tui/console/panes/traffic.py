@@ -130,6 +130,7 @@ class TrafficPane(Pane):
         self.wasm = TableView(
             wasm_columns(),
             key=lambda record: record.key(),
+            kind="wasm_plugin",
             empty="no Wasm plugin is loaded",
             remark=wasm_failure,
             widget_id="wasm-plugins",

@@ -26,6 +26,10 @@ class TextInput(Input):
         """Make control and invisible characters visible."""
         return clean(value, LONGEST)
 
+    def take_up(self, character: str) -> None:
+        """Add what was typed while the input was being opened."""
+        self.insert_text_at_cursor(character)
+
 
 class PathInput(TextInput):
     """An input whose path `tab` completes; it goes on to the next field when it cannot."""

@@ -36,10 +36,6 @@ class Finder(TextInput):
         # At once: what is typed next is meant for this line, not for the keys of another widget.
         self.screen.set_focus(self)
 
-    def take_up(self, character: str) -> None:
-        """Add what was typed while the line was being opened."""
-        self.insert_text_at_cursor(character)
-
     def close(self) -> None:
         """Look for nothing any more."""
         self.value = ""

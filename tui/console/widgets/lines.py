@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
-from typing import ClassVar, Generic, NamedTuple
+from typing import Any, ClassVar, Generic, NamedTuple
 
 from rich.segment import Segment
 from rich.style import Style
@@ -21,6 +21,8 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from engine.core.filters import Filter
+from engine.core.records import Record
 from tui.console.keys import LIST_KEYS
 from tui.console.widgets.columns import (
     Column,
@@ -69,6 +71,13 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
             self.view = view
             """The list the row is in."""
 
+    class FilterAsked(Message):
+        """Somebody wants to see some of the rows only."""
+
+        def __init__(self, view: LineView[Any]) -> None:
+            super().__init__()
+            self.view = view
+
     class CursorMoved(Message):
         """The cursor stands on another row."""
 
@@ -85,6 +94,8 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
     ) -> None:
         super().__init__(id=widget_id)
         self.columns = tuple(columns)
+        self.filter: Filter | None = None
+        """What chooses the rows, as far as somebody filters them."""
         self._empty = empty
         self.cursor_key: Hashable | None = None
         self._layout_now: Layout[RowT] = ()
@@ -111,6 +122,29 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
     @abstractmethod
     def index_of(self, key: Hashable) -> int | None:
         """Where the row of that key is now; None when it is gone."""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of the records behind the rows; empty where rows cannot be filtered."""
+        return ()
+
+    def record_of(self, row: RowT) -> Record | None:
+        """The record behind a row, if it is one or has one."""
+        record = row if isinstance(row, Record) else getattr(row, "record", None)
+        return record if isinstance(record, Record) else None
+
+    @property
+    def filter_counts(self) -> tuple[int, int]:
+        """How many rows the filter has chosen, and of how many."""
+        return (self.row_count, self.row_count)
+
+    def set_filter(self, filter_: Filter | None) -> None:
+        """Show the rows that a filter chooses only, or all again."""
+        self.filter = filter_
+        self.refilter()
+
+    def refilter(self) -> None:
+        """Choose the rows anew; the filter is another one."""
 
     def sort_name(self) -> str:
         """Name of the column the rows are sorted by; empty for their own order."""
@@ -305,6 +339,11 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
         row = self.cursor_row
         if row is not None:
             self.post_message(self.RowChosen(row, self))
+
+    def action_filter(self) -> None:
+        """Ask for a filter."""
+        if self.kinds:
+            self.post_message(self.FilterAsked(self))
 
     def on_click(self, event: events.Click) -> None:
         """A click puts the cursor on a row, a second one opens its detail."""

@@ -18,6 +18,7 @@ from textual import events
 from textual.message import Message
 from textual.strip import Strip
 
+from engine.core.filters import Filter
 from engine.core.records import Batch, Record
 from tui.console.format import count
 from tui.console.widgets.columns import Column, lift
@@ -31,6 +32,10 @@ FLOOD = 2 * PULLED
 """From so many new ones on nobody reads each of them."""
 SAMPLED = 200
 """Records taken then, the newest: some pages, which cost a tenth of a full pull."""
+SOUGHT = 5_000
+"""Records looked at in one pull at most while only some are shown."""
+BACKLOG = 100_000
+"""Records looked at, pull by pull, when others are to be shown than before."""
 
 
 class RecordReader(Protocol):
@@ -85,6 +90,12 @@ class StreamView(LineView[StreamRow]):
         self.pending = 0
         """Records that came since the view stands still."""
         self._only: Callable[[Record], bool] | None = None
+        self._chosen: Callable[[Record], bool] | None = None
+        """`_only` and the filter together."""
+        self._sought_to = 0
+        """Up to here the backlog is looked at."""
+        self._looked_at = 0
+        self._shown = 0
         self._rows: deque[StreamRow] = deque(maxlen=KEPT)
         self._taken_seq = 0
         self._counted_seq = 0
@@ -121,15 +132,39 @@ class StreamView(LineView[StreamRow]):
         """The records that can be scrolled back to, oldest first."""
         return tuple(row for row in self._rows if isinstance(row, Record))
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kind of the records."""
+        return (self.kind,)
+
+    @property
+    def filter_counts(self) -> tuple[int, int]:
+        """Records chosen and records looked at since the filter is in force."""
+        return (self._shown, self._looked_at)
+
     def show_only(self, predicate: Callable[[Record], bool] | None) -> None:
         """Begin anew with the records the predicate lets through."""
         self._only = predicate
+        self.refilter()
+
+    def refilter(self) -> None:
+        """Begin anew with the records that are wanted."""
+        self._chosen = self._both(self._only, self.filter)
         self._rows.clear()
-        self._taken_seq = 0
+        self._taken_seq = self._shown = self._looked_at = 0
+        self._sought_to = -1
         self.cursor_key = None
         self.following = True
         self._stood_still()
         self.rows_changed()
+
+    @staticmethod
+    def _both(
+        only: Callable[[Record], bool] | None, filter_: Filter | None
+    ) -> Callable[[Record], bool] | None:
+        if only is None or filter_ is None:
+            return filter_.matches if filter_ else only
+        return lambda record: only(record) and filter_.matches(record)
 
     # Pulling.
 
@@ -151,14 +186,16 @@ class StreamView(LineView[StreamRow]):
             self.refresh_lines(self.top_row)
 
     def _take(self, reader: RecordReader, last: int) -> None:
-        new = last - self._taken_seq
-        begin = last - (SAMPLED if new > FLOOD else min(new, PULLED))
-        batch = reader.since(self.kind, begin, PULLED)
+        begin = self._begin(last)
+        batch = reader.since(self.kind, begin, SOUGHT if self._chosen else PULLED)
         skipped = begin - self._taken_seq + batch.missed
         if skipped and self._taken_seq:
             self._rows.append(Skipped(begin + batch.missed, skipped))
-        only = self._only
-        self._rows.extend(record for record in batch.records if only is None or only(record))
+        chosen = self._chosen
+        wanted = [record for record in batch.records if chosen is None or chosen(record)]
+        self._rows.extend(wanted)
+        self._shown += len(wanted)
+        self._looked_at += len(batch.records)
         self._taken_seq = batch.last_seq
         self._stood_still()
         self.taken(reader)
@@ -166,16 +203,27 @@ class StreamView(LineView[StreamRow]):
         self._to_end()
         self.refresh()
 
+    def _begin(self, last: int) -> int:
+        """After which record to go on; what came too fast to be read or looked at is left out."""
+        new = last - self._taken_seq
+        if self._chosen is None:
+            return last - (SAMPLED if new > FLOOD else min(new, PULLED))
+        if self._sought_to < 0:
+            self._sought_to = last
+            return max(0, last - BACKLOG)
+        behind = new > SOUGHT and self._taken_seq >= self._sought_to
+        return last - SOUGHT if behind else self._taken_seq
+
     def taken(self, reader: RecordReader) -> None:
         """New records are in; for a stream that keeps more than these."""
 
     def _count(self, reader: RecordReader, last: int) -> None:
-        if self._only is None:
+        if self._chosen is None:
             self.pending = last - self._taken_seq
         else:
             begin = max(self._counted_seq, last - PULLED)
             batch = reader.since(self.kind, begin, PULLED)
-            self.pending += sum(map(self._only, batch.records))
+            self.pending += sum(map(self._chosen, batch.records))
         self._counted_seq = last
 
     def _stood_still(self) -> None:
@@ -249,7 +297,7 @@ class StreamView(LineView[StreamRow]):
         """A record, or the line that says how many are missing."""
         if isinstance(row, Record):
             return super().draw_row(row, selected)
-        unseen = "not shown" if self._only is None else "not looked at"
+        unseen = "not shown" if self._chosen is None else "not looked at"
         text = f"{' ' * GUTTER}··· {count(row.number)} {unseen} ···"
         style = self.palette.base + self.palette.tones["warn"]
         return Strip([Segment(text, style)])

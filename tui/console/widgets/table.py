@@ -16,11 +16,13 @@ class TableView(LineView[RowT]):
         columns: Sequence[Column[RowT]],
         key: Callable[[RowT], Hashable],
         *,
+        kind: str = "",
         empty: str = "",
         remark: Callable[[RowT], Remark | None] | None = None,
         widget_id: str | None = None,
     ) -> None:
         super().__init__(columns, empty=empty, widget_id=widget_id)
+        self._kind = kind
         self._key = key
         self._remark = remark
         self._given: tuple[RowT, ...] = ()
@@ -49,6 +51,20 @@ class TableView(LineView[RowT]):
     def index_of(self, key: Hashable) -> int | None:
         """Where the row of that key is now."""
         return self._positions.get(key)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kind of the records behind the rows."""
+        return (self._kind,) if self._kind else ()
+
+    @property
+    def filter_counts(self) -> tuple[int, int]:
+        """Rows in the table, and rows there are."""
+        return (len(self._rows), len(self._given))
+
+    def refilter(self) -> None:
+        """Choose the rows anew."""
+        self._arrange()
 
     def remark(self, row: RowT) -> Remark | None:
         """The sentence that takes the place of a row's cells, if the table was given one."""
@@ -85,6 +101,11 @@ class TableView(LineView[RowT]):
 
     def _arrange(self) -> None:
         sort_key = self._sorted_by.sort_key if self._sorted_by else None
-        self._rows = tuple(sorted(self._given, key=sort_key)) if sort_key else self._given
+        chosen = tuple(filter(self._chosen, self._given)) if self.filter else self._given
+        self._rows = tuple(sorted(chosen, key=sort_key)) if sort_key else chosen
         self._positions = {self._key(row): index for index, row in enumerate(self._rows)}
         self.rows_changed()
+
+    def _chosen(self, row: RowT) -> bool:
+        record = self.record_of(row)
+        return self.filter is None or (record is not None and self.filter.matches(record))

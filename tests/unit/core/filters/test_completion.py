@@ -42,6 +42,27 @@ def test_a_joining_word_after_a_comparison() -> None:
     assert offered("comm in [a] ") == ["and", "or"]
 
 
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("a b", '"a b"'),
+        ('say "hi"', "'say \"hi\"'"),
+        ("none", '"none"'),
+        ("in", '"in"'),
+        ("a=b", '"a=b"'),
+        ("/usr/bin/x", "/usr/bin/x"),
+    ],
+)
+def test_a_value_is_written_so_that_it_is_read_as_itself(value: str, written: str) -> None:
+    found = complete("comm == ", 8, KINDS, lambda name: [value])
+    assert found[0].text == written
+
+
+def test_a_value_that_cannot_be_written_is_not_offered() -> None:
+    found = complete("comm == ", 8, KINDS, lambda name: ['it\'s "so"', "end \\"])
+    assert [each.text for each in found] == ["none"]
+
+
 def test_nothing_inside_quotes() -> None:
     assert offered('comm == "cu') == []
 

@@ -1,0 +1,229 @@
+"""The line one filters a list with: the language of `engine.core.filters`, with completion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Static
+
+from engine.core.filters import Completion, Filter, FilterError, complete
+from engine.core.sanitise import clean
+from tui.console.format import count
+from tui.console.keys import FILTER_KEYS
+from tui.console.paths import beginning_of_all
+from tui.console.widgets.entry import TextInput
+
+PROMPT = "/ "
+_HINT = 'comm == nginx and latency_ms > 5ms, or any text: "GET /users"'
+
+
+class FilterInput(TextInput):
+    """The input of the line; its keys are those of searching."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*FILTER_KEYS]
+
+    class Left(Message):
+        """Somebody is done typing."""
+
+    class Cleared(Message):
+        """Somebody wants to see everything again."""
+
+    class CompletionAsked(Message):
+        """Somebody wants the word at the cursor completed."""
+
+    def action_leave(self) -> None:
+        """Keep what was typed."""
+        self.post_message(self.Left())
+
+    def action_clear(self) -> None:
+        """Forget what was typed."""
+        self.post_message(self.Cleared())
+
+    def action_complete(self) -> None:
+        """Complete the word at the cursor."""
+        self.post_message(self.CompletionAsked())
+
+
+class FilterBar(Vertical):
+    """A filter being written or in force; out of view as long as there is none."""
+
+    class Changed(Message):
+        """Another filter is to be in force; None for no filter."""
+
+        def __init__(self, filter_: Filter | None) -> None:
+            super().__init__()
+            self.filter = filter_
+
+    class Left(Message):
+        """Somebody is done with the line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.display = False
+        self.input = FilterInput(placeholder=_HINT, compact=True, select_on_focus=False)
+        self._counts = Static(markup=False, classes="counts")
+        self._below = Static(Content(""), markup=False, classes="below")
+        self._below.display = False
+        self._kinds: tuple[str, ...] = ()
+        self._values: Callable[[str], Iterable[str]] = lambda name: ()
+        self._in_force = ""
+        self._before = ""
+        """What was in force when the line was opened; it stays so until another one means something."""
+
+    def compose(self) -> ComposeResult:
+        """The line, and what is wrong or what may follow underneath."""
+        with Horizontal():
+            yield Static(PROMPT, markup=False, classes="prompt")
+            yield self.input
+            yield self._counts
+        yield self._below
+
+    # Opening and closing.
+
+    def show_for(
+        self,
+        kinds: Sequence[str],
+        filter_: Filter | None,
+        values: Callable[[str], Iterable[str]],
+    ) -> None:
+        """Show the filter of another list.
+
+        Args:
+            kinds: Kinds of the list's records.
+            filter_: What is in force there.
+            values: Values that a field has in the list, to be offered.
+        """
+        self._kinds, self._values = tuple(kinds), values
+        self._in_force = filter_.text if filter_ else ""
+        with self.prevent(FilterInput.Changed):
+            self.input.value = self._in_force
+        self.display = bool(self._in_force)
+        self._say(Content(""))
+
+    def open(self) -> None:
+        """Let somebody type."""
+        self.display = True
+        self._before = self._in_force
+        # At once: what is typed next is meant for this line, not for the keys of another widget.
+        self.screen.set_focus(self.input)
+        self._offer()
+
+    def show_counts(self, shown: int, seen: int) -> None:
+        """Say how many records the filter chose, of how many it was asked about."""
+        text = f" {count(shown)} of {count(seen)}" if self._in_force else ""
+        if text != str(self._counts.content):
+            self._counts.update(text)
+
+    def on_filter_input_left(self, message: FilterInput.Left) -> None:
+        """Leave the line, unless what is in it means nothing."""
+        message.stop()
+        if error := self._error():
+            self._complain(error)
+            return
+        self._enforce(self.input.value)
+        self.display = bool(self._in_force)
+        self._say(Content(""))
+        self.post_message(self.Left())
+
+    def on_filter_input_cleared(self, message: FilterInput.Cleared) -> None:
+        """Show everything again."""
+        message.stop()
+        with self.prevent(FilterInput.Changed):
+            self.input.value = ""
+        self.display = False
+        self._enforce("")
+        self.post_message(self.Left())
+
+    # Typing.
+
+    def on_input_changed(self, message: FilterInput.Changed) -> None:
+        """What is typed counts as soon as it means something and the last word is whole."""
+        message.stop()
+        text = self.input.value
+        error = self._error()
+        if error is None:
+            if not any(each.end > each.start for each in self._completions()):
+                self._enforce(text)
+            self._offer()
+            return
+        self._enforce(self._before)
+        if error.start >= len(text.rstrip()) or "not closed" in error.problem:
+            self._offer()
+        else:
+            self._complain(error)
+
+    def _error(self) -> FilterError | None:
+        text = self.input.value
+        if not text.strip():
+            return None
+        try:
+            Filter(text, self._kinds)
+        except FilterError as error:
+            return error
+        return None
+
+    def _enforce(self, text: str) -> None:
+        text = text.strip()
+        if text != self._in_force:
+            self._in_force = text
+            self.post_message(self.Changed(Filter(text, self._kinds) if text else None))
+
+    def _complain(self, error: FilterError) -> None:
+        """Say what is wrong, under its column as far as it is in view."""
+        hint = f": {error.hint}" if error.hint else ""
+        told = clean(f"{error.problem}{hint}")
+        column = max(0, error.start - int(self.input.scroll_offset.x)) + len(PROMPT)
+        carets = "^" * min(error.end - error.start, 20)
+        if column + len(carets) + 1 + len(told) <= self.size.width or column < 2:
+            line = " " * column + f"{carets} {told}"
+        else:
+            line = f"{told} "[: max(0, column)].ljust(column) + carets
+            if len(told) > column:
+                line = f"{' ' * column}{carets}\n{told}"
+        self._say(Content.styled(line, "$text-error"))
+
+    # Completing.
+
+    def _completions(self) -> list[Completion]:
+        return complete(self.input.value, self.input.cursor_position, self._kinds, self._values)
+
+    def _offer(self) -> None:
+        """Show what may come next, as far as there is room."""
+        room, offered = max(20, self.size.width - 4), ""
+        found = self._completions()
+        if len(found) == 1 and found[0].help:
+            offered = f"{found[0].text}: {found[0].help}"
+        else:
+            for each in found:
+                if len(offered) + len(each.text) + 2 > room:
+                    offered += "…"
+                    break
+                offered += f"{each.text}  "
+        self._say(Content.styled(" " * len(PROMPT) + clean(offered), "dim"))
+
+    def on_filter_input_completion_asked(self, message: FilterInput.CompletionAsked) -> None:
+        """Complete the word at the cursor as far as all that may follow agree."""
+        message.stop()
+        found = self._completions()
+        if not found:
+            return
+        text, first = self.input.value, found[0]
+        common = (
+            first.text + " "
+            if len(found) == 1
+            else beginning_of_all(sorted(each.text for each in found))
+        )
+        if len(common) > first.end - first.start:
+            self.input.value = text[: first.start] + common + text[first.end :].lstrip(" ")
+            self.input.cursor_position = first.start + len(common)
+
+    def _say(self, content: Content) -> None:
+        if content != self._below.content:
+            self._below.display = bool(content.plain.strip())
+            self._below.update(content)
