@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from engine.core.settings import load_settings
-from tui.cli.options import bounded, json_option, open_port_option
+from tui.cli.options import bounded, filter_option, json_option, open_port_option
 from tui.cli.output import choose_output
 from tui.cli.stream import StreamOptions, StreamRunner
 
@@ -16,11 +16,13 @@ _FOR_PROGRAMS = (*_FOR_PEOPLE, "plugin_record", "subscription", "wasm_result", "
 @click.command("demo")
 @click.option("--headless", is_flag=True, help="A stream of records instead of the console.")
 @open_port_option
+@filter_option
 @bounded
 @json_option
 def command(
     headless: bool,
     open_port: str | None,
+    filter_text: str,
     seconds: float | None,
     count: int | None,
     as_json: bool,
@@ -35,5 +37,5 @@ def command(
 
         return open_console(engine)
     kinds = _FOR_PROGRAMS if as_json else _FOR_PEOPLE
-    options = StreamOptions(kinds, seconds, count, header=as_json)
+    options = StreamOptions(kinds, seconds, count, filter_text=filter_text, header=as_json)
     return StreamRunner(engine, choose_output(as_json, several_kinds=True), options).run()

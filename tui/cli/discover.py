@@ -11,7 +11,7 @@ import click
 from engine.core.errors import UsageError
 from engine.core.settings import load_settings
 from tui.cli.diagnostics import say
-from tui.cli.options import bounded, json_option, open_port_option
+from tui.cli.options import bounded, filter_option, json_option, open_port_option
 from tui.cli.output import JsonOutput, choose_output, write_lines
 from tui.cli.selectors import discovery_config, selectors
 from tui.cli.stream import StreamOptions, StreamRunner
@@ -41,6 +41,7 @@ _POLICY = "policy"
     metavar="[PID]",
     help="Say why a process is selected or not; without a PID, which criteria are in force.",
 )
+@filter_option
 @bounded
 @json_option
 def command(
@@ -53,6 +54,7 @@ def command(
     probe: bool,
     show_all: bool,
     explain: str | None,
+    filter_text: str,
     seconds: float | None,
     count: int | None,
     as_json: bool,
@@ -81,6 +83,7 @@ def command(
         ("process",),
         seconds,
         count,
+        filter_text=filter_text,
         done=scanned if once else lambda: False,
         ready=all_begun,
         announce=lambda: _without_probe(engine.snapshot().sources.get("probe")),

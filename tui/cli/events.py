@@ -11,7 +11,7 @@ import click
 from engine.core.errors import FailedError
 from engine.core.settings import load_settings
 from tui.cli.events_list import list_events
-from tui.cli.options import bounded, json_option
+from tui.cli.options import bounded, filter_option, json_option
 from tui.cli.output import choose_output
 from tui.cli.stream import StreamOptions, StreamRunner
 
@@ -70,6 +70,7 @@ _NAMED = 8
 @click.option(
     "--list", "list_", is_flag=True, help="List the events, and what this kernel can deliver."
 )
+@filter_option
 @bounded
 @json_option
 def command(
@@ -86,6 +87,7 @@ def command(
     segment_interval_s: float | None,
     cost: bool,
     list_: bool,
+    filter_text: str,
     seconds: float | None,
     count: int | None,
     as_json: bool,
@@ -119,6 +121,7 @@ def command(
         ("kernel_event",),
         seconds,
         count,
+        filter_text=filter_text,
         ready=lambda: engine.snapshot().sources["probe"].state != "starting",
         done=lambda: engine.snapshot().sources["probe"].state == "failed",
         announce=lambda: _announcement(engine, subscriptions, faithful=faithful, cost=cost),

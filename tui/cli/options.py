@@ -15,6 +15,14 @@ open_port_option = click.option(
     "--open-port", metavar="SPEC", help="Ports, such as 80,8000-8999. Default: any open port."
 )
 
+filter_option = click.option(
+    "--filter",
+    "filter_text",
+    default="",
+    metavar="EXPR",
+    help="Only records like this, as in 'comm == nginx and latency_ms > 5ms'.",
+)
+
 
 class Seconds(click.FloatRange):
     """A time that is not negative; "nan" would be neither and never pass."""

@@ -13,7 +13,7 @@ import click
 
 from engine.core.errors import BoxscopeError, PluginError, UsageError
 from tui.cli.diagnostics import report, say
-from tui.cli.options import bounded, json_option
+from tui.cli.options import bounded, filter_option, json_option
 from tui.cli.output import JsonOutput, Output, choose_output, write_lines
 from tui.cli.stream import StreamOptions, StreamRunner
 
@@ -41,6 +41,7 @@ _LOOK_S = 1.0
 )
 @click.option("--watch", is_flag=True, help="Carry the list out again whenever CONFIG changes.")
 @click.option("--records", is_flag=True, help="Print every record, not only the states.")
+@filter_option
 @bounded
 @json_option
 def sync_plugins(
@@ -50,6 +51,7 @@ def sync_plugins(
     run_dir: Path | None,
     watch: bool,
     records: bool,
+    filter_text: str,
     seconds: float | None,
     count: int | None,
     as_json: bool,

@@ -10,7 +10,7 @@ import click
 from engine.core.errors import PluginError, UsageError
 from engine.core.records import Record
 from tui.cli.diagnostics import say
-from tui.cli.options import bounded, json_option
+from tui.cli.options import bounded, filter_option, json_option
 from tui.cli.output import choose_output, write_lines
 from tui.cli.plugin_sync import sync_plugins
 from tui.cli.stream import StreamOptions, StreamRunner
@@ -68,6 +68,7 @@ def print_sdk() -> int:
     metavar="SECONDS",
     help="Time between heartbeat records 1000 and 1001; 0 for none.",
 )
+@filter_option
 @bounded
 @json_option
 def run_plugin(
@@ -82,6 +83,7 @@ def run_plugin(
     watch: bool,
     faithful: bool,
     heartbeat: float,
+    filter_text: str,
     seconds: float | None,
     count: int | None,
     as_json: bool,
@@ -109,6 +111,7 @@ def run_plugin(
         STREAMS if records else STREAMS[2:],
         seconds,
         count,
+        filter_text=filter_text,
         ready=load_and_send,
         done=lambda: run.over(comes_back=restart or watch),
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from engine.core.counters import Counters
 from engine.core.errors import FailedError, RequirementError
+from engine.core.filters import Filter
 from engine.core.records import Record
 from engine.core.source import SourceStatus
 from engine.engine import Engine
@@ -44,8 +45,8 @@ class StreamOptions:
     """Stop after so many records of the first kind."""
     header: bool = False
     """Open with a `recording` object, so that the output can be replayed."""
-    every: Callable[[Record], bool] = lambda record: True
-    """Which records to print."""
+    filter_text: str = ""
+    """Which records to print, in the filter language; all, if empty."""
     done: Callable[[], bool] = lambda: False
     """Another reason to stop, asked at each pull."""
     ready: Callable[[], bool] = lambda: True
@@ -65,6 +66,9 @@ class StreamRunner:
         engine: The engine; started and stopped here.
         output: Where records go.
         options: What to print and when to stop.
+
+    Raises:
+        FilterError: the filter means nothing, or nothing to these kinds.
     """
 
     def __init__(self, engine: Engine, output: Output, options: StreamOptions) -> None:
@@ -74,6 +78,9 @@ class StreamRunner:
         self._cursors = dict.fromkeys(options.kinds, 0)
         self._missed: dict[str, int] = {}
         self._left = options.count
+        kinds = (*options.kinds, *options.tables)
+        self._filter = Filter(options.filter_text, kinds) if options.filter_text else None
+        self._chosen = self._asked = 0
         self._interruption = Interruption()
         self._running: Mapping[str, SourceStatus] = {}
 
@@ -124,6 +131,8 @@ class StreamRunner:
         self._output.flush()
         for line in concluded:
             say(line)
+        if self._filter is not None:
+            say(f"the filter chose {self._chosen} of {self._asked} records")
 
     def _wait_until_ready(self) -> None:
         while not self._options.ready():
@@ -166,17 +175,26 @@ class StreamRunner:
         return pulled
 
     def _print(self, record: Record) -> None:
-        if self._left == 0 or not self._options.every(record):
+        if self._left == 0 or not self._wanted(record):
             return
         self._output.record(record)
         if self._left is not None and record.kind == self._options.kinds[0]:
             self._left -= 1
 
+    def _wanted(self, record: Record) -> bool:
+        if self._filter is None:
+            return True
+        chosen = self._filter.matches(record)
+        self._asked += 1
+        self._chosen += chosen
+        return chosen
+
     def _print_stats(self) -> None:
         snapshot = self._engine.snapshot()
         for kind in self._options.tables:
             for seq, row in enumerate(snapshot.tables.get(kind, ()), self._engine.last_seq(kind)):
-                self._output.record(replace(row, seq=seq + 1))
+                if self._wanted(row):
+                    self._output.record(replace(row, seq=seq + 1))
         sources = {
             name: replace(
                 self._running.get(name, status),

@@ -10,7 +10,7 @@ import click
 
 from engine.core.errors import UsageError
 from engine.core.settings import load_settings
-from tui.cli.options import bounded, json_option, open_port_option
+from tui.cli.options import bounded, filter_option, json_option, open_port_option
 from tui.cli.output import choose_output
 from tui.cli.stream import StreamOptions, StreamRunner
 
@@ -43,6 +43,7 @@ _ENDED = ("off", "failed", "degraded")
     show_default=True,
     help="Bytes of a payload that plugins are given.",
 )
+@filter_option
 @bounded
 @json_option
 def command(
@@ -55,6 +56,7 @@ def command(
     reassemble: bool,
     order: str,
     truncation: int,
+    filter_text: str,
     seconds: float | None,
     count: int | None,
     as_json: bool,
@@ -99,6 +101,7 @@ def command(
         kinds,
         seconds,
         count,
+        filter_text=filter_text,
         done=lambda: not live and _state(engine, "traffic") in _ENDED,
         ready=lambda: not live or _listening(engine),
         announce=lambda: _attached(engine) if live else (),

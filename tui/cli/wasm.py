@@ -10,7 +10,7 @@ import click
 from engine.core.settings import load_settings
 from engine.core.snapshot import Snapshot
 from tui.cli.inspection_text import inspection_lines
-from tui.cli.options import bounded, json_option
+from tui.cli.options import bounded, filter_option, json_option
 from tui.cli.output import JsonOutput, choose_output, write_lines
 from tui.cli.stream import StreamOptions, StreamRunner
 
@@ -54,6 +54,7 @@ def inspect_wasm(file: Path, as_json: bool) -> int:
 @click.option(
     "--watch", is_flag=True, help="Go on, and load a plugin again when its file has changed."
 )
+@filter_option
 @bounded
 @json_option
 def run_wasm(
@@ -63,6 +64,7 @@ def run_wasm(
     faithful: bool,
     measure: bool,
     watch: bool,
+    filter_text: str,
     seconds: float | None,
     count: int | None,
     as_json: bool,
@@ -86,7 +88,12 @@ def run_wasm(
 
     kinds = ("l7_message", "wasm_result", "wasm_plugin")
     options = StreamOptions(
-        kinds, seconds, count, done=finished, conclude=lambda: _refusals(engine.snapshot())
+        kinds,
+        seconds,
+        count,
+        filter_text=filter_text,
+        done=finished,
+        conclude=lambda: _refusals(engine.snapshot()),
     )
     return StreamRunner(engine, choose_output(as_json, several_kinds=True), options).run_or_fail(
         "traffic", "wasm"

@@ -74,7 +74,7 @@ class FilterBar(Vertical):
         self._values: Callable[[str], Iterable[str]] = lambda name: ()
         self._in_force = ""
         self._before = ""
-        """What was in force when the line was opened; it stays so until another one means something."""
+        """What was in force when the line was opened, and is while what is typed means nothing."""
 
     def compose(self) -> ComposeResult:
         """The line, and what is wrong or what may follow underneath."""
