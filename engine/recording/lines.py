@@ -141,7 +141,7 @@ def read_recording(path: Path) -> Recording:
     faults: list[str] = []
     for number, parsed in _parse_lines(text, faults):
         if parsed.get("kind") == "recording":
-            host = _host_of(parsed)
+            host = host_of(parsed.get("host"))
             continue
         try:
             records.append(record_from_json(parsed))
@@ -170,9 +170,9 @@ def _parse_lines(text: bytes, faults: list[str]) -> Iterator[tuple[int, Mapping[
             faults.append(f"line {number}: not an object")
 
 
-def _host_of(parsed: Mapping[str, JsonValue]) -> HostFacts:
-    host = parsed.get("host")
-    facts = host if isinstance(host, Mapping) else {}
+def host_of(shown: JsonValue) -> HostFacts:
+    """The facts about a host, as a recording tells them."""
+    facts = shown if isinstance(shown, Mapping) else {}
     return HostFacts(
         str(facts.get("hostname", "?")),
         str(facts.get("kernel", "?")),

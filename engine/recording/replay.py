@@ -1,4 +1,8 @@
-"""A recorded stream behind the engine's face: the same panes, without root."""
+"""A recording behind the engine's face: the same panes, without root.
+
+Nothing is loaded beforehand: what a reader asks for is looked up in the file, up to the moment
+the playhead has reached.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +12,15 @@ from pathlib import Path
 from engine.core.clock import Clock, SystemClock
 from engine.core.fields import JsonValue
 from engine.core.kinds import KINDS, TABLE_KEYS
-from engine.core.records import Batch, Record, RecordRing
+from engine.core.records import Batch, Record
 from engine.core.snapshot import Snapshot
 from engine.core.source import SourceStatus
 from engine.engine import Engine
-from engine.recording.lines import read_recording, sources_from_json
+from engine.recording.file import RecordingFile, is_database
+from engine.recording.lines import sources_from_json
+from engine.recording.lines_file import import_lines
+from engine.recording.playhead import Playhead
+from engine.recording.problems import next_problem
 
 RowKey = tuple[JsonValue, ...]
 
@@ -21,70 +29,60 @@ class ReplayEngine(Engine):
     """Plays a recording.
 
     Args:
-        path: A recorded stream (JSON Lines).
+        path: A recording, or a stream of JSON Lines that a `--json` command has written.
         clock: Paces the replay.
-        instant: Deliver everything at `start` instead of at the recorded pace.
-        capacity: Records kept per kind.
+        instant: Be at the end from the start.
 
     Raises:
         RecordingError: if the file cannot be read.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        clock: Clock | None = None,
-        instant: bool = False,
-        capacity: int = 100_000,
-    ) -> None:
-        self._clock = clock or SystemClock()
-        self._recording = read_recording(path)
+    def __init__(self, path: Path, *, clock: Clock | None = None, instant: bool = False) -> None:
+        self.faults: tuple[str, ...] = ()
+        """Lines of a JSON Lines recording that could not be read."""
+        if is_database(path):
+            self._file = RecordingFile.open(path)
+        else:
+            self._file, self.faults = import_lines(path)
+        self.playhead = Playhead(clock or SystemClock(), self._file.first_ns, self._file.last_ns)
         self._label = f"replay {path.name}"
         self._instant = instant
-        self._rings = {kind: RecordRing(capacity) for kind in KINDS}
-        self._tables: dict[str, dict[RowKey, Record]] = {kind: {} for kind in TABLE_KEYS}
-        self._sources: dict[str, SourceStatus] = {}
-        self._lock = threading.Lock()
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._first_ns = self._recording.records[0].ts_ns
-        self._now_ns = self._first_ns
-
-    @property
-    def faults(self) -> tuple[str, ...]:
-        """Lines of the recording that could not be read."""
-        return self._recording.faults
+        self._lock = threading.RLock()
+        self._reached = dict.fromkeys(KINDS, 0)
+        self._reached_ns = self.playhead.first_ns - 1
+        self._rows: dict[str, dict[RowKey, Record]] = {kind: {} for kind in TABLE_KEYS}
+        self._rows_seq = dict.fromkeys(TABLE_KEYS, 0)
+        self._sources: tuple[int, dict[str, SourceStatus]] = (0, {})
+        self._closed = False
 
     def start(self) -> None:
         """Begin to play."""
         if self._instant:
-            for record in self._recording.records:
-                self._deliver(record)
-            return
-        self._thread = threading.Thread(target=self._play, name="boxscope-replay", daemon=True)
-        self._thread.start()
+            self.playhead.seek(self.playhead.last_ns)
+        self.playhead.go_on()
 
     def stop(self) -> None:
-        """Stop playing."""
-        self._stopping.set()
-        self.join()
+        """Stop playing; may be called twice."""
+        self.playhead.hold()
 
-    def join(self) -> None:
-        """Wait until the recording has been played to its end, or was stopped."""
-        if self._thread is not None:
-            self._thread.join()
+    def close(self) -> None:
+        """Close the file; nothing can be read from then on."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._file.close()
 
     def snapshot(self) -> Snapshot:
         """The state as of the moment the replay has reached."""
         with self._lock:
-            tables = {kind: tuple(rows.values()) for kind, rows in self._tables.items()}
+            self._advance()
+            now_ns = self._reached_ns
             return Snapshot(
-                wall_ns=self._now_ns,
-                elapsed_s=(self._now_ns - self._first_ns) / 1e9,
-                host=self._recording.host,
-                sources=dict(self._sources),
-                tables=tables,
+                wall_ns=now_ns,
+                elapsed_s=max(0, now_ns - self.playhead.first_ns) / 1e9,
+                host=self._file.host,
+                sources=self._sources_now(),
+                tables={kind: self._table(kind) for kind in TABLE_KEYS},
                 own_cpu=0.0,
                 own_rss=0,
                 source_label=self._label,
@@ -92,36 +90,81 @@ class ReplayEngine(Engine):
 
     def since(self, kind: str, seq: int, limit: int = 1_000) -> Batch:
         """Records the replay has reached."""
-        return self._rings[kind].since(seq, limit)
+        with self._lock:
+            self._advance()
+            last = self._reached[kind]
+            records = self._file.records(kind, seq, last, limit)
+        return Batch(tuple(records), records[-1].seq if records else max(seq, last), 0)
 
     def last_seq(self, kind: str) -> int:
         """Number of the newest record the replay has reached."""
-        return self._rings[kind].last_seq
-
-    def _play(self) -> None:
-        begun = self._clock.monotonic_ns()
-        for record in self._recording.records:
-            due = record.ts_ns - self._first_ns
-            ahead = due - (self._clock.monotonic_ns() - begun)
-            if ahead > 0 and self._stopping.wait(ahead / 1e9):
-                return
-            self._deliver(record)
-
-    def _deliver(self, record: Record) -> None:
         with self._lock:
-            self._now_ns = max(self._now_ns, record.ts_ns)
-            if record.kind == "stats":
-                self._sources.update(sources_from_json(record.get("sources")))
-            elif record.kind in TABLE_KEYS:
-                self._update_table(record)
-            self._rings[record.kind].append(record)
+            self._advance()
+            return self._reached[kind]
 
-    def _update_table(self, record: Record) -> None:
-        rows = self._tables[record.kind]
-        if _is_gone(record):
-            rows.pop(record.key(), None)
-        else:
-            rows[record.key()] = record
+    def step(self) -> None:
+        """Stand still on the next record of any kind."""
+        with self._lock:
+            self._advance()
+            following = (
+                self._file.records(kind, seq, 2**62, 1) for kind, seq in self._reached.items()
+            )
+            due = [record.ts_ns for records in following for record in records]
+        self.playhead.hold()
+        if due:
+            self.playhead.seek(max(min(due), self._reached_ns + 1))
+
+    def next_problem(self) -> str:
+        """Stand still on the next loss or error.
+
+        Returns:
+            What it is; empty, and nothing has moved, where there is none.
+        """
+        with self._lock:
+            self._advance()
+            found = next_problem(self._file, self._reached_ns)
+        if found is None:
+            return ""
+        self.playhead.hold()
+        self.playhead.seek(found.ts_ns)
+        return found.text
+
+    # Following the playhead.
+
+    def _advance(self) -> None:
+        now_ns = self.playhead.now_ns
+        if now_ns == self._reached_ns:
+            return
+        onwards = now_ns > self._reached_ns
+        for kind in self._file.kinds:
+            before = self._reached[kind] if onwards else 0
+            self._reached[kind] = self._file.reached(kind, now_ns, before)
+        self._reached_ns = now_ns
+
+    def _table(self, kind: str) -> tuple[Record, ...]:
+        reached, known = self._reached[kind], self._rows_seq[kind]
+        if reached != known:
+            rows = self._rows[kind] if reached > known else {}
+            told = (
+                self._file.records(kind, known, reached, 2**31)
+                if rows
+                else self._file.rows_at(kind, reached)
+            )
+            for record in told:
+                if _is_gone(record):
+                    rows.pop(record.key(), None)
+                else:
+                    rows[record.key()] = record
+            self._rows[kind], self._rows_seq[kind] = rows, reached
+        return tuple(self._rows[kind].values())
+
+    def _sources_now(self) -> dict[str, SourceStatus]:
+        reached = self._reached["stats"]
+        if reached != self._sources[0]:
+            records = self._file.records("stats", reached - 1, reached, 1)
+            told = sources_from_json(records[0].get("sources")) if records else {}
+            self._sources = (reached, told)
+        return dict(self._sources[1])
 
 
 def _is_gone(record: Record) -> bool:

@@ -9,14 +9,13 @@ import pytest
 
 import fixtures
 from engine.core.counters import Counters
-from engine.core.errors import FailedError, RecordingError
-from engine.core.kinds import LOG, PROCESS, STATS
+from engine.core.errors import FailedError, RecordingError, UsageError
+from engine.core.kinds import KERNEL_EVENT, LOG, PROCESS, STATS
 from engine.core.records import new_record
 from engine.core.snapshot import HostFacts
 from engine.core.source import SourceStatus
 from engine.recording.lines import header_line, read_recording, source_as_json, sources_from_json
 from engine.recording.replay import ReplayEngine
-from tests.waiting import wait_until
 
 FIRST_LIGHT = Path(fixtures.__file__).parent / "recordings" / "first-light.jsonl"
 
@@ -56,22 +55,101 @@ def test_a_deleted_process_leaves_the_table(tmp_path: Path) -> None:
         ]
 
 
+class ManualClock:
+    """A clock that goes on when a test says so."""
+
+    def __init__(self) -> None:
+        self.now_ns = 0
+
+    def monotonic_ns(self) -> int:
+        return self.now_ns
+
+    def wall_ns(self) -> int:
+        return self.now_ns
+
+
+def logged(path: Path, *at_s: float) -> Path:
+    lines = [new_record(LOG, {"text": str(at)}, ts_ns=int(at * 1e9)).as_json() for at in at_s]
+    return write(path, *lines)
+
+
 def test_a_record_waits_for_its_time(tmp_path: Path) -> None:
-    hour_ns = 3_600_000_000_000
-    lines = [new_record(LOG, {"text": str(n)}, ts_ns=n * hour_ns).as_json() for n in (0, 1)]
-    engine = ReplayEngine(write(tmp_path / "r", *lines))
-    engine.start()
-    wait_until(lambda: engine.last_seq("log") == 1)
-    engine.stop()
-    assert engine.last_seq("log") == 1
+    clock = ManualClock()
+    with ReplayEngine(logged(tmp_path / "r", 10, 70), clock=clock) as engine:
+        assert engine.last_seq("log") == 1
+        clock.now_ns = 59_999_999_999
+        assert engine.last_seq("log") == 1
+        clock.now_ns = 60_000_000_000
+        assert engine.last_seq("log") == 2
+        assert engine.playhead.at_end
 
 
-def test_overdue_records_are_played_at_once(tmp_path: Path) -> None:
-    lines = [new_record(LOG, {"text": str(n)}, ts_ns=n * 1_000).as_json() for n in (0, 1, 2)]
-    engine = ReplayEngine(write(tmp_path / "r", *lines))
-    engine.start()
-    engine.join()
-    assert engine.last_seq("log") == 3
+def test_a_replay_goes_at_the_speed_that_is_set(tmp_path: Path) -> None:
+    clock = ManualClock()
+    with ReplayEngine(logged(tmp_path / "r", 0, 10, 20), clock=clock) as engine:
+        engine.playhead.set_speed(10)
+        clock.now_ns = 1_000_000_000
+        assert engine.last_seq("log") == 2
+        engine.playhead.hold()
+        clock.now_ns = 60_000_000_000
+        assert engine.last_seq("log") == 2
+        with pytest.raises(UsageError, match="0 times as fast"):
+            engine.playhead.set_speed(0)
+
+
+def test_a_replay_goes_back_and_forth(tmp_path: Path) -> None:
+    with ReplayEngine(logged(tmp_path / "r", *range(1, 8)), clock=ManualClock()) as engine:
+        for at_s, expected in ((5, 5), (2, 2), (9, 7), (-1, 1)):
+            engine.playhead.seek(at_s * 1_000_000_000)
+            batch = engine.since("log", 0)
+            assert [record.get("text") for record in batch.records] == [
+                str(number) for number in range(1, expected + 1)
+            ]
+            assert batch.last_seq == engine.last_seq("log") == expected
+
+
+def test_tables_are_those_of_the_moment(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "r",
+        process(1, "created", 1),
+        process(2, "created", 2),
+        process(1, "deleted", 3),
+        process(3, "created", 4),
+    )
+    with ReplayEngine(path, clock=ManualClock()) as engine:
+        for ts_ns, pids in ((4, [2, 3]), (1, [1]), (3, [2]), (2, [1, 2]), (4, [2, 3])):
+            engine.playhead.seek(ts_ns)
+            assert [row.pid for row in engine.snapshot().tables["process"]] == pids
+
+
+def test_a_step_goes_to_the_next_record_and_stands_still(tmp_path: Path) -> None:
+    clock = ManualClock()
+    with ReplayEngine(logged(tmp_path / "r", 1, 2, 3), clock=clock) as engine:
+        engine.step()
+        clock.now_ns = 10_000_000_000
+        assert engine.last_seq("log") == 2
+        engine.step()
+        engine.step()
+        assert engine.last_seq("log") == 3
+
+
+def test_the_next_problem_is_found_and_told(tmp_path: Path) -> None:
+    def stats(ts_ns: int, lost: int) -> dict[str, object]:
+        status = SourceStatus("probe", "running", counters=Counters(9, 9 - lost, {"full": lost}))
+        values = {"sources": {"probe": source_as_json(status)}}
+        return dict(new_record(STATS, values, ts_ns=ts_ns).as_json())
+
+    failed = new_record(
+        KERNEL_EVENT, {"name": "connect", "errno": "ECONNREFUSED"}, ts_ns=30, pid=1, comm="x"
+    )
+    path = write(tmp_path / "r", stats(10, 0), stats(20, 4), failed.as_json(), stats(40, 4))
+    with ReplayEngine(path, clock=ManualClock()) as engine:
+        assert engine.next_problem() == "probe lost 4"
+        assert engine.snapshot().wall_ns == 20
+        assert engine.next_problem() == "kernel_event 1: connect ECONNREFUSED"
+        assert engine.snapshot().wall_ns == 30
+        assert engine.next_problem() == ""
+        assert engine.snapshot().wall_ns == 30
 
 
 def test_counters_read_back() -> None:

@@ -175,6 +175,8 @@ class StreamView(LineView[StreamRow]):
     def pull(self, reader: RecordReader) -> None:
         """Take in what is new, or count it while the view stands still."""
         last = reader.last_seq(self.kind)
+        if last < self._taken_seq:
+            self.show_only(self._only)  # a replay has gone back
         if self.moving:
             if last > self._taken_seq:
                 self._take(reader, last)
@@ -207,7 +209,8 @@ class StreamView(LineView[StreamRow]):
         """After which record to go on; what came too fast to be read or looked at is left out."""
         new = last - self._taken_seq
         if self._chosen is None:
-            return last - (SAMPLED if new > FLOOD else min(new, PULLED))
+            flood = new > FLOOD and self._taken_seq > 0
+            return last - (SAMPLED if flood else min(new, PULLED))
         if self._sought_to < 0:
             self._sought_to = last
             return max(0, last - BACKLOG)

@@ -1,0 +1,42 @@
+"""A stream of JSON Lines taken into a recording in memory, so that both replay the same way."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from engine.core.kinds import KINDS
+from engine.recording.file import RecordingFile
+from engine.recording.lines import read_recording
+from engine.recording.schema import create_tables, insertion, row_of, write_meta
+from engine.recording.views import create_views
+
+_MARK_EVERY = 500
+
+
+def import_lines(path: Path) -> tuple[RecordingFile, tuple[str, ...]]:
+    """The recording that a stream holds, and the lines of it that could not be read.
+
+    Records keep their numbers where these rise, as those of one engine do.
+
+    Raises:
+        RecordingError: it cannot be read, or holds no record at all.
+    """
+    recording = read_recording(path)
+    database = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    database.execute("BEGIN")
+    create_tables(database)
+    for statement in create_views().split(";\n"):
+        database.execute(statement)
+    write_meta(database, {"host": asdict(recording.host)})
+    last = dict.fromkeys(KINDS, 0)
+    for record in recording.records:
+        seq = last[record.kind] = max(record.seq, last[record.kind] + 1)
+        database.execute(insertion(KINDS[record.kind]), row_of(replace(record, seq=seq)))
+        if seq % _MARK_EVERY == 0:
+            database.execute(
+                "INSERT OR REPLACE INTO marks VALUES (?, ?, ?)", (record.ts_ns, record.kind, seq)
+            )
+    database.execute("COMMIT")
+    return RecordingFile(database, str(path)), recording.faults

@@ -1,0 +1,292 @@
+"""What an engine delivers is in the file, or counted; whatever happens to the file."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from engine.core.errors import RecordingError, UsageError
+from engine.core.fields import Field, JsonValue, RecordKind
+from engine.core.kinds import KINDS, TABLE_KEYS
+from engine.core.records import Batch, Record, RecordRing, new_record
+from engine.core.snapshot import HostFacts, Snapshot
+from engine.recording.file import RecordingFile
+from engine.recording.recorder import Recorder, RecordingOptions
+from engine.recording.redaction import HIDDEN
+from tests.waiting import wait_until
+
+SECOND = 1_000_000_000
+
+
+class Rings:
+    """An engine's face over rings that a test fills."""
+
+    def __init__(self, capacity: int = 10_000) -> None:
+        self.rings = {kind: RecordRing(capacity) for kind in KINDS}
+        self.asked = threading.Event()
+
+    def add(self, kind: str, ts_ns: int = SECOND, **values: JsonValue) -> Record:
+        record = new_record(KINDS[kind], values, ts_ns=ts_ns, pid=1, comm="x")
+        self.rings[kind].append(record)
+        return record
+
+    def snapshot(self) -> Snapshot:
+        return Snapshot(SECOND, 0.0, HostFacts("box", "6.18", "root"), {}, {}, 0.0, 0)
+
+    def since(self, kind: str, seq: int, limit: int = 1_000) -> Batch:
+        return self.rings[kind].since(seq, limit)
+
+    def last_seq(self, kind: str) -> int:
+        return self.rings[kind].last_seq
+
+
+def recorded(path: Path, rings: Rings, options: RecordingOptions | None = None) -> Recorder:
+    """A recording of all that the rings hold, ended."""
+    recorder = Recorder(rings, path, options)
+    recorder.start(from_now=False)
+    recorder.stop()
+    return recorder
+
+
+def read(path: Path) -> list[Record]:
+    file = RecordingFile.open(path)
+    try:
+        return list(file.in_order())
+    finally:
+        file.close()
+
+
+def value_of(field: Field) -> st.SearchStrategy[JsonValue]:
+    """Any value a field may hold."""
+    text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+    leaves = st.none() | st.booleans() | st.integers(-(2**63), 2**64) | text
+    of_type: dict[str, st.SearchStrategy[JsonValue]] = {
+        "int": st.integers(-(2**63), 2**64),
+        "float": st.floats(allow_nan=False, allow_infinity=False),
+        "text": text,
+        "bool": st.booleans(),
+        "list": st.lists(leaves | st.dictionaries(text, leaves, max_size=3), max_size=3),
+        "map": st.dictionaries(text, leaves | st.lists(leaves, max_size=2), max_size=3),
+    }
+    return st.none() | of_type[field.type]
+
+
+def record_of(kind: RecordKind) -> st.SearchStrategy[Record]:
+    """Any record of a kind."""
+    return st.builds(
+        lambda values, ts_ns, pid: Record(kind.name, 0, ts_ns, pid, None, values),
+        st.tuples(*map(value_of, kind.fields)),
+        st.integers(0, 2**62),
+        st.none() | st.integers(0, 2**31),
+    )
+
+
+RECORDS = {name: record_of(kind) for name, kind in KINDS.items()}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.sampled_from(sorted(KINDS)).flatmap(RECORDS.__getitem__), max_size=4))
+def test_every_record_comes_back_as_it_was(
+    tmp_path_factory: pytest.TempPathFactory, records: list[Record]
+) -> None:
+    rings = Rings()
+    for record in records:
+        rings.rings[record.kind].append(record)
+    path = tmp_path_factory.mktemp("recording") / "r.db"
+    recorder = recorded(path, rings)
+    back = read(path)
+    order = sorted(records, key=lambda record: (record.kind, record.seq))
+    assert [record.as_json() for record in sorted(back, key=lambda r: (r.kind, r.seq))] == [
+        record.as_json() for record in order
+    ]
+    assert recorder.counters.kept == recorder.counters.seen == len(records)
+
+
+def test_the_file_is_private_and_not_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "r.db"
+    recorded(path, Rings())
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with pytest.raises(RecordingError, match="there is a file"):
+        Recorder(Rings(), path)
+    with pytest.raises(RecordingError, match="No such file or directory"):
+        Recorder(Rings(), tmp_path / "none" / "r.db")
+
+
+def test_it_begins_with_what_comes_but_with_the_tables_as_they_are(tmp_path: Path) -> None:
+    rings = Rings()
+    rings.add("kernel_event", name="before")
+    rings.add("process", change="created", start=1)
+    recorder = Recorder(rings, tmp_path / "r.db")
+    recorder.start()
+    rings.add("kernel_event", name="after")
+    recorder.stop()
+    assert [(record.kind, record.seq) for record in read(recorder.path)] == [
+        ("process", 1),
+        ("kernel_event", 2),
+    ]
+
+
+def test_records_that_left_the_engine_before_they_were_written_are_counted(tmp_path: Path) -> None:
+    rings = Rings(capacity=10)
+    for _ in range(25):
+        rings.add("log", text="x")
+    recorder = recorded(tmp_path / "r.db", rings)
+    counters = recorder.counters
+    assert (counters.seen, counters.kept, dict(counters.dropped)) == (25, 10, {"engine_forgot": 15})
+    with sqlite3.connect(recorder.path) as database:
+        assert database.execute("SELECT kind, number, reason FROM losses").fetchall() == [
+            ("log", 15, "engine_forgot")
+        ]
+
+
+def test_a_disk_without_room_costs_nothing_that_the_engine_remembers(tmp_path: Path) -> None:
+    rings = Rings()
+    recorder = Recorder(rings, tmp_path / "r.db")
+    (pages,) = recorder._database.execute("PRAGMA page_count").fetchone()
+    recorder._database.execute(f"PRAGMA max_page_count = {pages}")
+    recorder.start(from_now=False)
+    for number in range(2_000):
+        rings.add("log", text=f"{number} {'x' * 100}")
+    wait_until(lambda: recorder.status().state == "degraded")
+    assert "full" in recorder.status().reason
+    recorder._database.execute("PRAGMA max_page_count = 100000")
+    wait_until(lambda: recorder.counters.kept == 2_000)
+    recorder.stop()
+    assert len(read(recorder.path)) == 2_000
+
+
+def test_a_file_that_was_removed_is_told(tmp_path: Path) -> None:
+    rings = Rings()
+    recorder = Recorder(rings, tmp_path / "r.db")
+    recorder.start()
+    recorder.path.unlink()
+    wait_until(lambda: recorder.status().state == "failed")
+    assert "removed or replaced" in recorder.status().reason
+    recorder.stop()
+
+
+def test_only_the_last_while_is_kept_but_the_tables_stay_whole(tmp_path: Path) -> None:
+    rings = Rings()
+    rings.add("process", change="created", start=1)
+    rings.add("kernel_event", name="old")
+    recorder = Recorder(rings, tmp_path / "r.db", RecordingOptions(keep_s=0.2))
+    recorder.start(from_now=False)
+    wait_until(lambda: recorder.counters.kept == 2)
+    held = sqlite3.connect(recorder.path)
+    wait_until(lambda: held.execute("SELECT count(*) FROM kernel_event").fetchone() == (0,))
+    assert held.execute("SELECT count(*) FROM process").fetchone() == (1,)
+    held.close()
+    recorder.stop()
+
+
+def test_a_file_does_not_grow_beyond_its_bound(tmp_path: Path) -> None:
+    rings = Rings(capacity=100_000)
+    bound = 1_000_000
+    recorder = Recorder(rings, tmp_path / "r.db", RecordingOptions(max_bytes=bound))
+    recorder.start(from_now=False)
+    for part in range(1, 7):
+        for number in range(1_000):
+            rings.add("log", text=f"{part} {number} {'x' * 300}")
+        wait_until(lambda part=part: recorder.counters.kept == part * 1_000)  # type: ignore[misc]
+    recorder.stop()
+    assert recorder.path.stat().st_size <= 2 * bound
+    kept = [str(record.get("text")) for record in read(recorder.path)]
+    assert kept[-1].startswith("6 999")
+    assert not any(text.startswith("1 ") for text in kept)
+
+
+def test_what_is_left_out_on_request_is_not_in_the_file(tmp_path: Path) -> None:
+    rings = Rings()
+    rings.add("process", argv=["mysql", "--password=hunter2"], exe="/bin/mysql", start=1)
+    rings.add("kernel_event", attributes={"data": "hunter2", "dip": "10.0.0.1"})
+    rings.add("l7_message", request="GET /?token=hunter2", status="200")
+    recorder = recorded(
+        tmp_path / "r.db", rings, RecordingOptions(redact=("payloads", "arguments"))
+    )
+    assert b"hunter2" not in recorder.path.read_bytes()
+    process, event, message = sorted(read(recorder.path), key=lambda record: record.kind)[::-1]
+    assert process.get("argv") == [HIDDEN]
+    assert event.kind == "l7_message"
+    assert message.get("attributes") == {"data": HIDDEN, "dip": "10.0.0.1"}
+
+
+def test_leaving_out_what_there_is_not_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="'secrets'"):
+        Recorder(Rings(), tmp_path / "r.db", RecordingOptions(redact=("secrets",)))
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from tests.unit.recording.test_recorder import Rings
+from engine.recording.recorder import Recorder
+rings = Rings(1_000_000)
+recorder = Recorder(rings, Path(sys.argv[1]))
+recorder.start(from_now=False)
+number = 0
+while True:
+    number += 1
+    rings.add("log", ts_ns=number, text=str(number))
+    if number % 100 == 0:
+        print(recorder.counters.kept, flush=True)
+"""
+
+
+def test_a_killed_program_leaves_a_whole_file(tmp_path: Path) -> None:
+    path = tmp_path / "r.db"
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        kept = next(int(line) for line in child.stdout if int(line) > 1_000)
+        os.kill(child.pid, signal.SIGKILL)
+    numbers = [record.seq for record in read(path)]
+    assert len(numbers) >= kept
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+@pytest.mark.parametrize("view", ["events", "requests", "processes", "sockets", "counters"])
+def test_the_views_can_be_read(tmp_path: Path, view: str) -> None:
+    rings = Rings()
+    rings.add("kernel_event", name="read", latency_ns=1_500)
+    rings.add("l7_message", request="GET /", latency_ms=1.0)
+    rings.add("process", ports=[{"port": 80, "proto": "tcp", "address": "::"}], start=1)
+    rings.add("stats", sources={"probe": {"seen": 3, "kept": 2, "dropped": {"full": 1}}})
+    recorder = recorded(tmp_path / "r.db", rings)
+    with sqlite3.connect(recorder.path) as database:
+        assert len(database.execute(f"SELECT * FROM {view}").fetchall()) == 1
+
+
+def test_a_newer_version_and_another_database_are_refused_with_the_reason(tmp_path: Path) -> None:
+    recorder = recorded(tmp_path / "r.db", Rings())
+    with sqlite3.connect(recorder.path) as database:
+        database.execute("PRAGMA user_version = 99")
+    with pytest.raises(RecordingError, match="version 99"):
+        RecordingFile.open(recorder.path)
+    with sqlite3.connect(tmp_path / "other.db") as database:
+        database.execute("CREATE TABLE t (a)")
+    with pytest.raises(RecordingError, match="no recording of boxscope"):
+        RecordingFile.open(tmp_path / "other.db")
+
+
+def test_a_recording_without_a_field_of_today_is_read(tmp_path: Path) -> None:
+    rings = Rings()
+    rings.add("log", text="x", level="info")
+    recorder = recorded(tmp_path / "r.db", rings)
+    with sqlite3.connect(recorder.path) as database:
+        database.execute("DROP VIEW logs")
+        database.execute("ALTER TABLE log DROP COLUMN level")
+        database.execute("DROP TABLE wasm_plugin")
+    (record,) = read(recorder.path)
+    assert (record.get("text"), record.get("level")) == ("x", None)
+    assert set(TABLE_KEYS) - {"wasm_plugin"} <= set(RecordingFile.open(recorder.path).kinds)
