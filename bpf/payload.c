@@ -81,7 +81,8 @@ struct payload_message {
 	u64 vectors, count;
 };
 
-BPF_HASH(payload_tgids, u32, u8, PAYLOAD_TGIDS);
+/* Of each chosen process: its messages that were lost, the ring being full or beyond those told. */
+BPF_HASH(payload_tgids, u32, u64, PAYLOAD_TGIDS);
 BPF_F_TABLE("lru_hash", u64, struct payload_start, payload_starts, CALLS_IN_FLIGHT, 0);
 BPF_ARRAY(payload_config, struct payload_config, 1);
 BPF_PERCPU_ARRAY(payload_stats, struct payload_stats, PAYLOAD_SLOTS);
@@ -224,7 +225,8 @@ static __always_inline void copy_vectors(struct payload_scratch *s, u64 vectors,
 static __always_inline void publish_payload(struct payload_scratch *s, u32 slot)
 {
 	struct payload_stats *counted = payload_stats.lookup(&slot);
-	u64 size = s->head.captured, wake;
+	u64 size = s->head.captured, lost = s->head.left_out, wake, *of_process;
+	u32 tgid = s->head.tgid;
 
 	if (!counted)
 		return;
@@ -236,8 +238,15 @@ static __always_inline void publish_payload(struct payload_scratch *s, u32 slot)
 	asm volatile("" : "+r"(size));
 	if (size > PAYLOAD_CAP_MAX)
 		size = PAYLOAD_CAP_MAX;
-	if (payload_ring.ringbuf_output(s, sizeof(s->head) + size, wake))
+	if (payload_ring.ringbuf_output(s, sizeof(s->head) + size, wake)) {
 		counted->dropped++;
+		lost++;
+	}
+	if (lost) {
+		of_process = payload_tgids.lookup(&tgid);
+		if (of_process)
+			__sync_fetch_and_add(of_process, lost);
+	}
 }
 
 static __always_inline bool payload_call(u64 number)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from engine.core.clock import Clock
 from engine.core.counters import Counters, Tally
-from engine.core.errors import BoxscopeError, RequirementError
+from engine.core.errors import BoxscopeError, FailedError, RequirementError
 from engine.core.kinds import LOG
 from engine.core.records import Record, RecordRing, RecordStore, new_record
 
@@ -80,6 +80,14 @@ class Source(ABC):
         """State and counters."""
         state, reason, fix, missing = self._state
         return SourceStatus(self.name, state, reason, fix, missing, self.counters(), self.stages())
+
+    @property
+    def failure(self) -> BoxscopeError | None:
+        """Why it cannot run, if so."""
+        state, reason, fix, missing = self._state
+        if state != "failed":
+            return None
+        return (RequirementError if missing else FailedError)(reason, fix=fix)
 
     def counters(self) -> Counters:
         """The source's counters; overridden where some of them live in the kernel."""

@@ -118,6 +118,17 @@ def map_keys(descriptor: int, key_size: int) -> list[bytes]:
         keys.append(following.raw)
 
 
+def map_lookup(descriptor: int, key: bytes, value_size: int) -> bytes:
+    """The value under a key of a map that is not per-CPU.
+
+    Raises:
+        OSError: ENOENT if there is no such entry.
+    """
+    value = ctypes.create_string_buffer(value_size)
+    _map_call(Command.MAP_LOOKUP_ELEM, descriptor, key, value)
+    return value.raw
+
+
 def per_cpu_lookup(descriptor: int, key: bytes, value_size: int, cpus: int) -> list[bytes]:
     """The values every possible CPU has under one key.
 

@@ -105,6 +105,9 @@ class Tap(Protocol):
     def counters(self) -> PayloadCounters:
         """The totals now."""
 
+    def losses(self) -> Mapping[int, int]:
+        """Of these, messages lost of each chosen process since it was chosen."""
+
 
 class PayloadSource:
     """The payloads of chosen processes; any thread may use it.
@@ -126,6 +129,7 @@ class PayloadSource:
         self._decoder = _Decoder()
         self._tally = Tally()
         self._counted = PayloadCounters()
+        self._losses: Mapping[int, int] = {}
         self._offset_ns = 0
         self._clocked_ns = 0
 
@@ -150,6 +154,8 @@ class PayloadSource:
         _check(tgids, cap)
         with self._control:
             self._set(tgids, cap)
+            kept = self._chosen & tgids
+            self._losses = {tgid: lost for tgid, lost in self._losses.items() if tgid in kept}
             self._chosen, self._cap = tgids, cap
 
     def drain(self, limit: int = 1_000) -> tuple[Payload, ...]:
@@ -167,6 +173,17 @@ class PayloadSource:
     def counters(self) -> Counters:
         """Items read from the ring and lost before, by reason; as of the last `drain`."""
         return self._tally.read()
+
+    def losses(self) -> Mapping[int, int]:
+        """Messages lost of each process since it was chosen; as of the last `drain`."""
+        return self._losses
+
+    @property
+    def failure(self) -> ProbeError | None:
+        """Why this kernel does not let one listen, if it does not."""
+        if not self._absent:
+            return None
+        return ProbeError(f"cannot listen to sockets: no {', '.join(self._absent)} in this kernel")
 
     def kernel_counters(self) -> PayloadCounters:
         """What the kernel's side counted, as of the last `drain`."""
@@ -193,6 +210,7 @@ class PayloadSource:
         with self._control:
             if self._tap is None:
                 return
+            self._losses = self._tap.losses()
             self._set(frozenset(), self._cap)
             with self._reading:
                 while self._fill():
@@ -200,10 +218,8 @@ class PayloadSource:
                 self._tap = None
 
     def _set(self, tgids: frozenset[int], cap: int) -> None:
-        if self._absent and tgids:
-            raise ProbeError(
-                f"cannot listen to sockets: no {', '.join(self._absent)} in this kernel"
-            )
+        if tgids and self.failure is not None:
+            raise self.failure
         if self._tap is not None:
             self._tap.set_chosen(tgids, cap)
 
@@ -230,6 +246,8 @@ class PayloadSource:
             "ring_full": counted.dropped - self._counted.dropped,
             "beyond_limit": counted.left_out - self._counted.left_out,
         }
+        if any(lost.values()) and self._tap is not None:
+            self._losses = {**self._losses, **self._tap.losses()}
         self._tally.add(seen=sum(lost.values()), kept=0, dropped=lost)
         self._counted = counted
 

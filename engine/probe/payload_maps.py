@@ -62,7 +62,7 @@ class PayloadMaps:
                 with contextlib.suppress(FileNotFoundError):
                     bpfsys.map_delete(self._tgids, _key(tgid))
             for tgid in tgids - self._chosen:
-                bpfsys.map_update(self._tgids, _key(tgid), b"\1")
+                bpfsys.map_update(self._tgids, _key(tgid), bytes(8))
         except OSError as refused:
             raise ProbeError(f"cannot choose processes: {clean(str(refused))}") from refused
         self._chosen = tgids
@@ -91,6 +91,22 @@ class PayloadMaps:
                 f"cannot read the payloads' counters: {clean(str(refused))}"
             ) from refused
         return PayloadCounters(*map(sum, zip(*per_cpu, strict=True)))
+
+    def losses(self) -> dict[int, int]:
+        """Messages lost of each chosen process, since it was chosen.
+
+        Raises:
+            ProbeError: if the kernel refuses.
+        """
+        lost: dict[int, int] = {}
+        try:
+            for tgid in self._chosen:
+                with contextlib.suppress(FileNotFoundError):
+                    value = bpfsys.map_lookup(self._tgids, _key(tgid), 8)
+                    lost[tgid] = int.from_bytes(value, "little")
+        except OSError as refused:
+            raise ProbeError(f"cannot read the losses: {clean(str(refused))}") from refused
+        return lost
 
     def close(self) -> None:
         """Unmap. May be called twice."""

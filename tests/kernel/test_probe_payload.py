@@ -280,6 +280,7 @@ class TestCapture:
         after = payloads.counters()
         lost = after.dropped.get("beyond_limit", 0) - before.dropped.get("beyond_limit", 0)
         assert lost == 2
+        assert payloads.losses() == {server.pid: 0, client.pid: 2}
 
     def test_what_is_only_looked_at_is_told_once_it_is_taken(
         self, payloads: PayloadSource, server: Talker, client: Talker
@@ -400,4 +401,5 @@ def test_every_loss_is_counted(server: Talker, client: Talker) -> None:
     assert counters.seen == 1_001  # the connect as well
     assert counters.kept == len(items) < 100
     assert counters.dropped == {"ring_full": 1_001 - len(items)}
+    assert probe.payloads.losses() == {client.pid: 1_001 - len(items)}
     assert probe.payloads.kernel_counters().produced == 1_001

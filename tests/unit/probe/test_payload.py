@@ -56,6 +56,7 @@ class FakeTap:
         self.kernel = KernelSide()
         self.ring = RingReader(self.kernel.descriptor, SIZE)
         self.told = PayloadCounters()
+        self.lost: dict[int, int] = {}
         self.chosen: list[tuple[frozenset[int], int]] = []
 
     def set_chosen(self, tgids: frozenset[int], cap: int) -> None:
@@ -66,6 +67,9 @@ class FakeTap:
 
     def counters(self) -> PayloadCounters:
         return self.told
+
+    def losses(self) -> dict[int, int]:
+        return dict(self.lost)
 
     def close(self) -> None:
         self.ring.close()
@@ -178,6 +182,24 @@ class TestDraining:
         assert (counters.seen, counters.kept) == (6, 1)
         assert counters.dropped == {"ring_full": 3, "beyond_limit": 2}
         assert source.kernel_counters() == tap.told
+
+    def test_losses_are_told_of_each_process_while_it_is_chosen(
+        self, source: PayloadSource, tap: FakeTap
+    ) -> None:
+        source.choose(frozenset({10, 11}))
+        tap.lost, tap.told = {10: 3, 11: 0}, PayloadCounters(produced=3, dropped=3)
+        source.drain()
+        assert source.losses() == {10: 3, 11: 0}
+        source.choose(frozenset({11}))
+        source.choose(frozenset({10, 11}))
+        assert source.losses() == {11: 0}
+
+    def test_a_kernel_that_cannot_says_why(self, tap: FakeTap) -> None:
+        source = PayloadSource(SystemClock(), threading.RLock())
+        assert source.failure is None
+        source.open(tap, {"INODE": "inode.i_ino"})
+        assert source.failure is not None
+        assert "no inode.i_ino in this kernel" in source.failure.message
 
     def test_what_was_captured_is_still_there_after_the_end(
         self, source: PayloadSource, tap: FakeTap
