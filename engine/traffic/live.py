@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections import OrderedDict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal, Protocol, TypeAlias
 
@@ -78,6 +80,23 @@ class PayloadFeed(Protocol):
 
     def counters(self) -> Counters:
         """What was read and what was lost."""
+
+    def losses(self) -> Mapping[int, int]:
+        """Messages lost of each process that is listened to."""
+
+
+@dataclass(slots=True)
+class ListeningCost:
+    """What listening to one process took so far."""
+
+    payloads: int = 0
+    """Messages read."""
+    payload_bytes: int = 0
+    """Their length, copied or not."""
+    cpu_ns: int = 0
+    """Time of this process spent on them: reading, parsing, plugins."""
+    dropped: int = 0
+    """Messages lost before they could be read."""
 
 
 class _Socket:
@@ -152,6 +171,7 @@ class LiveInput:
         self._gone: deque[int] = deque()
         self._choosing = threading.Lock()
         self._chosen: frozenset[int] = frozenset()
+        self._costs: dict[int, ListeningCost] = {}
 
     def choose(self, pids: frozenset[int]) -> None:
         """Listen to exactly these processes.
@@ -162,7 +182,13 @@ class LiveInput:
         with self._choosing:
             self._feed.choose(pids, cap=PAYLOAD_CAP)
             self._gone.extend(self._chosen - pids)
+            self._costs = {pid: self._costs.get(pid) or ListeningCost() for pid in pids}
             self._chosen = pids
+
+    def costs(self) -> Mapping[int, ListeningCost]:
+        """What listening to each process took since it was chosen."""
+        costs, losses = self._costs, self._feed.losses()
+        return {pid: replace(each, dropped=losses.get(pid, 0)) for pid, each in costs.items()}
 
     def lost(self) -> Counters:
         """What the kernel's ring had no room for."""
@@ -173,6 +199,7 @@ class LiveInput:
         """Segments as they come, `idle` whenever there are none."""
         stopping = False
         while True:
+            began_ns = time.thread_time_ns()
             batch = self._feed.drain(_BATCH)
             lost = self._feed.counters().dropped_total
             if lost != self._lost:
@@ -180,6 +207,8 @@ class LiveInput:
                 yield "lost"
             for item in batch:
                 yield from self._take(item)
+            if batch:
+                self._note_cost(batch, time.thread_time_ns() - began_ns)
             if len(batch) < _BATCH:
                 yield from self._forget_gone()
                 yield "idle"
@@ -187,6 +216,18 @@ class LiveInput:
                     return
                 # What came while this waited is still read before the end.
                 stopping = wait(_POLL_S)
+
+    def _note_cost(self, batch: Sequence[Heard], spent_ns: int) -> None:
+        """Share the time of a batch out; whoever reads the segments does so in this thread."""
+        costs, share_ns = self._costs, spent_ns // len(batch)
+        for item in batch:
+            own = costs.get(item.tgid)
+            if own is None:
+                continue  # it was let go meanwhile
+            own.cpu_ns += share_ns
+            if item.kind == "data" and item.length:
+                own.payloads += 1
+                own.payload_bytes += item.length
 
     def _take(self, item: Heard) -> Iterator[Item]:
         if item.kind == "close":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -58,6 +58,9 @@ class Feed:
 
     def counters(self) -> Counters:
         return Counters(self.lost, 0, {"ring_full": self.lost} if self.lost else {})
+
+    def losses(self) -> Mapping[int, int]:
+        return {1: self.lost}
 
 
 class Story:
@@ -226,3 +229,24 @@ def test_what_is_no_longer_listened_to_ends() -> None:
     source._stop.wait = wait  # type: ignore[method-assign, assignment]
     source.run_once()
     assert rows(source, "request", "session") == [("GET /a", "unanswered")]
+
+
+def test_each_process_has_what_listening_to_it_took() -> None:
+    clock = SystemClock()
+    story = Story().client("out", GET).server("in", GET).server("out", OK).client("in", OK)
+    feed = Feed(*story.items, Item("close"), lost=3)
+    heard = LiveInput(clock, feed)
+    heard.choose(frozenset({1, 2}))
+    source = TrafficSource(clock, Logbook(clock), inputs=[heard], wasm=None)
+    source._stop.set()
+    source.run_once()
+    told = heard.costs()
+    assert [(told[pid].payloads, told[pid].payload_bytes, told[pid].dropped) for pid in (1, 2)] == [
+        (2, len(GET) + len(OK), 3),
+        (2, len(GET) + len(OK), 0),
+    ]
+    assert all(each.cpu_ns > 0 for each in told.values())
+    heard.choose(frozenset({2}))
+    heard.choose(frozenset({1, 2}))
+    assert heard.costs()[1].payloads == 0
+    assert heard.costs()[2].payloads == 2
