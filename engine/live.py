@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from engine.attacher import Attacher
 from engine.core.clock import Clock, SystemClock
-from engine.core.errors import BoxscopeError, FailedError, RequirementError
+from engine.core.errors import BoxscopeError, FailedError
 from engine.core.kinds import KINDS
 from engine.core.records import Batch, Record, RecordRing, RecordStore
 from engine.core.settings import Settings
@@ -22,6 +21,7 @@ from engine.sampler import SAMPLED, Sampler
 
 if TYPE_CHECKING:
     from engine.agent.host import PluginHost
+    from engine.capture import LiveCapture
     from engine.discovery.config import DiscoveryConfig
     from engine.discovery.explain import Explanation
     from engine.discovery.watcher import PortWatcher
@@ -75,9 +75,9 @@ class Selection:
     payload: SavedPayload | None = None
     """A saved payload to be read."""
     live: bool = False
-    """Whether the traffic of processes can be captured; needs the probe."""
+    """Whether the traffic of processes can be captured; needs the probe, and runs discovery."""
     attach: bool = False
-    """Capture that of every process that discovery lists."""
+    """Capture that of every process that discovery selects."""
     attach_pids: tuple[int, ...] = ()
     """Capture that of these processes."""
     traffic: TrafficOptions | None = None
@@ -115,7 +115,6 @@ class LiveEngine(Engine):
         self._wasm: WasmHost | None = None
         self._traffic: TrafficSource | None = None
         self._live: LiveInput | None = None
-        self._attacher: Attacher | None = None
         self._stopped = False
 
     def start(self) -> None:
@@ -125,6 +124,7 @@ class LiveEngine(Engine):
                 return
             self._started_ns = self._clock.monotonic_ns()
             self._start_agent()
+            self._make_probe()
             self._start_discovery()
             self._start_probe()
             self._start_wasm()
@@ -137,8 +137,6 @@ class LiveEngine(Engine):
             if self._stopped:
                 return
             self._stopped = True
-        if self._attacher is not None:
-            self._attacher.stop()
         for source in reversed(self._sources.values()):
             source.stop()
         self._sampler.stop()
@@ -150,8 +148,6 @@ class LiveEngine(Engine):
         for source in sources.values():
             for kind, rows in source.tables().items():
                 tables[kind] = tables.get(kind, ()) + rows
-        if self._attacher is not None and "process" in tables:
-            tables["process"] = self._attacher.marked(tables["process"])
         share, resident = self._cost.read()
         return Snapshot(
             wall_ns=self._clock.wall_ns(),
@@ -212,17 +208,15 @@ class LiveEngine(Engine):
     @property
     def attached(self) -> frozenset[int]:
         """The processes whose traffic is captured."""
-        return self._attacher.pids if self._attacher is not None else frozenset()
+        return self._discovery.attached if self._discovery is not None else frozenset()
 
     def attach(self, pid: int) -> None:
         """Capture the traffic of a process."""
-        attacher = _need(self._attacher, "traffic captures")
-        self._check_probe()
-        attacher.attach(pid)
+        self._attaching().attach(pid)
 
     def detach(self, pid: int) -> None:
         """Capture the traffic of a process no longer."""
-        _need(self._attacher, "traffic captures").detach(pid)
+        self._attaching().detach(pid)
 
     def load_plugin(self, executable: Path, *, name: str = "", detail: str = "") -> str:
         """Start a plugin process."""
@@ -296,22 +290,25 @@ class LiveEngine(Engine):
                 self._agent.log("error", str(error))
 
     def _start_discovery(self) -> None:
-        if not self._selection.discovery:
+        selection = self._selection
+        if not selection.discovery and not selection.live:
             return
         from engine.discovery.watcher import PortWatcher
 
         self._discovery = PortWatcher(
             self._clock,
             self._logbook,
-            open_port="" if self._selection.beyla else self._settings.open_port,
-            exe=self._selection.exe,
-            config=self._selection.beyla,
-            show_all=self._selection.show_all,
+            open_port="" if selection.beyla else self._settings.open_port,
+            exe=selection.exe,
+            config=selection.beyla,
+            show_all=selection.show_all,
             interval_s=self._settings.scan_interval_s,
+            capture=self._live_capture(),
+            attach_selected=selection.attach,
         )
         self._add(self._discovery)
 
-    def _start_probe(self) -> None:
+    def _make_probe(self) -> None:
         if not self._selection.probe:
             return
         from engine.probe.hook_settings import HookSettings
@@ -330,6 +327,10 @@ class LiveEngine(Engine):
         if self._selection.filters is not None:
             self._probe.set_filters(self._selection.filters)
         self._probe.switch(self._selection.subscriptions, True)
+
+    def _start_probe(self) -> None:
+        if self._probe is None:
+            return
         if self._discovery is not None:
             self._probe.watch_processes(self._discovery.poke)
         self._add(self._probe)
@@ -380,7 +381,7 @@ class LiveEngine(Engine):
         )
         self._add(self._traffic)
         if listener is not None:
-            self._start_attacher(listener)
+            self._attach_chosen()
 
     def _listener(self) -> LiveInput | None:
         """What attached processes say, made with the first question; None if nobody listens."""
@@ -392,29 +393,28 @@ class LiveEngine(Engine):
             self._live = LiveInput(self._clock, self._probe.payloads)
         return self._live
 
-    def _start_attacher(self, listener: LiveInput) -> None:
-        discovery = self._discovery
-        self._attacher = Attacher(
-            self._logbook,
-            listener.choose,
-            (lambda: discovery.tables()["process"]) if discovery is not None else tuple,
-            automatic=self._selection.attach,
-        )
+    def _live_capture(self) -> LiveCapture | None:
+        """What captures the traffic of processes, if anything does."""
+        listener = self._listener()
+        if listener is None or self._probe is None:
+            return None
+        from engine.capture import LiveCapture
+
+        return LiveCapture(listener, self._probe)
+
+    def _attach_chosen(self) -> None:
+        """Capture the traffic of the processes that were named."""
         for pid in self._selection.attach_pids:
             try:
-                self._attacher.attach(pid)
+                self._attaching().attach(pid)
             except BoxscopeError as error:
                 if self._selection.strict:
                     raise
-                self._logbook.write("traffic", "error", str(error))
-        self._attacher.start()
+                self._logbook.write("discovery", "error", str(error))
 
-    def _check_probe(self) -> None:
-        """Say why nothing can be captured, if so."""
-        status = _need(self._probe, "traffic captures").status()
-        if status.state == "failed":
-            kind = RequirementError if status.missing else FailedError
-            raise kind(f"no traffic can be captured: {status.reason}", fix=status.fix)
+    def _attaching(self) -> PortWatcher:
+        """Who attaches captures to processes."""
+        return _need(self._discovery if self._live is not None else None, "traffic captures")
 
 
 def _need(part: T | None, what: str) -> T:

@@ -114,6 +114,12 @@ PROCESS = RecordKind(
         Field("criterion", "text", "The condition that matched.", width=18, priority=2),
         Field("change", "text", "created, changed or deleted.", width=8, hidden=True),
         Field("attached", "bool", "Whether its traffic is captured.", width=3, priority=7),
+        Field(
+            "capture_error",
+            "text",
+            "Why its traffic is not captured, where that was asked for.",
+            hidden=True,
+        ),
         Field("user", "text", "Name of the effective user.", width=10, untrusted=True, priority=7),
         Field("ppid", "int", "Parent process id.", width=7, hidden=True),
         Field("start", "int", "Start time in clock ticks since boot.", hidden=True),
@@ -136,6 +142,33 @@ PROCESS = RecordKind(
             hidden=True,
             untrusted=True,
         ),
+    ),
+)
+
+CAPTURE_STATE = RecordKind(
+    "capture_state",
+    "A process whose traffic is captured, or was, and what that cost.",
+    (
+        Field(
+            "state",
+            "text",
+            "attached; awaited: it ended, and what takes its place will be; ended; detached.",
+            width=8,
+            priority=1,
+        ),
+        Field("cause", "text", "criterion, by hand, or in place of PID.", width=14, priority=3),
+        Field("payloads", "int", "Messages captured.", width=9, priority=1),
+        Field("payload_bytes", "int", "Their length.", unit="B", width=9, priority=2),
+        Field("dropped", "int", "Its messages that were lost.", width=7, priority=2),
+        Field(
+            "us_per_payload",
+            "float",
+            "Time boxscope spends on one: reading, parsing, plugins.",
+            unit="us",
+            width=7,
+            priority=3,
+        ),
+        Field("start", "int", "Start time in clock ticks since boot.", hidden=True),
     ),
 )
 
@@ -426,6 +459,7 @@ KINDS: dict[str, RecordKind] = {
         PLUGIN_FAULT,
         PLUGIN_STATE,
         PROCESS,
+        CAPTURE_STATE,
         KERNEL_EVENT,
         L7_MESSAGE,
         TRAFFIC_STATE,
@@ -442,6 +476,7 @@ KINDS: dict[str, RecordKind] = {
 TABLE_KEYS: dict[str, tuple[str, ...]] = {
     "plugin_state": ("plugin",),
     "process": ("pid", "start", "netns"),
+    "capture_state": ("pid", "start"),
     "subscription": ("event", "category"),
     "probe_state": (),
     "traffic_state": (),

@@ -1,49 +1,37 @@
 """The third stage: whose traffic is captured.
 
-Capture is attached to a process that a criterion asks it for, or that somebody chose. What was
-chosen by hand holds for the program rather than the pid: a process that takes the place of one
-that ended, with the same executable, arguments and container, is attached again, and one that
-was detached by hand stays detached.
+Capture is attached to a process that a criterion asks it for, or that somebody chose, listed or
+not. What was chosen by hand holds for the program (`succession`): a process that takes the place
+of one that ended is attached again, and one that was detached by hand stays detached.
 """
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Literal
 
-from engine.core.errors import BoxscopeError, FailedError, UsageError
-from engine.core.identity import ProcessId
-from engine.discovery.facts import ProcessFacts
+from engine.core.errors import BoxscopeError, FailedError, ProcessGone
+from engine.core.identity import ProcessId, read_stat
+from engine.core.sanitise import clean
+from engine.core.source import LogLevel
+from engine.discovery.capture import NO_COST, Capture, CaptureCost
+from engine.discovery.facts import ProcessFacts, read_facts
+from engine.discovery.language import Languages
 from engine.discovery.matching import Matched
 from engine.discovery.observed import Event, Identity
 from engine.discovery.stages import QUEUE_BATCHES, Stage
+from engine.discovery.succession import Choices
 
+_PAST_KEPT = 64
+"""Attachments that are told of after their end."""
 
-class CaptureCost(NamedTuple):
-    """What capturing the traffic of a process has cost since it was attached."""
+_DEAD = "ZX"
+"""States of what ended and waits for its parent to notice."""
 
-    payloads: int
-    payload_bytes: int
-    cpu_ns: int
-    """Time spent on them, in the kernel and here."""
-
-
-class Capture(Protocol):
-    """What captures traffic."""
-
-    def attach(self, process: ProcessId) -> None:
-        """Begin with a process.
-
-        Raises:
-            BoxscopeError: if that cannot be done.
-        """
-
-    def detach(self, process: ProcessId) -> None:
-        """End with a process, which may have ended itself."""
-
-    def costs(self) -> Mapping[ProcessId, CaptureCost]:
-        """What is attached, with what it costs."""
+AttachmentState = Literal["attached", "awaited", "ended", "detached"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +39,9 @@ class Listed:
     """A process that is listed, with what became of its traffic."""
 
     matched: Matched
-    attached: bool
+    attached: bool = False
+    refusal: str = ""
+    """Why it is not attached, where that was asked for."""
 
     @property
     def key(self) -> int:
@@ -64,116 +54,228 @@ class Listed:
         return self.matched.identity
 
 
-class _Program(NamedTuple):
-    """What stays the same when a process is started again."""
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A process whose traffic is captured, or was."""
 
-    exe: str | None
-    argv: tuple[str, ...]
-    container: str | None
+    process: ProcessId
+    comm: str
+    cause: str
+    """What asked for it."""
+    state: AttachmentState = "attached"
+    """`awaited`: it ended, and what takes its place will be attached."""
+    cost: CaptureCost = NO_COST
 
 
 class Attacher(Stage[Matched, Listed]):
     """Attaches and detaches capture, and tells which processes are attached.
 
     Args:
+        log: Told what is attached and detached, and once of each reason why something is not.
         capture: Captures the traffic; without it nothing can be attached.
-        warn: Told once for each program that could not be attached.
     """
 
     def __init__(
         self,
         upstream: Callable[[], Mapping[int, Matched]],
-        warn: Callable[[str], None],
+        log: Callable[[LogLevel, str], None],
         capture: Capture | None = None,
         capacity: int = QUEUE_BATCHES,
     ) -> None:
         super().__init__("discovery-attach", upstream, capacity)
         self._capture = capture
-        self._warn = warn
-        self._warned: set[_Program] = set()
-        self._chosen: dict[_Program, bool] = {}
-        self._attached: dict[int, ProcessId] = {}
+        self._log = log
+        self._choices = Choices()
+        self._attached: Mapping[int, Attachment] = {}
+        self._past: deque[Attachment] = deque(maxlen=_PAST_KEPT)
+        self._refusals: dict[int, str] = {}
+        self._warned: set[str] = set()
+        self._failed = False
+        self._review = False
+        """Whether something changed that may let others be attached."""
+
+    @property
+    def attached(self) -> frozenset[int]:
+        """The pids that are attached now."""
+        return frozenset(self._attached)
+
+    def attachments(self) -> list[Attachment]:
+        """What is attached, with what it has cost so far, and some of what was before."""
+        costs = self._capture.costs() if self._capture else {}
+        awaited = {choice.process for choice in self._choices.awaited}
+        past = [
+            Attachment(each.process, each.comm, each.cause, "awaited", each.cost)
+            if each.process in awaited
+            else each
+            for each in tuple(self._past)
+        ]
+        return past + [
+            Attachment(each.process, each.comm, each.cause, cost=costs[each.process])
+            for each in self._attached.values()
+            if each.process in costs
+        ]
 
     def attach(self, pid: int) -> None:
-        """Capture the traffic of a listed process, and of those that take its place.
+        """Capture the traffic of a process, listed or not, and of those that take its place.
 
         Raises:
-            UsageError: if there is no row for it.
+            ProcessGone: if there is no such process.
             BoxscopeError: if it cannot be captured.
         """
+        if pid == os.getpid():
+            raise FailedError("boxscope does not listen to itself")
+        identity = _identity(pid)
         with self._working:
             self.pump()
-            matched, facts = self._listed(pid)
-            if pid not in self._attached:
-                self._begin(facts)
-            self._chosen[_program(facts)] = True
-            self._work([Event("changed", matched)])
+            matched = self._matched(identity)
+            facts = (matched and matched.process.facts) or read_facts(pid, Languages())
+            try:
+                self._begin(facts, "by hand")
+                self._choices.make(facts, matched, wanted=True)
+            except BoxscopeError as error:
+                self._refusals[pid] = error.message
+                raise
+            finally:
+                if matched:
+                    self._work([Event("changed", matched)])
 
     def detach(self, pid: int) -> None:
-        """End capturing the traffic of a listed process, and of those that take its place.
+        """End capturing the traffic of a process, and of those that take its place.
 
         Raises:
-            UsageError: if there is no row for it.
+            FailedError: if it is not attached.
         """
         with self._working:
             self.pump()
-            matched, facts = self._listed(pid)
-            self._chosen[_program(facts)] = False
-            self._work([Event("changed", matched)])
+            attachment = self._attached.get(pid)
+            if attachment is None:
+                raise FailedError(f"process {pid} is not attached")
+            matched = self._matched(attachment.process)
+            self._end(pid, "detached")
+            self._choices.drop(pid)
+            if matched and matched.process.facts:
+                self._choices.make(matched.process.facts, matched, wanted=False)
+                self._work([Event("changed", matched)])
 
-    def costs(self) -> Mapping[ProcessId, CaptureCost]:
-        """What is attached, with what it costs."""
-        return self._capture.costs() if self._capture else {}
+    def tend(self) -> None:
+        """Notice what no event tells: the end of processes that are not listed, and that what
+        could not be captured now can, or no longer."""
+        with self._working:
+            self._sweep()
+            failed = self._failure() is not None
+            if failed != self._failed or self._review:
+                if self._failed and not failed:
+                    self._warned.clear()
+                self._failed, self._review = failed, False
+                for pid in self._attached.keys() - self._known.keys() if failed else ():
+                    self._end(pid, "detached")
+                self.reconsider()
 
     def handle(self, event: Event[Matched]) -> tuple[Listed | None, str]:
         """Attach or detach, as is wanted."""
         matched = event.item
         facts = matched.process.facts
-        if facts is None:
-            return Listed(matched, False), ""
-        program, pid = _program(facts), facts.identity.pid
-        wanted = self._chosen.get(program, matched.match.attach)
-        if wanted and pid not in self._attached:
-            try:
-                self._begin(facts)
-            except BoxscopeError as error:
-                if program not in self._warned:
-                    self._warned.add(program)
-                    self._warn(f"process {pid} is not captured: {error.message}")
-        elif not wanted:
-            self._end(pid)
-        return Listed(matched, pid in self._attached), ""
+        if facts is None or self._capture is None:
+            return Listed(matched), ""
+        pid = facts.identity.pid
+        choice = self._choices.of(facts, matched)
+        if choice is None:
+            wanted, cause = matched.match.attach and pid != os.getpid(), "criterion"
+        else:
+            wanted, cause = choice.wanted, "by hand"
+            if choice.in_place_of is not None:
+                cause = f"in place of {choice.in_place_of}"
+        if wanted:
+            self._try(facts, cause)
+        else:
+            self._end(pid, "detached")
+        return Listed(matched, pid in self._attached, self._refusals.get(pid, "")), ""
 
     def forget(self, item: Matched) -> None:
-        """Detach what has gone."""
-        self._end(item.key)
+        """Detach what has ended, and what is not listed any more unless it was chosen by hand."""
+        self._refusals.pop(item.key, None)
+        self._sweep()
+        attachment = self._attached.get(item.key)
+        if attachment and not self._choices.holds(attachment.process):
+            self._end(item.key, "detached" if _lives(attachment.process) else "ended")
 
     def close(self) -> None:
         """Detach everything."""
         with self._working:
-            for pid in list(self._attached):
-                self._end(pid)
+            for pid in self._attached:
+                self._end(pid, "detached")
 
-    def _listed(self, pid: int) -> tuple[Matched, ProcessFacts]:
-        matched = self._known.get(pid)
-        if matched is None or matched.process.facts is None:
-            raise UsageError(f"process {pid} is not listed", fix="choose a process that is")
-        return matched, matched.process.facts
+    def _matched(self, process: ProcessId) -> Matched | None:
+        """What is listed about a process, if it is."""
+        matched = self._known.get(process.pid)
+        facts = matched and matched.process.facts
+        return matched if facts and facts.identity == process else None
 
-    def _begin(self, facts: ProcessFacts) -> None:
+    def _failure(self) -> BoxscopeError | None:
+        return self._capture.failure if self._capture else None
+
+    def _sweep(self) -> None:
+        """Let go of what was chosen by hand and has ended."""
+        for choice in self._choices.sweep(_lives):
+            self._end(choice.process.pid, "ended")
+            self._review = True
+
+    def _try(self, facts: ProcessFacts, cause: str) -> None:
+        pid = facts.identity.pid
+        if self._failure() is not None:
+            self._end(pid, "detached")
+        try:
+            self._begin(facts, cause)
+        except BoxscopeError as error:
+            self._refusals[pid] = error.message
+            if error.message not in self._warned:
+                self._warned.add(error.message)
+                self._log("warning", f"process {pid} is not captured: {error}")
+
+    def _begin(self, facts: ProcessFacts, cause: str) -> None:
         if self._capture is None:
             raise FailedError("traffic capture does not run here")
-        self._capture.attach(facts.identity)
-        self._attached[facts.identity.pid] = facts.identity
+        process, comm = facts.identity, clean(facts.comm)
+        if process.pid in self._attached:
+            return
+        self._capture.attach(process)
+        self._attached = {**self._attached, process.pid: Attachment(process, comm, cause)}
+        self._refusals.pop(process.pid, None)
+        self._log("info", f"listening to process {process.pid} ({comm}): {cause}")
 
-    def _end(self, pid: int) -> None:
-        attached = self._attached.pop(pid, None)
-        if attached and self._capture:
-            try:
-                self._capture.detach(attached)
-            except BoxscopeError as error:
-                self._warn(f"process {pid} is not released cleanly: {error.message}")
+    def _end(self, pid: int, state: AttachmentState) -> None:
+        attachment = self._attached.get(pid)
+        if attachment is None or self._capture is None:
+            return
+        self._attached = {key: each for key, each in self._attached.items() if key != pid}
+        self._review = self._review or bool(self._refusals)
+        cost = NO_COST
+        try:
+            cost = self._capture.detach(attachment.process)
+        except BoxscopeError as error:
+            self._log("warning", f"process {pid} is not released cleanly: {error}")
+        process, comm, cause = attachment.process, attachment.comm, attachment.cause
+        self._past.append(Attachment(process, comm, cause, state, cost))
+        why = ", which has ended" if state == "ended" else ""
+        self._log("info", f"no longer listening to process {pid} ({comm}){why}")
 
 
-def _program(facts: ProcessFacts) -> _Program:
-    return _Program(facts.exe, facts.argv, facts.container)
+def _identity(pid: int) -> ProcessId:
+    try:
+        stat = read_stat(pid)
+    except PermissionError as error:
+        raise FailedError(f"process {pid} is hidden from this user", fix="run as root") from error
+    if stat.state in _DEAD:
+        raise ProcessGone(f"process {pid} has ended")
+    return stat.identity
+
+
+def _lives(process: ProcessId) -> bool:
+    """Whether a process is still there and not about to end."""
+    try:
+        stat = read_stat(process.pid)
+    except PermissionError:
+        return True
+    except ProcessGone:
+        return False
+    return stat.identity == process and not stat.is_ending and stat.state not in _DEAD

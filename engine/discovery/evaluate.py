@@ -61,7 +61,7 @@ def decide(policy: Policy, candidate: Candidate, parent: Decision | None = None)
         inherited_from=parent.pid if inherits and parent else None,
         inherited_text=_root_text(parent) if inherits and parent else "",
         service=service_name(matching, candidate) if selected else None,
-        exports=exports(matching),
+        exports=parent.exports if inherits and parent else exports(matching),
         notes=policy.notes,
         left_out=left_out,
     )

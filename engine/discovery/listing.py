@@ -99,6 +99,7 @@ class Listing:
             "verdict": match.verdict,
             "change": change,
             "attached": listed.attached,
+            "capture_error": listed.refusal or None,
             "netns": process.netns or None,
         }
         facts = process.facts

@@ -15,7 +15,10 @@ from engine.discovery.observed import Event, Identity, Observed, Port, Scope
 from engine.discovery.policy import Policy
 from engine.discovery.process_sockets import LocalPorts
 from engine.discovery.stages import QUEUE_BATCHES, Stage
-from engine.discovery.trace import Verdict
+from engine.discovery.trace import Decision, Verdict
+
+_OF_TRAFFIC = frozenset({"traces", "metrics"})
+"""What Beyla exports of traffic."""
 
 
 class Match(NamedTuple):
@@ -58,7 +61,8 @@ class PolicyMatcher:
     Args:
         policy: The lists in force.
         show_all: Whether processes that are not selected are listed too.
-        attach: Whether the traffic of what is selected is to be captured.
+        attach: Whether the traffic of what is selected is to be captured, where its criteria do
+            not tell with `exports`.
     """
 
     def __init__(self, policy: Policy, *, show_all: bool = False, attach: bool = False) -> None:
@@ -87,13 +91,18 @@ class PolicyMatcher:
             return None  # a kernel thread or a zombie
         reason = "" if decision.verdict == "not selected" else decision.reason
         shown = process.ports + (process.client_ports if self._policy.faithful else ())
-        attach = self._attach and decision.is_selected
-        return Match(reason, shown, decision.verdict, attach)
+        return Match(reason, shown, decision.verdict, self._wants_capture(decision))
 
     def forget(self, process: Observed) -> None:
         """Its children inherit nothing any more."""
         if process.pid is not None:
             self._criteria.take([ProcessEvent("deleted", Candidate(process.pid))])
+
+    def _wants_capture(self, decision: Decision) -> bool:
+        """What its criteria export says so; where they leave that open, what was asked for."""
+        if not decision.is_selected or decision.exports is None:
+            return decision.is_selected and self._attach
+        return bool(_OF_TRAFFIC.intersection(decision.exports))
 
     def _match_unowned(self, process: Observed) -> Match | None:
         reasons: dict[Port, str] = {}

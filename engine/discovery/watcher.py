@@ -21,10 +21,11 @@ from collections.abc import Mapping, Sequence
 from engine.core.clock import Clock
 from engine.core.counters import Counters, Tally
 from engine.core.errors import BoxscopeError, FailedError
-from engine.core.identity import ProcessId
 from engine.core.records import Record, RecordRing
 from engine.core.source import Logbook, Source, SourceState
-from engine.discovery.attacher import Attacher, Capture, CaptureCost, Listed
+from engine.discovery.attacher import Attacher, Listed
+from engine.discovery.capture import Capture
+from engine.discovery.capture_table import CaptureTable
 from engine.discovery.config import DiscoveryConfig
 from engine.discovery.explain import Explanation, explain
 from engine.discovery.listing import Listing
@@ -76,7 +77,8 @@ class PortWatcher(Source):
             interval_s: Seconds between two scans of the thread, unless `config` says, or is
                 faithful.
             capture: Captures traffic of processes; without it none can be attached.
-            attach_selected: Capture the traffic of what is selected without being told.
+            attach_selected: Capture the traffic of what is selected without being told; of what
+                a criterion with `exports` selects that decides.
 
         Raises:
             UsageError: if `open_port` or `exe` is malformed.
@@ -93,14 +95,13 @@ class PortWatcher(Source):
         self._scanner = Scanner(self.policy.min_process_age_s, faithful=config.faithful)
         self._scanned = Tally()
         self._matching = MatcherStage(self._matcher(), lambda: self._scanner.known)
-        self._attaching = Attacher(
-            lambda: self._matching.told, lambda text: self.log("warning", text), capture
-        )
+        self._attaching = Attacher(lambda: self._matching.told, self.log, capture)
         self._matching.emit = self._attaching.put
         self._attaching.emit = self._list
         for stage in (self._matching, self._attaching):
             stage.report = self._stage_failed
         self._listing = Listing(clock)
+        self._captures = CaptureTable(clock)
         self._scanning = threading.Lock()
         self._wake_ups = WakeUps()
         self._thread: threading.Thread | None = None
@@ -147,6 +148,7 @@ class PortWatcher(Source):
             reason in ("bind", "listen")
             or pid is None
             or pid in self._scanner.known
+            or pid in self._attaching.attached
             or (reason == "exec" and self._matching.scope.portless)
         ):
             self._wake_ups.poke(pid)
@@ -170,29 +172,32 @@ class PortWatcher(Source):
         return explain(pid, self.policy)
 
     def attach(self, pid: int) -> None:
-        """Capture the traffic of a listed process, and of those that take its place.
+        """Capture the traffic of a process, listed or not, and of those that take its place.
 
         Raises:
-            UsageError: if there is no row for it.
+            ProcessGone: if there is no such process.
             BoxscopeError: if it cannot be captured.
         """
         self._attaching.attach(pid)
 
     def detach(self, pid: int) -> None:
-        """End capturing the traffic of a listed process, and of those that take its place.
+        """End capturing the traffic of a process, and of those that take its place.
 
         Raises:
-            UsageError: if there is no row for it.
+            FailedError: if it is not attached.
         """
         self._attaching.detach(pid)
 
-    def capture_costs(self) -> Mapping[ProcessId, CaptureCost]:
-        """Whose traffic is captured, with what it costs."""
-        return self._attaching.costs()
+    @property
+    def attached(self) -> frozenset[int]:
+        """The processes whose traffic is captured."""
+        return self._attaching.attached
 
     def tables(self) -> Mapping[str, tuple[Record, ...]]:
-        """The rows of the latest scan under `process`, by lowest port, then pid."""
-        return {"process": self._listing.rows}
+        """The rows of the latest scan under `process`, by lowest port, then pid; whose traffic is
+        captured under `capture_state`."""
+        captures = self._captures.rows(self._attaching.attachments())
+        return {"process": self._listing.rows, "capture_state": captures}
 
     def stages(self) -> Mapping[str, Counters]:
         """The counters of `watcher`, `matcher` and `attacher`, in events.
@@ -227,6 +232,7 @@ class PortWatcher(Source):
                 self._wake_ups.wait_to_stop(retry_s)
                 retry_s = self._look(only_not_ready=True)
             self._work()
+            self._attaching.tend()
             self._count()
             self._show_status()
         return self._listing.rows
@@ -253,6 +259,7 @@ class PortWatcher(Source):
             retry_s = self._look()
             if first:
                 self._work()  # who waits for the first status finds its rows
+            self._attaching.tend()
             self._count()
             self._show_status()
             return retry_s

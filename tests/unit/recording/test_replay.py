@@ -34,7 +34,7 @@ def test_the_shipped_recording_fills_every_table_and_stream() -> None:
     with ReplayEngine(FIRST_LIGHT, instant=True) as engine:
         snapshot = engine.snapshot()
         empty = [kind for kind, rows in snapshot.tables.items() if not rows]
-        assert empty == ["probe_state", "traffic_state"], "the recording is older than those kinds"
+        assert empty == ["capture_state", "probe_state", "traffic_state"], "it is older than those"
         for kind in ("plugin_record", "kernel_event", "l7_message", "wasm_result"):
             assert engine.since(kind, 0).records, kind
         assert engine.faults == ()
