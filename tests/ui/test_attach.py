@@ -2,21 +2,44 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+from textual.pilot import Pilot
 
 from engine.core.errors import RequirementError
+from engine.core.fields import JsonValue
 from tests.ui.driving import until
 from tests.ui.fake_engine import FakeEngine, record
 from tui.console.app import ConsoleApp
+from tui.console.panes.ports import capture_text, port_rows
+from tui.console.screens.detail import DetailScreen
+from tui.console.screens.why import WhyScreen
+
+PORTS = ({"port": 8080, "proto": "tcp", "address": "127.0.0.1"},)
 
 
-def process_table(engine: FakeEngine, *, attached: bool) -> None:
+def process_table(
+    engine: FakeEngine, *, attached: bool = False, pid: int | None = 42, **more: JsonValue
+) -> None:
     """One process with a port."""
-    ports = ({"port": 8080, "proto": "tcp", "address": "127.0.0.1"},)
     engine.set_table(
         "process",
-        [record("process", pid=42, comm="web", ports=ports, attached=attached, start=1)],
+        [record("process", pid=pid, comm="web", ports=PORTS, attached=attached, start=1, **more)],
     )
+    state = "attached" if attached else "detached"
+    capture = record("capture_state", pid, "web", state=state, payloads=7, payload_bytes=900,
+                     dropped=2, us_per_payload=12.5, cause="by hand", start=1)  # fmt: skip
+    engine.set_table("capture_state", [capture])
+
+
+async def press_in_ports(app: ConsoleApp, pilot: Pilot[None], *keys: str) -> None:
+    app.look_at_tables()
+    await pilot.press("2", *keys)
+
+
+async def refused(pilot: Pilot[None], app: ConsoleApp, text: str) -> None:
+    await until(pilot, lambda: any(text in each.message for each in app._notifications), text)
 
 
 @pytest.mark.parametrize(("attached", "command"), [(False, "attach"), (True, "detach")])
@@ -25,35 +48,88 @@ async def test_a_turns_the_capture_of_the_selected_process(attached: bool, comma
     process_table(engine, attached=attached)
     app = ConsoleApp(engine)
     async with app.run_test(size=(120, 30)) as pilot:
-        app.look_at_tables()
-        await pilot.press("2", "down", "a")
+        await press_in_ports(app, pilot, "down", "a")
         await until(pilot, lambda: (command, "42") in engine.calls, "the command")
 
 
 async def test_a_refusal_says_what_to_do() -> None:
     engine = FakeEngine()
-    process_table(engine, attached=False)
+    process_table(engine)
     engine.refusal = RequirementError("no traffic can be captured: not root", fix="run as root")
     app = ConsoleApp(engine)
     async with app.run_test(size=(120, 30)) as pilot:
-        app.look_at_tables()
-        await pilot.press("2", "down", "a")
-        await until(
-            pilot,
-            lambda: any("run as root" in one.message for one in app._notifications),
-            "the refusal",
-        )
+        await press_in_ports(app, pilot, "down", "a")
+        await refused(pilot, app, "run as root")
 
 
 async def test_without_a_process_nothing_is_asked_of_the_engine() -> None:
     engine = FakeEngine()
     app = ConsoleApp(engine)
     async with app.run_test(size=(120, 30)) as pilot:
-        app.look_at_tables()
-        await pilot.press("2", "a")
-        await until(
-            pilot,
-            lambda: any("no process is selected" in one.message for one in app._notifications),
-            "the refusal",
-        )
+        await press_in_ports(app, pilot, "a")
+        await refused(pilot, app, "no process is selected")
     assert not [call for call in engine.calls if call[0] in ("attach", "detach")]
+
+
+@pytest.mark.parametrize("key", ["a", "w"])
+async def test_a_port_whose_owner_is_hidden_is_named(key: str) -> None:
+    engine = FakeEngine()
+    process_table(engine, pid=None)
+    app = ConsoleApp(engine)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await press_in_ports(app, pilot, "down", key)
+        await refused(pilot, app, "the owner of port 8080 is not visible")
+    assert not engine.calls
+
+
+async def test_a_process_that_is_not_listed_is_attached_where_its_reasons_are_shown() -> None:
+    engine = FakeEngine()
+    app = ConsoleApp(engine)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await press_in_ports(app, pilot, "W")
+        await until(pilot, lambda: app.screen is not app.main)
+        await pilot.press(*str(os.getpid()), "enter")
+        await until(pilot, lambda: isinstance(app.screen, WhyScreen), "the reasons")
+        await pilot.press("a")
+        await until(pilot, lambda: ("attach", str(os.getpid())) in engine.calls, "the command")
+
+
+async def test_enter_shows_what_the_capture_costs() -> None:
+    engine = FakeEngine()
+    process_table(engine, attached=True)
+    app = ConsoleApp(engine)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await press_in_ports(app, pilot, "down", "enter")
+        await until(pilot, lambda: isinstance(app.screen, DetailScreen), "the detail")
+        shown = "\n".join(str(widget.render()) for widget in app.screen.query("Static"))
+        assert "Capture of its traffic" in shown
+        assert "payloads=7" in shown
+
+
+@pytest.mark.parametrize(
+    ("process", "capture", "text"),
+    [
+        ({"attached": False}, None, "no"),
+        ({"attached": True}, {"payloads": 0, "payload_bytes": 0, "dropped": 0}, "yes"),
+        ({"attached": True}, {"payloads": 0, "payload_bytes": 0, "dropped": 4}, "yes, 4 lost"),
+        (
+            {"attached": True},
+            {"payloads": 12_345, "payload_bytes": 900, "dropped": 0, "us_per_payload": 12.5},
+            "12.3k 900B 12.5µs",
+        ),
+        (
+            {"attached": True},
+            {"payloads": 3, "payload_bytes": 900, "dropped": 4, "us_per_payload": 12.5},
+            "3 900B 4 lost 12.5µs",
+        ),
+        ({"attached": False, "capture_error": "not root"}, None, "refused"),
+        ({"attached": False}, {"payloads": 3, "payload_bytes": 9}, "no"),
+    ],
+)
+def test_the_column_tells_whether_and_at_what_cost(
+    process: dict[str, JsonValue], capture: dict[str, JsonValue] | None, text: str
+) -> None:
+    row = record("process", 42, "web", ports=PORTS, **process)
+    cost = None if capture is None else record("capture_state", 42, "web", **capture)
+    (shown,) = port_rows(row, cost)
+    assert capture_text(shown) == text

@@ -13,7 +13,7 @@ from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.screen import Screen
 
-from engine.core.errors import BoxscopeError, UsageError
+from engine.core.errors import BoxscopeError
 from engine.core.records import Record
 from engine.core.sanitise import clean
 from engine.engine import Engine
@@ -22,7 +22,7 @@ from tui.console.commands import PluginAsked, PluginCommands
 from tui.console.engine_life import EngineLife
 from tui.console.keys import KEYS, SECTIONS
 from tui.console.panes.plugins import PluginRow
-from tui.console.panes.ports import PortRow, PortsPane
+from tui.console.panes.ports import PortRow
 from tui.console.presets import preset_choices
 from tui.console.processes import ProcessAsked, ProcessCommands
 from tui.console.scope import Process, process_of
@@ -229,27 +229,6 @@ class ConsoleApp(App[None]):
         except BoxscopeError as error:
             self.complain(error)
 
-    def on_ports_pane_attach_asked(self, message: PortsPane.AttachAsked) -> None:
-        """Capture a process's traffic, or no longer."""
-        self.run_worker(self._turn_capture(message.process), group="attach", name="attach")
-
-    async def _turn_capture(self, process: Record | None) -> None:
-        if process is None or process.pid is None:
-            error = UsageError("no process is selected", fix="choose one with the arrow keys first")
-            self.complain(error)
-            return
-        attached = bool(process.get("attached"))
-        name = f"{process.comm or 'process'}/{process.pid}"
-        try:
-            tell = self.engine.detach if attached else self.engine.attach
-            await asyncio.to_thread(tell, process.pid)
-        except BoxscopeError as failure:
-            self.complain(failure)
-        else:
-            done = "is no longer captured" if attached else "is captured: see pane 4"
-            self.notify(f"the traffic of {clean(name)} {done}", markup=False)
-        self.look_at_tables()
-
     def complain(self, error: BoxscopeError) -> None:
         """Tell that a command failed, and what to do."""
         text = clean(error.message) + (f"\n{clean(error.fix)}" if error.fix else "")
@@ -262,8 +241,9 @@ class ConsoleApp(App[None]):
                 await self._cover(PluginScreen(record, self.main.plugins.history))
             case Record(kind="plugin_record" | "plugin_fault") as record:
                 await self._cover(RecordScreen(self._browser(record, message.view)))
-            case PortRow(record=record):
-                self.push_screen(DetailScreen(record))
+            case PortRow(record=record, capture=capture):
+                captures = [capture] if capture is not None else []
+                self.push_screen(DetailScreen(record, "Capture of its traffic", captures))
             case Record() as record:
                 self.push_screen(DetailScreen(record, "Last results", self._results_of(record)))
 

@@ -1,10 +1,11 @@
-"""What one can have done about processes from the console: say why, look for other ports."""
+"""What one can have done about processes from the console: say why, capture their traffic, look
+for other ports."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from textual.app import App
 from textual.message import Message
@@ -15,17 +16,22 @@ from engine.engine import Engine
 from tui.console.screens.ports import PortsDialog
 from tui.console.screens.why import WhyDialog, WhyScreen
 
-ProcessVerb = Literal["why", "why_other", "edit_ports"]
+if TYPE_CHECKING:
+    from engine.discovery.explain import Explanation
+
+ProcessVerb = Literal["why", "why_other", "edit_ports", "attach"]
 
 
 class ProcessAsked(Message):
     """Somebody wants to know something about a process, or to look for others."""
 
-    def __init__(self, verb: ProcessVerb, pid: int | None = None) -> None:
+    def __init__(self, verb: ProcessVerb, pid: int | None = None, port: int | None = None) -> None:
         super().__init__()
         self.verb = verb
         self.pid = pid
         """None where no process is selected."""
+        self.port = port
+        """The port that is selected, which without a pid belongs to nobody one can see."""
 
 
 class ProcessCommands:
@@ -51,22 +57,38 @@ class ProcessCommands:
         """
         match asked.verb:
             case "why":
-                await self._why(asked.pid)
+                await self._why(_pid_of(asked, ", or press W to name one"))
+            case "attach":
+                await self._turn_capture(_pid_of(asked))
             case "why_other":
                 found = await self._app.push_screen_wait(WhyDialog(self._engine, asked.pid))
                 if found is not None:
-                    await self._app.push_screen(WhyScreen(found))
+                    await self._show(found)
             case "edit_ports":
                 await self._edit_ports()
 
-    async def _why(self, pid: int | None) -> None:
-        if pid is None:
-            raise UsageError(
-                "no process is selected",
-                fix="choose one with the arrow keys first, or press W to name one",
-            )
-        explanation = await asyncio.to_thread(self._engine.explain, pid)
-        await self._app.push_screen(WhyScreen(explanation))
+    async def _why(self, pid: int) -> None:
+        await self._show(await asyncio.to_thread(self._engine.explain, pid))
+
+    async def _show(self, explanation: Explanation) -> None:
+        if await self._app.push_screen_wait(WhyScreen(explanation)):
+            await self._turn_capture(explanation.facts.identity.pid)
+
+    async def _turn_capture(self, pid: int) -> None:
+        """Capture the traffic of a process, or no longer."""
+        tables = self._engine.snapshot().tables
+        comms = [row.comm for row in tables.get("process", ()) if row.pid == pid and row.comm]
+        attached = any(
+            row.pid == pid and row.get("state") == "attached"
+            for row in tables.get("capture_state", ())
+        )
+        name = clean(f"{comms[0] if comms else 'process'}/{pid}")
+        try:
+            await asyncio.to_thread(self._engine.detach if attached else self._engine.attach, pid)
+            done = "is no longer captured" if attached else "is captured: see pane 4"
+            self._app.notify(f"the traffic of {name} {done}", markup=False)
+        finally:
+            self._changed()
 
     async def _edit_ports(self) -> None:
         dialog = PortsDialog(self._engine, self._last_ports)
@@ -75,3 +97,21 @@ class ProcessCommands:
             self._last_ports = ports
             self._app.notify(f"looking for {clean(ports).strip() or 'any port'}", markup=False)
             self._changed()
+
+
+def _pid_of(asked: ProcessAsked, otherwise: str = "") -> int:
+    """The process that is asked about.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if asked.pid is not None:
+        return asked.pid
+    if asked.port is not None:
+        raise UsageError(
+            f"the owner of port {asked.port} is not visible",
+            fix="the kernel itself holds it, or a process that only root may look into",
+        )
+    raise UsageError(
+        "no process is selected", fix=f"choose one with the arrow keys first{otherwise}"
+    )

@@ -8,21 +8,23 @@ from typing import ClassVar, TypeAlias
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.message import Message
 from textual.widget import Widget
 
 from engine.core.kinds import PROCESS
 from engine.core.records import Record
 from engine.core.sanitise import clean
 from engine.core.snapshot import Snapshot
+from tui.console.format import count, duration, size
 from tui.console.keys import PORT_KEYS
 from tui.console.panes.base import Pane
-from tui.console.processes import ProcessAsked
-from tui.console.widgets.columns import Column, Tone, lift, record_columns
+from tui.console.processes import ProcessAsked, ProcessVerb
+from tui.console.widgets.columns import Column, Remark, SortKey, Tone, lift, record_columns
 from tui.console.widgets.table import TableView
 
 FLASH_NS = 4_000_000_000
 """How long a new row keeps its `+` and a gone one stays with its `-`."""
+
+_CAPTURED_WIDTH = 12
 
 PortKey: TypeAlias = tuple[int, str, str, object]
 
@@ -39,6 +41,8 @@ class PortRow:
     record: Record
     mark: str = ""
     """`+` just appeared, `-` just went."""
+    capture: Record | None = None
+    """What became of its traffic, if it is or was captured."""
 
     @property
     def key(self) -> PortKey:
@@ -51,7 +55,7 @@ class PortRow:
         return (self.port, self.proto, self.address, self.record.pid or 0)
 
 
-def port_rows(record: Record) -> list[PortRow]:
+def port_rows(record: Record, capture: Record | None = None) -> list[PortRow]:
     """One row for each port of a process; a process without one still gets a row."""
     ports = record.get("ports")
     mark = "-" if record.get("change") == "deleted" else ""
@@ -66,9 +70,10 @@ def port_rows(record: Record) -> list[PortRow]:
                     clean(str(socket.get("address") or "")),
                     record,
                     mark,
+                    capture,
                 )
             )
-    return rows or [PortRow(0, "", "", record, mark)]
+    return rows or [PortRow(0, "", "", record, mark, capture)]
 
 
 class Arrivals:
@@ -121,7 +126,6 @@ def port_columns() -> tuple[Column[PortRow], ...]:
             "language",
             "container_id",
             "criterion",
-            "attached",
             "user",
             "exe",
             "argv",
@@ -129,7 +133,6 @@ def port_columns() -> tuple[Column[PortRow], ...]:
         titles={
             "comm": "process",
             "container_id": "container",
-            "attached": "att",
             "language": "lang",
         },
         widths={"comm": 12, "argv": 16, "language": 7, "criterion": 14},
@@ -137,6 +140,7 @@ def port_columns() -> tuple[Column[PortRow], ...]:
         flex="argv",
         ample=30,
     )
+    processes = [lift(column, _record_of) for column in of_process]
     return (
         Column(
             "mark",
@@ -176,8 +180,58 @@ def port_columns() -> tuple[Column[PortRow], ...]:
             sort_key=lambda row: (True, row.address),
             help="Address the socket is bound to.",
         ),
-        *(lift(column, _record_of) for column in of_process),
+        *processes[:5],
+        Column(
+            "captured",
+            "captured",
+            _CAPTURED_WIDTH,
+            capture_text,
+            priority=3,
+            ample=24,
+            tone=capture_tone,
+            sort_key=_captured_bytes,
+            help="Whether its traffic is captured: messages and their bytes so far, those lost, "
+            "and the time boxscope spends on one.",
+        ),
+        *processes[5:],
     )
+
+
+def capture_text(row: PortRow) -> str:
+    """What there is to say about the capture of a row's traffic, the most important first."""
+    capture = row.capture
+    if not row.record.get("attached") or capture is None:
+        return "refused" if row.record.get("capture_error") else "no"
+    payloads, taken = capture.get("payloads"), capture.get("payload_bytes")
+    dropped, spent_us = capture.get("dropped"), capture.get("us_per_payload")
+    if not isinstance(payloads, int) or not payloads:
+        return f"yes, {dropped} lost" if dropped else "yes"
+    parts = [count(payloads), size(taken if isinstance(taken, int) else 0)]
+    if isinstance(dropped, int) and dropped:
+        parts.append(f"{count(dropped)} lost")
+    if isinstance(spent_us, float):
+        parts.append(duration(spent_us * 1e3))
+    return " ".join(parts)
+
+
+def capture_tone(row: PortRow) -> Tone:
+    """How that is emphasised."""
+    if row.record.get("capture_error"):
+        return "bad"
+    if not row.record.get("attached"):
+        return "dim"
+    return "warn" if row.capture is not None and row.capture.get("dropped") else "good"
+
+
+def refusal(row: PortRow) -> Remark | None:
+    """Why the traffic of a row is not captured, where that was asked for."""
+    error = row.record.get("capture_error")
+    return Remark("captured", f"✗ {clean(str(error))}") if error else None
+
+
+def _captured_bytes(row: PortRow) -> SortKey:
+    taken = row.capture.get("payload_bytes") if row.capture is not None else None
+    return (False, float(taken)) if isinstance(taken, int) else (True, "")
 
 
 class PortsPane(Pane):
@@ -189,14 +243,6 @@ class PortsPane(Pane):
     heading = "Ports"
     sources = ("discovery",)
 
-    class AttachAsked(Message):
-        """Somebody wants the traffic of a process captured, or no longer."""
-
-        def __init__(self, process: Record | None) -> None:
-            super().__init__()
-            self.process = process
-            """Its row; None where none is selected."""
-
     def __init__(self) -> None:
         super().__init__()
         self.table = TableView(
@@ -204,6 +250,7 @@ class PortsPane(Pane):
             key=lambda row: row.key,
             kind="process",
             empty="no process owns a port",
+            remark=refusal,
             widget_id="ports",
         )
         self._arrivals = Arrivals()
@@ -218,28 +265,33 @@ class PortsPane(Pane):
         """The table."""
         return (self.table,)
 
-    @property
-    def selected_pid(self) -> int | None:
-        """The process under the cursor, or of the only row there is."""
-        rows = self.table.rows
-        row = self.table.cursor_row or (rows[0] if len(rows) == 1 else None)
-        return row.record.pid if row is not None else None
-
     def remember(self, snapshot: Snapshot) -> None:
         """Notice arrivals and departures, also while nobody looks."""
         if "process" in snapshot.tables:
-            present = [row for record in snapshot.tables["process"] for row in port_rows(record)]
+            captures = {
+                (row.pid, row.get("start")): row for row in snapshot.tables.get("capture_state", ())
+            }
+            present = [
+                row
+                for record in snapshot.tables["process"]
+                for row in port_rows(record, captures.get((record.pid, record.get("start"))))
+            ]
             self._rows = self._arrivals.marked(present, snapshot.wall_ns)
 
     @property
     def _selected(self) -> PortRow | None:
         """The row under the cursor, or the only one there is."""
-        return self.table.cursor_row or (self._rows[0] if len(self._rows) == 1 else None)
+        rows = self.table.rows
+        return self.table.cursor_row or (rows[0] if len(rows) == 1 else None)
+
+    def _ask(self, verb: ProcessVerb) -> None:
+        row = self._selected
+        pid, port = (row.record.pid, row.port) if row is not None else (None, None)
+        self.post_message(ProcessAsked(verb, pid, port))
 
     def action_attach(self) -> None:
         """Ask for the selected process to be attached or detached."""
-        row = self._selected
-        self.post_message(self.AttachAsked(row.record if row is not None else None))
+        self._ask("attach")
 
     def show_tables(self, snapshot: Snapshot) -> None:
         """Draw the rows."""
@@ -249,11 +301,11 @@ class PortsPane(Pane):
 
     def action_why(self) -> None:
         """Ask why the process under the cursor is listed."""
-        self.post_message(ProcessAsked("why", self.selected_pid))
+        self._ask("why")
 
     def action_why_other(self) -> None:
         """Ask about a process that need not be listed."""
-        self.post_message(ProcessAsked("why_other", self.selected_pid))
+        self._ask("why_other")
 
     def action_edit_ports(self) -> None:
         """Ask for other ports."""

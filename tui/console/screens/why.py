@@ -42,8 +42,8 @@ def _toned(line: str) -> Content:
     return Content.styled(line, tone) if tone else Content(line)
 
 
-class WhyScreen(ModalScreen[None]):
-    """The decision about one process over the panes."""
+class WhyScreen(ModalScreen[bool]):
+    """The decision about one process over the panes; gives True if it is to be captured."""
 
     CSS_PATH = "detail.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -53,6 +53,13 @@ class WhyScreen(ModalScreen[None]):
             "Close",
             id="why.close",
             tooltip="Back to the panes",
+        ),
+        Binding(
+            "a",
+            "attach",
+            "Attach",
+            id="why.attach",
+            tooltip="Capture the traffic of this process, or no longer",
         ),
     ]
 
@@ -64,8 +71,12 @@ class WhyScreen(ModalScreen[None]):
         """A frame that scrolls."""
         with VerticalScroll(id="detail") as frame:
             frame.border_title = f"why {self._explanation.facts.identity.pid}"
-            frame.border_subtitle = "escape closes"
+            frame.border_subtitle = "a attaches · escape closes"
             yield Static(explanation_content(self._explanation))
+
+    def action_attach(self) -> None:
+        """Go back and have it captured."""
+        self.dismiss(True)
 
 
 class WhyDialog(Dialog["Explanation"]):
