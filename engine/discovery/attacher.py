@@ -200,10 +200,11 @@ class Attacher(Stage[Matched, Listed]):
             self._end(item.key, "detached" if _lives(attachment.process) else "ended")
 
     def close(self) -> None:
-        """Detach everything."""
+        """Detach everything; what was attached to the end goes on being told as such."""
         with self._working:
+            self._past = deque(self._past)
             for pid in self._attached:
-                self._end(pid, "detached")
+                self._end(pid, "attached")
 
     def _matched(self, process: ProcessId) -> Matched | None:
         """What is listed about a process, if it is."""

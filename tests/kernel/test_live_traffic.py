@@ -207,24 +207,74 @@ def test_what_discovery_lists_is_attached_and_shown_so(peers: ExitStack) -> None
         assert engine.attached == {server.pid}
 
 
-def test_a_service_that_is_started_again_stays_attached(peers: ExitStack) -> None:
-    first = Peer("traffic_server.py")
-    port = json.loads(first.first)[0]
+def test_a_service_that_is_started_again_stays_attached_and_no_other_is(peers: ExitStack) -> None:
+    first, other = Peer("traffic_server.py"), peer(peers, "traffic_server.py")
+    port, others_port = json.loads(first.first)[0], json.loads(other.first)[0]
     client = peer(peers, "traffic_client.py")
-    with listening(discovery=True, open_port=str(port)) as engine:
-        wait_until(lambda: engine.snapshot().tables.get("process"), DEADLINE_S)
+    with listening(discovery=True, open_port=f"{port},{others_port}") as engine:
+        wait_until(lambda: {first.pid, other.pid} <= listed(engine).keys(), DEADLINE_S)
         engine.attach(first.pid)
+        client.ask("visit", "127.0.0.1", others_port, 5, True)
         client.ask("visit", "127.0.0.1", port, 5, True)
         settled(engine, 5)
         first.end()
+        wait_until(lambda: captures(engine)[first.pid].get("state") == "awaited", DEADLINE_S)
         second = peer(peers, "traffic_server.py", port)
         wait_until(lambda: engine.attached == {second.pid}, DEADLINE_S)
+        client.ask("visit", "127.0.0.1", others_port, 5, True)
         client.ask("visit", "127.0.0.1", port, 5, True)
         settled(engine, 10)
         assert [one.get("server_pid") for one in messages(engine)] == [
             *[first.pid] * 5,
             *[second.pid] * 5,
         ]
+        wait_until(lambda: listed(engine).get(second.pid) is True, DEADLINE_S)
+        assert listed(engine)[other.pid] is False
+        assert captures(engine).keys() == {first.pid, second.pid}
+        for pid, state, cause in (
+            (first.pid, "ended", "by hand"),
+            (second.pid, "attached", f"in place of {first.pid}"),
+        ):
+            row = captures(engine)[pid]
+            assert (row.get("state"), row.get("cause")) == (state, cause)
+            # A request that is read, and an answer that is written in one piece or two.
+            payloads, taken = row.get("payloads"), row.get("payload_bytes")
+            assert isinstance(payloads, int)
+            assert isinstance(taken, int)
+            assert payloads >= 10
+            assert taken > 5 * len("GET / HTTP/1.1")
+            assert row.get("dropped") == 0
+            assert row.get("us_per_payload") > 0  # type: ignore[operator]
+        changes = engine.since("process", 0, 1_000).records
+        for pid in (first.pid, second.pid):
+            assert any(one.pid == pid and one.get("attached") for one in changes)
+        told = [str(one.get("text")) for one in engine.since("log", 0, 1_000).records]
+        assert any(f"{second.pid}" in text and f"in place of {first.pid}" in text for text in told)
+        assert all(each.balanced for each in engine.snapshot().sources["discovery"].stages.values())
+        check_counters(engine)
+    assert engine.attached == frozenset()
+
+
+def listed(engine: LiveEngine) -> dict[int | None, object]:
+    """Whether each listed process is attached."""
+    return {row.pid: row.get("attached") for row in engine.snapshot().tables.get("process", ())}
+
+
+def captures(engine: LiveEngine) -> dict[int | None, Record]:
+    return {row.pid: row for row in engine.snapshot().tables["capture_state"]}
+
+
+def test_a_client_that_no_criterion_lists_is_attached_until_it_ends(peers: ExitStack) -> None:
+    server, client = peer(peers, "traffic_server.py"), Peer("traffic_client.py")
+    port = json.loads(server.first)[0]
+    with listening(discovery=True, open_port="1") as engine:
+        engine.attach(client.pid)
+        client.ask("visit", "127.0.0.1", port, 3, True)
+        settled(engine, 3)
+        assert {one.get("client_pid") for one in messages(engine)} == {client.pid}
+        client.end()
+        wait_until(lambda: engine.attached == frozenset(), DEADLINE_S)
+        assert captures(engine)[client.pid].get("state") == "awaited"
 
 
 @contextmanager

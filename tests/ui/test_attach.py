@@ -38,7 +38,7 @@ async def press_in_ports(app: ConsoleApp, pilot: Pilot[None], *keys: str) -> Non
     await pilot.press("2", *keys)
 
 
-async def refused(pilot: Pilot[None], app: ConsoleApp, text: str) -> None:
+async def told(pilot: Pilot[None], app: ConsoleApp, text: str) -> None:
     await until(pilot, lambda: any(text in each.message for each in app._notifications), text)
 
 
@@ -59,7 +59,7 @@ async def test_a_refusal_says_what_to_do() -> None:
     app = ConsoleApp(engine)
     async with app.run_test(size=(120, 30)) as pilot:
         await press_in_ports(app, pilot, "down", "a")
-        await refused(pilot, app, "run as root")
+        await told(pilot, app, "run as root")
 
 
 async def test_without_a_process_nothing_is_asked_of_the_engine() -> None:
@@ -67,7 +67,7 @@ async def test_without_a_process_nothing_is_asked_of_the_engine() -> None:
     app = ConsoleApp(engine)
     async with app.run_test(size=(120, 30)) as pilot:
         await press_in_ports(app, pilot, "a")
-        await refused(pilot, app, "no process is selected")
+        await told(pilot, app, "no process is selected")
     assert not [call for call in engine.calls if call[0] in ("attach", "detach")]
 
 
@@ -78,7 +78,7 @@ async def test_a_port_whose_owner_is_hidden_is_named(key: str) -> None:
     app = ConsoleApp(engine)
     async with app.run_test(size=(120, 30)) as pilot:
         await press_in_ports(app, pilot, "down", key)
-        await refused(pilot, app, "the owner of port 8080 is not visible")
+        await told(pilot, app, "the owner of port 8080 is not visible")
     assert not engine.calls
 
 
@@ -133,3 +133,29 @@ def test_the_column_tells_whether_and_at_what_cost(
     cost = None if capture is None else record("capture_state", 42, "web", **capture)
     (shown,) = port_rows(row, cost)
     assert capture_text(shown) == text
+
+
+def test_a_port_without_an_owner_has_no_capture() -> None:
+    (shown,) = port_rows(record("process", ports=PORTS, attached=False))
+    assert capture_text(shown) == "-"
+
+
+async def test_a_restart_of_a_captured_process_is_told() -> None:
+    engine = FakeEngine()
+    process_table(engine, attached=True)
+    app = ConsoleApp(engine)
+    async with app.run_test(size=(120, 30)) as pilot:
+        app.look_at_tables()
+        await pilot.pause()
+        assert not app._notifications
+        ended = record("capture_state", 42, "web", state="awaited", cause="by hand", start=1)
+        engine.set_table("capture_state", [ended])
+        app.look_at_tables()
+        await told(pilot, app, "web/42 has ended; when it is started again")
+        again = record("capture_state", 43, "web", state="attached", cause="in place of 42",
+                       start=2)  # fmt: skip
+        engine.set_table("capture_state", [ended, again])
+        app.look_at_tables()
+        await told(pilot, app, "web/43 is captured in place of 42")
+        app.look_at_tables()
+        assert len(app._notifications) == 2

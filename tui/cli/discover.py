@@ -31,6 +31,7 @@ _POLICY = "policy"
 @selectors
 @click.option("--once/--watch", "once", default=True, help="One scan, or every change from now on.")
 @click.option("--probe", is_flag=True, help="With --watch: let the kernel tell of changes at once.")
+@click.option("--attach", is_flag=True, help="With --watch: capture the traffic of these, too.")
 @click.option(
     "--all", "show_all", is_flag=True, help="List what is not selected and has no port, too."
 )
@@ -52,6 +53,7 @@ def command(
     inherit: bool | None,
     once: bool,
     probe: bool,
+    attach: bool,
     show_all: bool,
     explain: str | None,
     filter_text: str,
@@ -60,8 +62,9 @@ def command(
     as_json: bool,
 ) -> int:
     """List the processes that own a port, each with the condition that matched."""
-    if probe and (once or explain is not None):
-        raise UsageError("--probe is about changes to come", fix="use it together with --watch")
+    if (probe or attach) and (once or explain is not None):
+        flag = "--probe" if probe else "--attach"
+        raise UsageError(f"{flag} is about changes to come", fix="use it together with --watch")
     loaded = load_settings({"open_port": open_port})
     config = discovery_config(loaded, exe, beyla_config, faithful, inherit)
     if explain is not None:
@@ -70,7 +73,14 @@ def command(
         say(note)
     from engine.live import LiveEngine, Selection
 
-    selection = Selection(discovery=True, probe=probe, beyla=config, show_all=show_all)
+    selection = Selection(
+        discovery=True,
+        probe=probe or attach,
+        live=attach,
+        attach=attach,
+        beyla=config,
+        show_all=show_all,
+    )
     engine = LiveEngine(selection, loaded.values)
 
     def scanned() -> bool:
@@ -87,6 +97,7 @@ def command(
         done=scanned if once else lambda: False,
         ready=all_begun,
         announce=lambda: _without_probe(engine.snapshot().sources.get("probe")),
+        tables=("capture_state",) if attach else (),
     )
     output = choose_output(as_json, columns=_columns(once, show_all))
     return StreamRunner(engine, output, options).run_or_fail("discovery")

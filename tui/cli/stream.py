@@ -55,6 +55,8 @@ class StreamOptions:
     """Lines said on stderr once they have; what it raises ends the run."""
     tables: tuple[str, ...] = ()
     """Tables whose rows are printed at the end, before the counters."""
+    log_of: str = ""
+    """A source whose log is said on stderr as it comes, from the announcement on."""
     conclude: Callable[[], Iterable[str]] = tuple
     """Lines said on stderr at the end, asked for while the sources still run."""
 
@@ -76,6 +78,7 @@ class StreamRunner:
         self._output = output
         self._options = options
         self._cursors = dict.fromkeys(options.kinds, 0)
+        self._log_cursor = 0
         self._missed: dict[str, int] = {}
         self._left = options.count
         kinds = (*options.kinds, *options.tables)
@@ -142,6 +145,7 @@ class StreamRunner:
         if not self._options.done():
             for line in self._options.announce():
                 say(line)
+        self._log_cursor = self._engine.last_seq("log")
 
     def _pump(self) -> None:
         begun = time.monotonic()
@@ -151,7 +155,9 @@ class StreamRunner:
             elapsed = time.monotonic() - begun
             if self._options.seconds is not None and elapsed >= self._options.seconds:
                 return
-            if not self._pull():
+            pulled = self._pull()
+            self._say_log()
+            if not pulled:
                 self._output.flush()
                 time.sleep(_PULL_S)
 
@@ -173,6 +179,16 @@ class StreamRunner:
             for record in batch.records:
                 self._print(record)
         return pulled
+
+    def _say_log(self) -> None:
+        """What the source in question has to say meanwhile."""
+        if not self._options.log_of:
+            return
+        batch = self._engine.since("log", self._log_cursor, _LIMIT)
+        self._log_cursor = batch.last_seq
+        for line in batch.records:
+            if line.get("source") == self._options.log_of:
+                say(str(line.get("text")))
 
     def _print(self, record: Record) -> None:
         if self._left == 0 or not self._wanted(record):

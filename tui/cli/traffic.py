@@ -105,6 +105,8 @@ def command(
         done=lambda: not live and _state(engine, "traffic") in _ENDED,
         ready=lambda: not live or _listening(engine),
         announce=lambda: _attached(engine) if live else (),
+        tables=("capture_state",) if live else (),
+        log_of="discovery" if live else "",
     )
     vital = ("probe", "traffic") if live else ("traffic",)
     output = choose_output(as_json, several_kinds=len(kinds) > 1)

@@ -141,7 +141,9 @@ def test_what_cannot_be_is_told(arguments: list[str], code: int, says: str) -> N
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [("--probe",), ("--watch", "--probe", "--explain")])
+@pytest.mark.parametrize(
+    "arguments", [("--probe",), ("--watch", "--probe", "--explain"), ("--attach",)]
+)
 def test_the_probe_is_for_changes_to_come(arguments: tuple[str, ...]) -> None:
     refused = boxscope("discover", *arguments, **CLEAN)
     assert refused.returncode == 2

@@ -180,6 +180,25 @@ def test_a_full_disk_is_said_in_one_line() -> None:
     ]
 
 
+def test_what_a_source_says_meanwhile_is_said_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    class Talkative(BurstEngine):
+        logbook = Logbook(SystemClock())
+
+        def since(self, kind: str, seq: int, limit: int = 1_000) -> Batch:
+            if kind == "log":
+                return self.logbook.ring.since(seq, limit)
+            self.logbook.write("discovery", "info", "listening to 7")
+            self.logbook.write("wasm", "info", "loaded")
+            return super().since(kind, seq, limit)
+
+    engine = Talkative(BurstSource(3, 10))
+    engine.logbook.write("discovery", "info", "said before the announcement")
+    engine.last_seq = lambda kind: engine.logbook.ring.last_seq  # type: ignore[method-assign]
+    options = StreamOptions(("kernel_event",), count=3, log_of="discovery")
+    StreamRunner(engine, JsonOutput(), options).run()
+    assert capsys.readouterr().err == "boxscope: listening to 7\n"
+
+
 def test_log_lines_carry_their_source() -> None:
     logbook = Logbook(SystemClock())
     logbook.write("probe", "error", "no BCC")

@@ -10,11 +10,12 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widget import Widget
 
+from engine.core.fields import JsonValue
 from engine.core.kinds import PROCESS
 from engine.core.records import Record
 from engine.core.sanitise import clean
 from engine.core.snapshot import Snapshot
-from tui.console.format import count, duration, size
+from tui.console.format import ABSENT, count, duration, size
 from tui.console.keys import PORT_KEYS
 from tui.console.panes.base import Pane
 from tui.console.processes import ProcessAsked, ProcessVerb
@@ -112,6 +113,32 @@ class Arrivals:
         )
 
 
+class Restarts:
+    """Notices when a captured process ends, and when another one takes its place."""
+
+    def __init__(self) -> None:
+        self._states: dict[tuple[JsonValue, ...], JsonValue] | None = None
+
+    def news(self, captures: Sequence[Record]) -> list[str]:
+        """What has happened since the picture before; nothing of the first one."""
+        before = self._states
+        self._states = {row.key(): row.get("state") for row in captures}
+        if before is None:
+            return []
+        changed = [row for row in captures if before.get(row.key()) != row.get("state")]
+        return [text for row in changed if (text := _restart(row))]
+
+
+def _restart(capture: Record) -> str:
+    name = clean(f"{capture.comm or 'process'}/{capture.pid}")
+    cause = str(capture.get("cause"))
+    if capture.get("state") == "awaited":
+        return f"{name} has ended; when it is started again its traffic is captured again"
+    if capture.get("state") == "attached" and cause.startswith("in place of"):
+        return f"{name} is captured {clean(cause)}"
+    return ""
+
+
 def _record_of(row: PortRow) -> Record:
     return row.record
 
@@ -200,6 +227,8 @@ def port_columns() -> tuple[Column[PortRow], ...]:
 def capture_text(row: PortRow) -> str:
     """What there is to say about the capture of a row's traffic, the most important first."""
     capture = row.capture
+    if row.record.pid is None:
+        return ABSENT
     if not row.record.get("attached") or capture is None:
         return "refused" if row.record.get("capture_error") else "no"
     payloads, taken = capture.get("payloads"), capture.get("payload_bytes")
@@ -254,6 +283,7 @@ class PortsPane(Pane):
             widget_id="ports",
         )
         self._arrivals = Arrivals()
+        self._restarts = Restarts()
         self._rows: list[PortRow] = []
 
     def compose_parts(self) -> ComposeResult:
@@ -267,10 +297,11 @@ class PortsPane(Pane):
 
     def remember(self, snapshot: Snapshot) -> None:
         """Notice arrivals and departures, also while nobody looks."""
+        captured = snapshot.tables.get("capture_state", ())
+        for text in self._restarts.news(captured):
+            self.notify(text, markup=False)
         if "process" in snapshot.tables:
-            captures = {
-                (row.pid, row.get("start")): row for row in snapshot.tables.get("capture_state", ())
-            }
+            captures = {row.key(): row for row in captured}
             present = [
                 row
                 for record in snapshot.tables["process"]
