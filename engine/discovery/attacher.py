@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from engine.core.errors import BoxscopeError, FailedError, ProcessGone
@@ -20,8 +20,9 @@ from engine.core.source import LogLevel
 from engine.discovery.capture import NO_COST, Capture, CaptureCost
 from engine.discovery.facts import ProcessFacts, read_facts
 from engine.discovery.language import Languages
-from engine.discovery.matching import Matched
-from engine.discovery.observed import Event, Identity
+from engine.discovery.matching import Match, Matched
+from engine.discovery.namespaces import read_netns
+from engine.discovery.observed import Event, Identity, observed
 from engine.discovery.stages import QUEUE_BATCHES, Stage
 from engine.discovery.succession import Choices
 
@@ -58,13 +59,17 @@ class Listed:
 class Attachment:
     """A process whose traffic is captured, or was."""
 
-    process: ProcessId
-    comm: str
+    facts: ProcessFacts
     cause: str
     """What asked for it."""
     state: AttachmentState = "attached"
     """`awaited`: it ended, and what takes its place will be attached."""
     cost: CaptureCost = NO_COST
+
+    @property
+    def process(self) -> ProcessId:
+        """Which process."""
+        return self.facts.identity
 
 
 class Attacher(Stage[Matched, Listed]):
@@ -88,6 +93,8 @@ class Attacher(Stage[Matched, Listed]):
         self._choices = Choices()
         self._attached: Mapping[int, Attachment] = {}
         self._past: deque[Attachment] = deque(maxlen=_PAST_KEPT)
+        self._unlisted: dict[int, Listed] = {}
+        """What is attached and the stage before knows nothing of."""
         self._refusals: dict[int, str] = {}
         self._warned: set[str] = set()
         self._failed = False
@@ -104,13 +111,11 @@ class Attacher(Stage[Matched, Listed]):
         costs = self._capture.costs() if self._capture else {}
         awaited = {choice.process for choice in self._choices.awaited}
         past = [
-            Attachment(each.process, each.comm, each.cause, "awaited", each.cost)
-            if each.process in awaited
-            else each
+            replace(each, state="awaited") if each.process in awaited else each
             for each in tuple(self._past)
         ]
         return past + [
-            Attachment(each.process, each.comm, each.cause, cost=costs[each.process])
+            replace(each, cost=costs[each.process])
             for each in self._attached.values()
             if each.process in costs
         ]
@@ -136,8 +141,7 @@ class Attacher(Stage[Matched, Listed]):
                 self._refusals[pid] = error.message
                 raise
             finally:
-                if matched:
-                    self._work([Event("changed", matched)])
+                self._work([Event("changed", matched)] if matched else [])
 
     def detach(self, pid: int) -> None:
         """End capturing the traffic of a process, and of those that take its place.
@@ -155,7 +159,7 @@ class Attacher(Stage[Matched, Listed]):
             self._choices.drop(pid)
             if matched and matched.process.facts:
                 self._choices.make(matched.process.facts, matched, wanted=False)
-                self._work([Event("changed", matched)])
+            self._work([Event("changed", matched)] if matched else [])
 
     def tend(self) -> None:
         """Notice what no event tells: the end of processes that are not listed, and that what
@@ -170,6 +174,7 @@ class Attacher(Stage[Matched, Listed]):
                 for pid in self._attached.keys() - self._known.keys() if failed else ():
                     self._end(pid, "detached")
                 self.reconsider()
+            self._show_unlisted()
 
     def handle(self, event: Event[Matched]) -> tuple[Listed | None, str]:
         """Attach or detach, as is wanted."""
@@ -178,6 +183,9 @@ class Attacher(Stage[Matched, Listed]):
         if facts is None or self._capture is None:
             return Listed(matched), ""
         pid = facts.identity.pid
+        if pid in self._attached and self._attached[pid].process != facts.identity:
+            self._sweep()
+            self._end(pid, "ended")
         choice = self._choices.of(facts, matched)
         if choice is None:
             wanted, cause = matched.match.attach and pid != os.getpid(), "criterion"
@@ -205,6 +213,26 @@ class Attacher(Stage[Matched, Listed]):
             self._past = deque(self._past)
             for pid in self._attached:
                 self._end(pid, "attached")
+
+    def _work(self, events: Sequence[Event[Matched]]) -> None:
+        super()._work(events)
+        self._show_unlisted()
+
+    def _show_unlisted(self) -> None:
+        """Have what is attached listed, whether a criterion selects it or not."""
+        wanted = self._attached.keys() - self._known.keys()
+        before, told, out = self._unlisted, dict(self.told), list[Event[Listed]]()
+        self._unlisted = {
+            pid: before.get(pid) or _unlisted(self._attached[pid].facts) for pid in wanted
+        }
+        for pid in before.keys() - wanted - self._known.keys():
+            out.append(Event("deleted", told.pop(pid)))
+        for pid in wanted - before.keys():
+            told[pid] = self._unlisted[pid]
+            out.append(Event("created", told[pid]))
+        if out:
+            self.told = told
+            self.emit(out)
 
     def _matched(self, process: ProcessId) -> Matched | None:
         """What is listed about a process, if it is."""
@@ -236,13 +264,13 @@ class Attacher(Stage[Matched, Listed]):
     def _begin(self, facts: ProcessFacts, cause: str) -> None:
         if self._capture is None:
             raise FailedError("traffic capture does not run here")
-        process, comm = facts.identity, clean(facts.comm)
-        if process.pid in self._attached:
+        pid = facts.identity.pid
+        if pid in self._attached:
             return
-        self._capture.attach(process)
-        self._attached = {**self._attached, process.pid: Attachment(process, comm, cause)}
-        self._refusals.pop(process.pid, None)
-        self._log("info", f"listening to process {process.pid} ({comm}): {cause}")
+        self._capture.attach(facts.identity)
+        self._attached = {**self._attached, pid: Attachment(facts, cause)}
+        self._refusals.pop(pid, None)
+        self._log("info", f"listening to process {pid} ({clean(facts.comm)}): {cause}")
 
     def _end(self, pid: int, state: AttachmentState) -> None:
         attachment = self._attached.get(pid)
@@ -255,10 +283,16 @@ class Attacher(Stage[Matched, Listed]):
             cost = self._capture.detach(attachment.process)
         except BoxscopeError as error:
             self._log("warning", f"process {pid} is not released cleanly: {error}")
-        process, comm, cause = attachment.process, attachment.comm, attachment.cause
-        self._past.append(Attachment(process, comm, cause, state, cost))
+        self._past.append(replace(attachment, state=state, cost=cost))
+        name = f"{pid} ({clean(attachment.facts.comm)})"
         why = ", which has ended" if state == "ended" else ""
-        self._log("info", f"no longer listening to process {pid} ({comm}){why}")
+        self._log("info", f"no longer listening to process {name}{why}")
+
+
+def _unlisted(facts: ProcessFacts) -> Listed:
+    """A process that is attached, as if it were listed."""
+    process = observed(facts, read_netns(facts.identity.pid) or 0, ())
+    return Listed(Matched(process, Match("", (), "not selected")), attached=True)
 
 
 def _identity(pid: int) -> ProcessId:

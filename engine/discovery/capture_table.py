@@ -9,6 +9,7 @@ from engine.core.fields import JsonValue
 from engine.core.identity import ProcessId
 from engine.core.kinds import CAPTURE_STATE
 from engine.core.records import Record, new_record
+from engine.core.sanitise import clean
 from engine.discovery.attacher import Attachment
 
 
@@ -39,7 +40,5 @@ class CaptureTable:
             "us_per_payload": cost.us_per_payload,
             "start": attachment.process.start_ticks,
         }
-        pid = attachment.process.pid
-        return new_record(
-            CAPTURE_STATE, values, ts_ns=self._clock.wall_ns(), pid=pid, comm=attachment.comm
-        )
+        pid, comm = attachment.process.pid, clean(attachment.facts.comm)
+        return new_record(CAPTURE_STATE, values, ts_ns=self._clock.wall_ns(), pid=pid, comm=comm)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,13 +12,14 @@ import pytest
 
 from engine.core.clock import SystemClock
 from engine.core.errors import BoxscopeError, FailedError, ProcessGone, RequirementError
-from engine.core.identity import ProcessId
+from engine.core.identity import ProcessId, read_stat
 from engine.core.records import Record
 from engine.core.source import Logbook
 from engine.discovery.capture import Capture, CaptureCost
 from engine.discovery.config import DiscoveryConfig, load_config
 from engine.discovery.watcher import PortWatcher
 from tests.unit.discovery.listener import Listener
+from tests.waiting import wait_until
 
 CLOCK = SystemClock()
 
@@ -146,9 +148,12 @@ class TestByHand:
             watcher.scan_once()
             watcher.attach(listener.pid)
             assert recorder.pids == [listener.pid]
-            watcher.scan_once()
+            row = row_of(watcher, listener.pid)
+            assert row is not None
+            assert (row.get("attached"), row.get("verdict")) == (True, "not selected")
+            assert row.get("ports") == ()
             assert recorder.pids == [listener.pid]
-        watcher.scan_once()
+        assert row_of(watcher, listener.pid) is None
         assert recorder.attached == []
         assert captures(watcher) == {listener.pid: ("awaited", "by hand", 5)}
 
@@ -160,10 +165,32 @@ class TestByHand:
             watcher.set_ports(str(port))
             assert is_attached(watcher, listener.pid) is True
             watcher.set_ports("1")
-            assert row_of(watcher, listener.pid) is None
+            assert is_attached(watcher, listener.pid) is True
             assert recorder.pids == [listener.pid]
             watcher.detach(listener.pid)
             assert recorder.attached == []
+            assert row_of(watcher, listener.pid) is None
+            changes = [one.get("change") for one in watcher.rings["process"].since(0, 99).records]
+            assert changes == ["created", "changed", "deleted", "created", "deleted"]
+
+    def test_a_pid_that_is_used_again_is_another_process(self) -> None:
+        recorder = Recorder()
+        with server() as (listener, port):
+            watcher = watcher_with(recorder, 1)
+            child = listener.fork()
+            watcher.attach(child)
+            start = read_stat(child).identity.start_ticks
+            listener.end_child(child)
+            ticks = os.sysconf("SC_CLK_TCK")
+            wait_until(lambda: time.clock_gettime(time.CLOCK_BOOTTIME) * ticks > start + 1)
+            refused = listener.respawn(child)
+            if refused:
+                pytest.skip(f"a pid cannot be chosen here: {os.strerror(refused)}")
+            watcher.set_ports(str(port))
+            assert is_attached(watcher, child) is True
+            (old, new) = watcher.tables()["capture_state"]
+            assert (old.get("state"), new.get("cause")) == ("ended", f"in place of {child}")
+            assert recorder.attached == [read_stat(child).identity]
 
     def test_what_is_not_there_and_boxscope_itself_are_refused(self) -> None:
         with server() as (listener, port):
