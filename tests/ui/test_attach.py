@@ -9,10 +9,10 @@ from textual.pilot import Pilot
 
 from engine.core.errors import RequirementError
 from engine.core.fields import JsonValue
-from tests.ui.driving import until
+from tests.ui.driving import screen_text, until
 from tests.ui.fake_engine import FakeEngine, record
 from tui.console.app import ConsoleApp
-from tui.console.panes.ports import capture_text, port_rows
+from tui.console.panes.ports import attached_text, cost_text, port_rows
 from tui.console.screens.detail import DetailScreen
 from tui.console.screens.why import WhyScreen
 
@@ -107,37 +107,46 @@ async def test_enter_shows_what_the_capture_costs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("process", "capture", "text"),
+    ("process", "capture", "mark", "cost"),
     [
-        ({"attached": False}, None, "no"),
-        ({"attached": True}, {"payloads": 0, "payload_bytes": 0, "dropped": 0}, "yes"),
-        ({"attached": True}, {"payloads": 0, "payload_bytes": 0, "dropped": 4}, "yes, 4 lost"),
+        ({"attached": False}, None, "no", "-"),
+        ({"attached": False}, {"payloads": 3, "payload_bytes": 9}, "no", "-"),
+        ({"attached": True}, {"payloads": 0, "payload_bytes": 0, "dropped": 0}, "yes", "0 0B"),
         (
             {"attached": True},
             {"payloads": 12_345, "payload_bytes": 900, "dropped": 0, "us_per_payload": 12.5},
+            "yes",
             "12.3k 900B 12.5µs",
         ),
         (
             {"attached": True},
             {"payloads": 3, "payload_bytes": 900, "dropped": 4, "us_per_payload": 12.5},
+            "yes",
             "3 900B 4 lost 12.5µs",
         ),
-        ({"attached": False, "capture_error": "not root"}, None, "refused"),
-        ({"attached": False}, {"payloads": 3, "payload_bytes": 9}, "no"),
+        ({"attached": False, "capture_error": "not root"}, None, "✗", "-"),
     ],
 )
-def test_the_column_tells_whether_and_at_what_cost(
-    process: dict[str, JsonValue], capture: dict[str, JsonValue] | None, text: str
+def test_the_columns_tell_whether_and_at_what_cost(
+    process: dict[str, JsonValue], capture: dict[str, JsonValue] | None, mark: str, cost: str
 ) -> None:
     row = record("process", 42, "web", ports=PORTS, **process)
-    cost = None if capture is None else record("capture_state", 42, "web", **capture)
-    (shown,) = port_rows(row, cost)
-    assert capture_text(shown) == text
+    (shown,) = port_rows(row, capture and record("capture_state", 42, "web", **capture))
+    assert (attached_text(shown), cost_text(shown)) == (mark, cost)
 
 
 def test_a_port_without_an_owner_has_no_capture() -> None:
     (shown,) = port_rows(record("process", ports=PORTS, attached=False))
-    assert capture_text(shown) == "-"
+    assert attached_text(shown) == "-"
+
+
+async def test_a_refusal_stands_on_the_row() -> None:
+    engine = FakeEngine()
+    process_table(engine, capture_error="no traffic can be captured: not root")
+    app = ConsoleApp(engine)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await press_in_ports(app, pilot)
+        await until(pilot, lambda: "✗ no traffic can be captured: not root" in screen_text(pilot))
 
 
 async def test_a_restart_of_a_captured_process_is_told() -> None:

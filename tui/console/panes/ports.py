@@ -209,33 +209,55 @@ def port_columns() -> tuple[Column[PortRow], ...]:
         ),
         *processes[:5],
         Column(
+            "attached",
+            "att",
+            3,
+            attached_text,
+            priority=4,
+            tone=attached_tone,
+            sort_key=lambda row: (True, attached_text(row)),
+            help="Whether its traffic is captured; ✗ it was asked for and refused.",
+        ),
+        Column(
             "captured",
             "captured",
             _CAPTURED_WIDTH,
-            capture_text,
-            priority=3,
+            cost_text,
+            priority=5,
             ample=24,
-            tone=capture_tone,
+            tone=lambda row: "warn" if row.capture and row.capture.get("dropped") else "",
             sort_key=_captured_bytes,
-            help="Whether its traffic is captured: messages and their bytes so far, those lost, "
-            "and the time boxscope spends on one.",
+            help="Messages captured and their bytes, those lost, the time boxscope spends on one.",
         ),
         *processes[5:],
     )
 
 
-def capture_text(row: PortRow) -> str:
-    """What there is to say about the capture of a row's traffic, the most important first."""
-    capture = row.capture
+def attached_text(row: PortRow) -> str:
+    """Whether the traffic of a row is captured."""
     if row.record.pid is None:
         return ABSENT
-    if not row.record.get("attached") or capture is None:
-        return "refused" if row.record.get("capture_error") else "no"
-    payloads, taken = capture.get("payloads"), capture.get("payload_bytes")
-    dropped, spent_us = capture.get("dropped"), capture.get("us_per_payload")
-    if not isinstance(payloads, int) or not payloads:
-        return f"yes, {dropped} lost" if dropped else "yes"
-    parts = [count(payloads), size(taken if isinstance(taken, int) else 0)]
+    if row.record.get("attached"):
+        return "yes"
+    return "✗" if row.record.get("capture_error") else "no"
+
+
+def attached_tone(row: PortRow) -> Tone:
+    """How that is emphasised."""
+    if row.record.get("attached"):
+        return "good"
+    return "bad" if row.record.get("capture_error") else ""
+
+
+def cost_text(row: PortRow) -> str:
+    """What capturing the traffic of a row has come to, the most important first."""
+    if row.capture is None or not row.record.get("attached"):
+        return ABSENT
+    payloads, taken, dropped, spent_us = map(
+        row.capture.get, ("payloads", "payload_bytes", "dropped", "us_per_payload")
+    )
+    parts = [count(payloads if isinstance(payloads, int) else 0)]
+    parts.append(size(taken if isinstance(taken, int) else 0))
     if isinstance(dropped, int) and dropped:
         parts.append(f"{count(dropped)} lost")
     if isinstance(spent_us, float):
@@ -243,19 +265,10 @@ def capture_text(row: PortRow) -> str:
     return " ".join(parts)
 
 
-def capture_tone(row: PortRow) -> Tone:
-    """How that is emphasised."""
-    if row.record.get("capture_error"):
-        return "bad"
-    if not row.record.get("attached"):
-        return "dim"
-    return "warn" if row.capture is not None and row.capture.get("dropped") else "good"
-
-
 def refusal(row: PortRow) -> Remark | None:
     """Why the traffic of a row is not captured, where that was asked for."""
     error = row.record.get("capture_error")
-    return Remark("captured", f"✗ {clean(str(error))}") if error else None
+    return Remark("attached", f"✗ {clean(str(error))}") if error else None
 
 
 def _captured_bytes(row: PortRow) -> SortKey:
