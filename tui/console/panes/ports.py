@@ -25,7 +25,7 @@ from tui.console.widgets.table import TableView
 FLASH_NS = 4_000_000_000
 """How long a new row keeps its `+` and a gone one stays with its `-`."""
 
-_CAPTURED_WIDTH = 12
+_CAPTURED_WIDTH = 18
 
 PortKey: TypeAlias = tuple[int, str, str, object]
 
@@ -223,7 +223,7 @@ def port_columns() -> tuple[Column[PortRow], ...]:
             "captured",
             _CAPTURED_WIDTH,
             cost_text,
-            priority=5,
+            priority=4,
             ample=24,
             tone=lambda row: "warn" if row.capture and row.capture.get("dropped") else "",
             sort_key=_captured_bytes,
