@@ -10,19 +10,18 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 from engine.core.errors import BoxscopeError, FailedError, ProcessGone
 from engine.core.identity import ProcessId, read_stat
 from engine.core.sanitise import clean
 from engine.core.source import LogLevel
-from engine.discovery.capture import NO_COST, Capture, CaptureCost
+from engine.discovery.attachment import Attachment, AttachmentState, Listed, unlisted
+from engine.discovery.capture import NO_COST, Capture
 from engine.discovery.facts import ProcessFacts, read_facts
 from engine.discovery.language import Languages
-from engine.discovery.matching import Match, Matched
-from engine.discovery.namespaces import read_netns
-from engine.discovery.observed import Event, Identity, observed
+from engine.discovery.matching import Matched
+from engine.discovery.observed import Event
 from engine.discovery.stages import QUEUE_BATCHES, Stage
 from engine.discovery.succession import Choices
 
@@ -31,45 +30,6 @@ _PAST_KEPT = 64
 
 _DEAD = "ZX"
 """States of what ended and waits for its parent to notice."""
-
-AttachmentState = Literal["attached", "awaited", "ended", "detached"]
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A process that is listed, with what became of its traffic."""
-
-    matched: Matched
-    attached: bool = False
-    refusal: str = ""
-    """Why it is not attached, where that was asked for."""
-
-    @property
-    def key(self) -> int:
-        """That of the process."""
-        return self.matched.key
-
-    @property
-    def identity(self) -> Identity:
-        """That of the process."""
-        return self.matched.identity
-
-
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    """A process whose traffic is captured, or was."""
-
-    facts: ProcessFacts
-    cause: str
-    """What asked for it."""
-    state: AttachmentState = "attached"
-    """`awaited`: it ended, and what takes its place will be attached."""
-    cost: CaptureCost = NO_COST
-
-    @property
-    def process(self) -> ProcessId:
-        """Which process."""
-        return self.facts.identity
 
 
 class Attacher(Stage[Matched, Listed]):
@@ -223,7 +183,7 @@ class Attacher(Stage[Matched, Listed]):
         wanted = self._attached.keys() - self._known.keys()
         before, told, out = self._unlisted, dict(self.told), list[Event[Listed]]()
         self._unlisted = {
-            pid: before.get(pid) or _unlisted(self._attached[pid].facts) for pid in wanted
+            pid: before.get(pid) or unlisted(self._attached[pid].facts) for pid in wanted
         }
         for pid in before.keys() - wanted - self._known.keys():
             out.append(Event("deleted", told.pop(pid)))
@@ -287,12 +247,6 @@ class Attacher(Stage[Matched, Listed]):
         name = f"{pid} ({clean(attachment.facts.comm)})"
         why = ", which has ended" if state == "ended" else ""
         self._log("info", f"no longer listening to process {name}{why}")
-
-
-def _unlisted(facts: ProcessFacts) -> Listed:
-    """A process that is attached, as if it were listed."""
-    process = observed(facts, read_netns(facts.identity.pid) or 0, ())
-    return Listed(Matched(process, Match("", (), "not selected")), attached=True)
 
 
 def _identity(pid: int) -> ProcessId:

@@ -10,7 +10,7 @@ from engine.core.identity import ProcessId
 from engine.core.kinds import CAPTURE_STATE
 from engine.core.records import Record, new_record
 from engine.core.sanitise import clean
-from engine.discovery.attacher import Attachment
+from engine.discovery.attachment import Attachment
 
 
 class CaptureTable:

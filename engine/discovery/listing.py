@@ -15,7 +15,7 @@ from engine.core.kinds import PROCESS
 from engine.core.records import Record, new_record
 from engine.core.sanitise import clean
 from engine.discovery.ancestry import ancestry
-from engine.discovery.attacher import Listed
+from engine.discovery.attachment import Listed
 from engine.discovery.containers import container_facts
 from engine.discovery.facts import ProcessFacts, user_name
 from engine.discovery.observed import Change, Event, Port

@@ -23,7 +23,8 @@ from engine.core.counters import Counters, Tally
 from engine.core.errors import BoxscopeError, FailedError
 from engine.core.records import Record, RecordRing
 from engine.core.source import Logbook, Source, SourceState
-from engine.discovery.attacher import Attacher, Listed
+from engine.discovery.attacher import Attacher
+from engine.discovery.attachment import Listed
 from engine.discovery.capture import Capture
 from engine.discovery.capture_table import CaptureTable
 from engine.discovery.config import DiscoveryConfig

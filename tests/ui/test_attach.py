@@ -12,7 +12,7 @@ from engine.core.fields import JsonValue
 from tests.ui.driving import screen_text, until
 from tests.ui.fake_engine import FakeEngine, record
 from tui.console.app import ConsoleApp
-from tui.console.panes.ports import attached_text, cost_text, port_rows
+from tui.console.panes.captures import attached_text, cost_text
 from tui.console.screens.detail import DetailScreen
 from tui.console.screens.why import WhyScreen
 
@@ -131,13 +131,12 @@ def test_the_columns_tell_whether_and_at_what_cost(
     process: dict[str, JsonValue], capture: dict[str, JsonValue] | None, mark: str, cost: str
 ) -> None:
     row = record("process", 42, "web", ports=PORTS, **process)
-    (shown,) = port_rows(row, capture and record("capture_state", 42, "web", **capture))
-    assert (attached_text(shown), cost_text(shown)) == (mark, cost)
+    spent = capture and record("capture_state", 42, "web", **capture)
+    assert (attached_text(row), cost_text(row, spent or None)) == (mark, cost)
 
 
 def test_a_port_without_an_owner_has_no_capture() -> None:
-    (shown,) = port_rows(record("process", ports=PORTS, attached=False))
-    assert attached_text(shown) == "-"
+    assert attached_text(record("process", ports=PORTS, attached=False)) == "-"
 
 
 async def test_a_refusal_stands_on_the_row() -> None:

@@ -10,16 +10,22 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widget import Widget
 
-from engine.core.fields import JsonValue
 from engine.core.kinds import PROCESS
 from engine.core.records import Record
 from engine.core.sanitise import clean
 from engine.core.snapshot import Snapshot
-from tui.console.format import ABSENT, count, duration, size
 from tui.console.keys import PORT_KEYS
 from tui.console.panes.base import Pane
+from tui.console.panes.captures import (
+    Restarts,
+    attached_text,
+    attached_tone,
+    captured_bytes,
+    cost_text,
+    refusal,
+)
 from tui.console.processes import ProcessAsked, ProcessVerb
-from tui.console.widgets.columns import Column, Remark, SortKey, Tone, lift, record_columns
+from tui.console.widgets.columns import Column, Tone, lift, record_columns
 from tui.console.widgets.table import TableView
 
 FLASH_NS = 4_000_000_000
@@ -113,32 +119,6 @@ class Arrivals:
         )
 
 
-class Restarts:
-    """Notices when a captured process ends, and when another one takes its place."""
-
-    def __init__(self) -> None:
-        self._states: dict[tuple[JsonValue, ...], JsonValue] | None = None
-
-    def news(self, captures: Sequence[Record]) -> list[str]:
-        """What has happened since the picture before; nothing of the first one."""
-        before = self._states
-        self._states = {row.key(): row.get("state") for row in captures}
-        if before is None:
-            return []
-        changed = [row for row in captures if before.get(row.key()) != row.get("state")]
-        return [text for row in changed if (text := _restart(row))]
-
-
-def _restart(capture: Record) -> str:
-    name = clean(f"{capture.comm or 'process'}/{capture.pid}")
-    cause = str(capture.get("cause"))
-    if capture.get("state") == "awaited":
-        return f"{name} has ended; when it is started again its traffic is captured again"
-    if capture.get("state") == "attached" and cause.startswith("in place of"):
-        return f"{name} is captured {clean(cause)}"
-    return ""
-
-
 def _record_of(row: PortRow) -> Record:
     return row.record
 
@@ -212,68 +192,25 @@ def port_columns() -> tuple[Column[PortRow], ...]:
             "attached",
             "att",
             3,
-            attached_text,
+            lambda row: attached_text(row.record),
             priority=4,
-            tone=attached_tone,
-            sort_key=lambda row: (True, attached_text(row)),
+            tone=lambda row: attached_tone(row.record),
+            sort_key=lambda row: (True, attached_text(row.record)),
             help="Whether its traffic is captured; ✗ it was asked for and refused.",
         ),
         Column(
             "captured",
             "captured",
             _CAPTURED_WIDTH,
-            cost_text,
+            lambda row: cost_text(row.record, row.capture),
             priority=4,
             ample=24,
             tone=lambda row: "warn" if row.capture and row.capture.get("dropped") else "",
-            sort_key=_captured_bytes,
+            sort_key=lambda row: captured_bytes(row.capture),
             help="Messages captured and their bytes, those lost, the time boxscope spends on one.",
         ),
         *processes[5:],
     )
-
-
-def attached_text(row: PortRow) -> str:
-    """Whether the traffic of a row is captured."""
-    if row.record.pid is None:
-        return ABSENT
-    if row.record.get("attached"):
-        return "yes"
-    return "✗" if row.record.get("capture_error") else "no"
-
-
-def attached_tone(row: PortRow) -> Tone:
-    """How that is emphasised."""
-    if row.record.get("attached"):
-        return "good"
-    return "bad" if row.record.get("capture_error") else ""
-
-
-def cost_text(row: PortRow) -> str:
-    """What capturing the traffic of a row has come to, the most important first."""
-    if row.capture is None or not row.record.get("attached"):
-        return ABSENT
-    payloads, taken, dropped, spent_us = map(
-        row.capture.get, ("payloads", "payload_bytes", "dropped", "us_per_payload")
-    )
-    parts = [count(payloads if isinstance(payloads, int) else 0)]
-    parts.append(size(taken if isinstance(taken, int) else 0))
-    if isinstance(dropped, int) and dropped:
-        parts.append(f"{count(dropped)} lost")
-    if isinstance(spent_us, float):
-        parts.append(duration(spent_us * 1e3))
-    return " ".join(parts)
-
-
-def refusal(row: PortRow) -> Remark | None:
-    """Why the traffic of a row is not captured, where that was asked for."""
-    error = row.record.get("capture_error")
-    return Remark("attached", f"✗ {clean(str(error))}") if error else None
-
-
-def _captured_bytes(row: PortRow) -> SortKey:
-    taken = row.capture.get("payload_bytes") if row.capture is not None else None
-    return (False, float(taken)) if isinstance(taken, int) else (True, "")
 
 
 class PortsPane(Pane):
@@ -292,7 +229,7 @@ class PortsPane(Pane):
             key=lambda row: row.key,
             kind="process",
             empty="no process owns a port",
-            remark=refusal,
+            remark=lambda row: refusal(row.record),
             widget_id="ports",
         )
         self._arrivals = Arrivals()
