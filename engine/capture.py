@@ -56,7 +56,7 @@ class LiveCapture:
             BoxscopeError: the kernel refuses.
         """
         with self._lock:
-            cost = _cost(self._listener.costs().get(process.pid, ListeningCost()))
+            cost = _cost(self._listener.cost_of(process.pid))
             self._choose({pid: each for pid, each in self._processes.items() if each != process})
         return cost
 

@@ -8,6 +8,7 @@ of one that ended is attached again, and one that was detached by hand stays det
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -53,6 +54,8 @@ class Attacher(Stage[Matched, Listed]):
         self._choices = Choices()
         self._attached: Mapping[int, Attachment] = {}
         self._past: deque[Attachment] = deque(maxlen=_PAST_KEPT)
+        self._ending = threading.Lock()
+        """Held while one goes from what is attached to what was."""
         self._unlisted: dict[int, Listed] = {}
         """What is attached and the stage before knows nothing of."""
         self._refusals: dict[int, str] = {}
@@ -68,15 +71,16 @@ class Attacher(Stage[Matched, Listed]):
 
     def attachments(self) -> list[Attachment]:
         """What is attached, with what it has cost so far, and some of what was before."""
-        costs = self._capture.costs() if self._capture else {}
+        with self._ending:
+            costs = self._capture.costs() if self._capture else {}
+            attached, ended = self._attached, tuple(self._past)
         awaited = {choice.process for choice in self._choices.awaited}
         past = [
-            replace(each, state="awaited") if each.process in awaited else each
-            for each in tuple(self._past)
+            replace(each, state="awaited") if each.process in awaited else each for each in ended
         ]
         return past + [
             replace(each, cost=costs[each.process])
-            for each in self._attached.values()
+            for each in attached.values()
             if each.process in costs
         ]
 
@@ -236,14 +240,15 @@ class Attacher(Stage[Matched, Listed]):
         attachment = self._attached.get(pid)
         if attachment is None or self._capture is None:
             return
-        self._attached = {key: each for key, each in self._attached.items() if key != pid}
         self._review = self._review or bool(self._refusals)
-        cost = NO_COST
-        try:
-            cost = self._capture.detach(attachment.process)
-        except BoxscopeError as error:
-            self._log("warning", f"process {pid} is not released cleanly: {error}")
-        self._past.append(replace(attachment, state=state, cost=cost))
+        with self._ending:
+            cost = NO_COST
+            try:
+                cost = self._capture.detach(attachment.process)
+            except BoxscopeError as error:
+                self._log("warning", f"process {pid} is not released cleanly: {error}")
+            self._past.append(replace(attachment, state=state, cost=cost))
+            self._attached = {key: each for key, each in self._attached.items() if key != pid}
         name = f"{pid} ({clean(attachment.facts.comm)})"
         why = ", which has ended" if state == "ended" else ""
         self._log("info", f"no longer listening to process {name}{why}")

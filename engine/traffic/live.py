@@ -187,8 +187,12 @@ class LiveInput:
 
     def costs(self) -> Mapping[int, ListeningCost]:
         """What listening to each process took since it was chosen."""
-        costs, losses = self._costs, self._feed.losses()
-        return {pid: replace(each, dropped=losses.get(pid, 0)) for pid, each in costs.items()}
+        return {pid: self.cost_of(pid) for pid in self._costs}
+
+    def cost_of(self, pid: int) -> ListeningCost:
+        """What listening to one process took."""
+        own = self._costs.get(pid) or ListeningCost()
+        return replace(own, dropped=self._feed.losses().get(pid, 0))
 
     def lost(self) -> Counters:
         """What the kernel's ring had no room for."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -405,3 +406,30 @@ def test_stages_count_what_went_through() -> None:
         assert all(each.balanced for each in stages.values())
         assert stages["watcher"].kept == stages["matcher"].seen >= 1
         assert stages["matcher"].kept == stages["attacher"].seen == stages["attacher"].kept == 1
+
+
+def test_one_that_ends_is_told_of_without_a_gap() -> None:
+    """Whoever looks while it is being detached finds it, before or after."""
+    looked: list[dict[int | None, tuple[object, ...]]] = []
+    looking = threading.Event()
+
+    class Slow(Recorder):
+        def detach(self, process: ProcessId) -> CaptureCost:
+            cost = super().detach(process)
+            looking.set()
+            reader.join(0.2)  # it waits for the end of this
+            return cost
+
+    with server() as (listener, port):
+        watcher = watcher_with(Slow(), port)
+        watcher.attach(listener.pid)
+
+        def look() -> None:
+            looking.wait()
+            looked.append(captures(watcher))
+
+        reader = threading.Thread(target=look)
+        reader.start()
+        watcher.detach(listener.pid)
+        reader.join()
+        assert looked == [{listener.pid: ("detached", "by hand", 5)}]
