@@ -146,6 +146,10 @@ class Engine(ABC):
         """Load a Wasm plugin's file again and offer it its last messages; returns its name."""
         raise self._read_only("reload a Wasm plugin")
 
+    def unload_wasm(self, name: str) -> None:
+        """Take a Wasm plugin out of the chain."""
+        raise self._read_only("unload a Wasm plugin")
+
     def rerun_payload(
         self, seq: int, *, payload: bytes | None = None, cuts: Sequence[int] = ()
     ) -> tuple[int, ...]:

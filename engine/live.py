@@ -168,7 +168,9 @@ class LiveEngine(Engine):
         return self._store(kind).last_seq
 
     def raw(self, kind: str, seq: int) -> bytes | None:
-        """The frame of a plugin's record; other kinds keep none."""
+        """The frame of a plugin's record, the payload of a Wasm call; other kinds keep none."""
+        if kind == "wasm_result" and self._wasm is not None:
+            return self._wasm.payload(seq)
         if kind != "plugin_record" or self._agent is None:
             return None
         return self._agent.raw(seq)
@@ -241,6 +243,10 @@ class LiveEngine(Engine):
     def reload_wasm(self, name: str) -> str:
         """Load a Wasm plugin's file again."""
         return _need(self._wasm, "Wasm plugins").reload(name)
+
+    def unload_wasm(self, name: str) -> None:
+        """Take a Wasm plugin out of the chain."""
+        _need(self._wasm, "Wasm plugins").unload(name)
 
     def rerun_payload(
         self, seq: int, *, payload: bytes | None = None, cuts: Sequence[int] = ()

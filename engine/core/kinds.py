@@ -377,6 +377,11 @@ WASM_PLUGIN = RecordKind(
         ),
         Field("start_logs", "list", "What it logged as it started.", hidden=True, untrusted=True),
         Field("poisoned", "int", "Traps its instance has survived.", hidden=True),
+        Field(
+            "renewed", "int", "Times a fresh instance took the place of a trapped one.", hidden=True
+        ),
+        Field("deadline_ms", "float", "Longest time of one call.", unit="ms", width=8, hidden=True),
+        Field("memory_limit", "int", "Most linear memory it may have.", unit="B", hidden=True),
         Field("traps_left", "int", "Traps it will bear before it fails for good.", hidden=True),
     ),
 )

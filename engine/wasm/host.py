@@ -136,8 +136,8 @@ class WasmHost(Source):
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         """Held while a plugin is called or the chain changes."""
-        self._loading = threading.Lock()
-        """Held while a plugin is compiled, which may take a while."""
+        self._loading = threading.RLock()
+        """Held while a plugin is compiled, which may take a while, or taken out."""
 
     def start(self) -> None:
         """Nothing runs until a plugin is loaded and a message comes."""
@@ -205,6 +205,28 @@ class WasmHost(Source):
             WasmError: if there is no such plugin, or its file is refused now.
         """
         return self.load(self._plugin(name).path)
+
+    def unload(self, name: str) -> None:
+        """Take a plugin out of the chain; its calls stay readable.
+
+        Raises:
+            WasmError: if there is no such plugin.
+        """
+        with self._loading:
+            plugin = self._plugin(name)
+            with self._lock:
+                self._plugins = tuple(each for each in self._plugins if each is not plugin)
+                plugin.close()
+            self._examples.pop(name, None)
+            self._watcher.forget(plugin.path)
+            self.log("info", f"Wasm plugin {name} unloaded")
+            if self._plugins and all(each.state == "loaded" for each in self._plugins):
+                self.set_status("running")
+
+    def payload(self, seq: int) -> bytes | None:
+        """The payload a call was offered, in full; None if the call is not kept any more."""
+        entry = self._log.entry(seq)
+        return None if entry is None else entry.call.context.payload
 
     def rerun(
         self, seq: int, *, payload: bytes | None = None, cuts: Sequence[int] = ()
@@ -367,9 +389,11 @@ class WasmHost(Source):
         return kept or self._examples.get(name, [])
 
     def _file_changed(self, path: Path) -> None:
-        """Load a plugin whose file is another one now."""
+        """Load a plugin whose file is another one now, unless it was unloaded meanwhile."""
         try:
-            self.load(path)
+            with self._loading:
+                if any(each.path == path for each in self._plugins):
+                    self.load(path)
         except WasmError as error:
             self.log("error", str(error))
         except Exception as error:  # a bug here must not end the watching unseen

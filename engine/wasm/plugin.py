@@ -84,6 +84,8 @@ class WasmPlugin:
         self.statistics: dict[str, ExportStatistics] = {}
         self.traps_of_instance = 0
         """Traps that the instance of now has survived; always 0 unless faithful."""
+        self.renewed = 0
+        """Times a fresh instance took the place of a trapped one."""
         self.stack_left: int | None = None
         """Bytes of the shadow stack a faithful instance has left; each trap leaks some of it."""
         self._runtime = runtime
@@ -169,6 +171,16 @@ class WasmPlugin:
     def _all_statistics(self) -> tuple[ExportStatistics, ...]:
         """Those of the exports called so far; who looks must not mind new ones that come."""
         return tuple(self.statistics.values())
+
+    @property
+    def deadline_ms(self) -> float:
+        """Longest time of one call."""
+        return self._runtime.deadline_ms
+
+    @property
+    def memory_limit(self) -> int:
+        """Most linear memory it may have, in bytes."""
+        return self._runtime.memory_limit
 
     @property
     def calls(self) -> int:
@@ -276,6 +288,7 @@ class WasmPlugin:
         self.close()
         try:
             self._start()
+            self.renewed += 1
         except WasmError as error:
             self.fail(WasmError(f"could not be restarted after a trap: {error.message}"))
 

@@ -168,6 +168,9 @@ def plugin_record(plugin: WasmPlugin, *, ts_ns: int) -> Record:
             "start_logs": plugin.start_lines,
             "poisoned": plugin.traps_of_instance,
             "traps_left": plugin.traps_left,
+            "renewed": plugin.renewed,
+            "deadline_ms": plugin.deadline_ms,
+            "memory_limit": plugin.memory_limit,
         },
         ts_ns=ts_ns,
     )

@@ -37,6 +37,12 @@ class FileWatcher:
                 self._thread = threading.Thread(target=self._run, name="wasm-watcher", daemon=True)
                 self._thread.start()
 
+    def forget(self, path: Path) -> None:
+        """Watch a file no longer."""
+        with self._lock:
+            self._known.pop(path, None)
+            self._seen.pop(path, None)
+
     def stop(self) -> None:
         """End the thread and forget the files."""
         with self._lock:

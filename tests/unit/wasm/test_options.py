@@ -163,6 +163,13 @@ def test_otherwise_a_trapped_instance_is_replaced(host: WasmHost, tmp_path: Path
         ask(host)
     assert {call["error"] for call in records(host)} == {records(host)[0]["error"]}
     assert (row(host)["poisoned"], row(host)["traps_left"]) == (0, None)
+    assert row(host)["renewed"] == 17
+
+
+def test_the_limits_a_plugin_runs_under_are_shown(host_with: MakeHost, tmp_path: Path) -> None:
+    host = host_with(deadline_ms=250, memory_limit=1 << 20)
+    load(host, tmp_path)
+    assert (row(host)["deadline_ms"], row(host)["memory_limit"]) == (250, 1 << 20)
 
 
 def test_fuel_is_the_same_in_every_run_and_only_there_when_measured(

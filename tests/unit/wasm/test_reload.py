@@ -72,6 +72,56 @@ def test_a_changed_file_is_loaded_without_being_asked(host_with: MakeHost, tmp_p
     assert records(host)[1]["differs"][0]["after"] == "/new"
 
 
+def test_an_unloaded_plugin_is_not_called_any_more_and_its_calls_stay_readable(
+    host: WasmHost, tmp_path: Path
+) -> None:
+    load(host, tmp_path, "gone", **answering("/gone"))
+    load(host, tmp_path, "left", **answering("/left"))
+    ask(host, b"payload")
+    host.unload("gone")
+    outcome = ask(host)
+    assert outcome is not None
+    assert outcome.plugin == "left"
+    assert [call["plugin"] for call in records(host)] == ["gone", "left"]
+    assert row(host)["plugin"] == "left"
+    assert host.payload(1) == b"payload"
+    with pytest.raises(WasmError, match="no Wasm plugin gone is loaded"):
+        host.rerun(1)
+    with pytest.raises(WasmError, match="no Wasm plugin gone is loaded"):
+        host.unload("gone")
+
+
+def test_the_payload_of_a_call_that_is_not_kept_is_unknown(host: WasmHost) -> None:
+    assert host.payload(1) is None
+
+
+def test_without_the_plugin_that_failed_the_host_is_well_again(
+    host: WasmHost, tmp_path: Path
+) -> None:
+    load(host, tmp_path, "good")
+    with pytest.raises(WasmError):
+        host.load(wat.save(tmp_path, b"broken", "bad"))
+    assert host.status().state == "degraded"
+    host.unload("bad")
+    assert host.status().state == "running"
+
+
+def test_the_file_of_an_unloaded_plugin_is_not_loaded_when_it_changes(
+    host_with: MakeHost, tmp_path: Path
+) -> None:
+    """The other plugin's reload shows that the watcher has looked since."""
+    host = host_with(watch=True)
+    load(host, tmp_path, "gone", **answering("/old"))
+    load(host, tmp_path, "other", **answering("/old"))
+    ask(host)
+    host.unload("gone")
+    said = len(logged(host))
+    for name in ("gone", "other"):
+        wat.save(tmp_path, wat.plugin(**answering("/new")), name)
+    wait_until(lambda: any("Wasm plugin other loaded" in text for text in logged(host)[said:]))
+    assert row(host)["plugin"] == "other"
+
+
 def test_a_file_that_is_gone_leaves_its_plugin_alone(host_with: MakeHost, tmp_path: Path) -> None:
     """The second plugin's reload shows that the watcher has looked since."""
     host = host_with(watch=True)
