@@ -37,6 +37,8 @@ class FakeEngine(Engine):
     def __init__(self, capacity: int = 10_000) -> None:
         self.calls: list[tuple[str, ...]] = []
         self.refusal: BoxscopeError | None = None
+        self.repetitions: tuple[Record, ...] = ()
+        """Calls that come of the next reload or rerun."""
         self.started = threading.Event()
         self.stopped = threading.Event()
         self._lock = threading.Lock()
@@ -151,8 +153,8 @@ class FakeEngine(Engine):
         return self._rings[kind].last_seq
 
     def raw(self, kind: str, seq: int) -> bytes | None:
-        """The bytes of a plugin's record."""
-        return self._frames.get(seq) if kind == "plugin_record" else None
+        """The bytes of a plugin's record, or the payload of a Wasm call."""
+        return self._frames.get(seq) if kind in ("plugin_record", "wasm_result") else None
 
     def set_ports(self, text: str) -> None:
         """Note it, unless told to refuse."""
@@ -181,6 +183,31 @@ class FakeEngine(Engine):
         """Note it, unless told to refuse."""
         self._obey("send_task", name, str(data_type), data)
         return f"token-{len(self.calls)}"
+
+    def load_wasm(self, path: Path) -> str:
+        """Note it, unless told to refuse."""
+        self._obey("load_wasm", str(path))
+        return path.stem
+
+    def reload_wasm(self, name: str) -> str:
+        """Note it, and make the repetitions it was told of, unless told to refuse."""
+        self._obey("reload_wasm", name)
+        self.emit(*self.repetitions)
+        return name
+
+    def unload_wasm(self, name: str) -> None:
+        """Note it, unless told to refuse."""
+        self._obey("unload_wasm", name)
+
+    def rerun_payload(
+        self, seq: int, *, payload: bytes | None = None, cuts: Sequence[int] = ()
+    ) -> tuple[int, ...]:
+        """Note it, and make the repetitions it was told of, unless told to refuse."""
+        shown = "" if payload is None else payload.hex()
+        self._obey("rerun_payload", str(seq), shown, " ".join(map(str, cuts)))
+        before = self.last_seq("wasm_result")
+        self.emit(*self.repetitions)
+        return tuple(range(before + 1, self.last_seq("wasm_result") + 1))
 
     def attach(self, pid: int) -> None:
         """Note it, unless told to refuse."""

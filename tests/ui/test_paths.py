@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tui.console.paths import complete, problem_with_executable
+from tui.console.paths import complete, problem_with_file
 
 
 @pytest.fixture
@@ -67,8 +67,8 @@ def test_a_directory_that_cannot_be_read_says_why(tmp_path: Path) -> None:
 
 
 def test_the_path_of_an_executable_is_that_of_a_file(directory: Path) -> None:
-    assert problem_with_executable(str(directory / "alpha")) == ""
-    assert problem_with_executable(" ") == "a path is needed"
-    assert "directory" in problem_with_executable(str(directory))
-    assert problem_with_executable(f"{directory}/none") == "there is no such file"
-    assert problem_with_executable("a\0b")
+    assert problem_with_file(str(directory / "alpha")) == ""
+    assert problem_with_file(" ") == "a path is needed"
+    assert "directory" in problem_with_file(str(directory))
+    assert problem_with_file(f"{directory}/none") == "there is no such file"
+    assert problem_with_file("a\0b")

@@ -13,7 +13,7 @@ from tests.ui.driving import screen_text, text_of, until
 from tests.ui.fake_engine import FakeEngine, record
 from tui.console.app import ConsoleApp
 from tui.console.widgets.lines import LineView
-from tui.console.widgets.stream import FLOOD, KEPT, PULLED, SAMPLED, Skipped, StreamView
+from tui.console.widgets.stream import KEPT, PULLED, SAMPLED, Skipped, StreamView
 
 
 @asynccontextmanager
@@ -89,12 +89,12 @@ async def test_of_a_flood_only_some_pages_are_taken() -> None:
     async with on_events(engine) as (app, stream, pilot):
         engine.emit_events(10)
         await until(pilot, lambda: stream.row_count == 10)
-        engine.emit_events(FLOOD + 1)
+        engine.emit_events(2 * PULLED + 1)
         app.look_at_streams()
         rows = [stream.row_at(index) for index in range(stream.row_count)]
-        assert rows[10] == Skipped(FLOOD + 11 - SAMPLED, FLOOD + 1 - SAMPLED)
+        assert rows[10] == Skipped(2 * PULLED + 11 - SAMPLED, 2 * PULLED + 1 - SAMPLED)
         assert len(rows) == 10 + 1 + SAMPLED
-        assert newest(stream) == FLOOD + 11
+        assert newest(stream) == 2 * PULLED + 11
 
 
 async def test_a_stream_keeps_a_bounded_number_of_rows() -> None:

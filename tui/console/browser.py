@@ -1,9 +1,10 @@
-"""Going from one record of a plugin to the next, over those on the screen and those kept."""
+"""Going from one record to the next of its kind, over those on the screen and those kept."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from engine.core.kinds import KINDS
 from engine.core.records import Record
 from tui.console.widgets.stream import RecordReader
 
@@ -11,7 +12,9 @@ _WINDOW = 1_000
 
 
 class RecordBrowser:
-    """The records of one plugin, one of which is looked at; that one never changes by itself.
+    """Records, one of which is looked at; that one never changes by itself.
+
+    Of a kind that belongs to plugins, those of one plugin.
 
     Args:
         reader: Where records come from.
@@ -29,7 +32,7 @@ class RecordBrowser:
     ) -> None:
         self._reader = reader
         self._frames = frames or {}
-        self._plugin = record.get("plugin")
+        self._plugin = _plugin_of(record)
         self._records = [one for one in known if self._belongs(one)]
         if record not in self._records:
             self._records = [record]
@@ -66,7 +69,7 @@ class RecordBrowser:
         return True
 
     def _belongs(self, record: Record) -> bool:
-        return record.get("plugin") == self._plugin
+        return _plugin_of(record) == self._plugin
 
     def _look_ahead(self) -> list[Record]:
         kind, seq = self.record.kind, self._records[-1].seq
@@ -90,6 +93,10 @@ class RecordBrowser:
                 break
             first = begin + 1
         return []
+
+
+def _plugin_of(record: Record) -> object:
+    return record.get("plugin") if "plugin" in KINDS[record.kind].index else None
 
 
 def _from_hex(text: object) -> bytes | None:

@@ -326,13 +326,59 @@ STREAM_KEYS: tuple[Binding, ...] = (
 )
 """The bindings of a screen with streams, beside the others."""
 
-RECORD_KEYS: tuple[Binding, ...] = (
-    Binding("n", "step(1)", "Next", id="record.next", tooltip="The plugin's next record"),
+WASM_KEYS: tuple[Binding, ...] = (
+    Binding("l", "load_wasm", "Load", id="wasm.load", tooltip="Load a Wasm plugin"),
     Binding(
-        "p", "step(-1)", "Previous", id="record.previous", tooltip="The plugin's previous record"
+        "R",
+        "reload_wasm",
+        "Reload",
+        id="wasm.reload",
+        tooltip="Load the selected Wasm plugin's file again, and offer it its last messages again",
+    ),
+    Binding(
+        "u",
+        "unload_wasm",
+        "Unload",
+        id="wasm.unload",
+        tooltip="Take the selected Wasm plugin out of the chain",
     ),
 )
-"""The bindings of the record inspector, beside the others."""
+"""The bindings of the traffic pane about plugins, and of the screen about one Wasm plugin."""
+
+CALL_KEYS: tuple[Binding, ...] = (
+    Binding(
+        "a",
+        "run_again",
+        "Again",
+        id="call.again",
+        tooltip="Offer the payload to its Wasm plugin again, on a fresh instance",
+    ),
+    Binding(
+        "e",
+        "edit_payload",
+        "Edit",
+        id="call.edit",
+        tooltip="Edit the payload's bytes or cut it, and offer that to its Wasm plugin",
+    ),
+)
+"""The bindings of what has a payload: messages, and calls of Wasm plugins."""
+
+RUN_KEYS: tuple[Binding, ...] = (
+    Binding(
+        "d",
+        "all_runs",
+        "Differing",
+        id="runs.all",
+        tooltip="All messages that were offered again, or only those with another result",
+    ),
+)
+"""The bindings of the screen about one Wasm plugin, beside the others."""
+
+RECORD_KEYS: tuple[Binding, ...] = (
+    Binding("n", "step(1)", "Next", id="record.next", tooltip="The next one"),
+    Binding("p", "step(-1)", "Previous", id="record.previous", tooltip="The previous one"),
+)
+"""The bindings of what inspects records one by one, beside the others."""
 
 DIALOG_KEYS: tuple[Binding, ...] = (
     Binding("enter", "accept", "OK", id="dialog.accept", tooltip="Do it"),
@@ -355,6 +401,19 @@ PATH_KEYS: tuple[Binding, ...] = (
 )
 """The bindings of a field for a path."""
 
+HEX_KEYS: tuple[Binding, ...] = (
+    Binding(
+        "enter",
+        "screen.accept",
+        "OK",
+        id="hex.accept",
+        tooltip="Do it, from within the bytes too",
+        show=False,
+        priority=True,
+    ),
+)
+"""The bindings of a field for bytes."""
+
 PRESET_KEYS: tuple[Binding, ...] = (
     Binding("u", "off", "Off", id="preset.off", tooltip="Switch the preset off"),
     Binding("escape,q,p", "close", "Close", id="preset.close", tooltip="Change nothing"),
@@ -367,7 +426,8 @@ SECTIONS: tuple[tuple[str, tuple[Binding, ...]], ...] = (
     ("In the matrix", (*MATRIX_KEYS, *FINDER_KEYS, *PRESET_KEYS)),
     ("Plugins", PLUGIN_KEYS),
     ("Ports", PORT_KEYS),
-    ("About one plugin or record", (*PART_KEYS, *STREAM_KEYS, *RECORD_KEYS)),
-    ("In dialogs", (*DIALOG_KEYS, *CONFIRM_KEYS, *PATH_KEYS)),
+    ("Traffic and Wasm plugins", (*WASM_KEYS, *CALL_KEYS, *RUN_KEYS)),
+    ("About one plugin, record or message", (*PART_KEYS, *STREAM_KEYS, *RECORD_KEYS)),
+    ("In dialogs", (*DIALOG_KEYS, *CONFIRM_KEYS, *PATH_KEYS, *HEX_KEYS)),
 )
 """All of them, as the help shows them."""

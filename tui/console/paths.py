@@ -68,14 +68,14 @@ def _offered(entry: os.DirEntry[str]) -> tuple[str, str]:
     return entry.name, "*" if executable else ""
 
 
-def problem_with_executable(text: str) -> str:
-    """Why a path can be no plugin's executable; empty if it may be. Looks at the file system."""
+def problem_with_file(text: str) -> str:
+    """Why there is no file at a path; empty if there is. Looks at the file system."""
     if not text.strip():
         return "a path is needed"
     try:
         path = Path(text).expanduser()
         if path.is_dir():
-            return "this is a directory, not an executable"
+            return "this is a directory, not a file"
         if not path.exists():
             return "there is no such file"
     except (OSError, RuntimeError, ValueError) as error:

@@ -17,7 +17,7 @@ from textual.widgets import Button, Static
 from engine.core.errors import BoxscopeError
 from engine.core.sanitise import clean
 from tui.console.keys import CONFIRM_KEYS, DIALOG_KEYS
-from tui.console.widgets.entry import Entry
+from tui.console.widgets.entry import Field
 
 ResultT = TypeVar("ResultT")
 
@@ -41,7 +41,7 @@ class Dialog(ModalScreen[ResultT | None], Generic[ResultT]):
         self,
         title: str,
         text: str,
-        entries: Sequence[Entry],
+        entries: Sequence[Field],
         *,
         accept: str,
         cancel: str = "Cancel",
@@ -70,7 +70,7 @@ class Dialog(ModalScreen[ResultT | None], Generic[ResultT]):
 
     def on_mount(self) -> None:
         """Begin with the first field, or with what changes nothing."""
-        (self.entries[0].input if self.entries else self._cancel_button).focus()
+        (self.entries[0].target if self.entries else self._cancel_button).focus()
 
     # What a dialog is about; both run in a thread of their own.
 
@@ -116,7 +116,7 @@ class Dialog(ModalScreen[ResultT | None], Generic[ResultT]):
         for entry in wrong:
             entry.complain(clean(problems[str(entry.name)]))
         if wrong:
-            wrong[0].input.focus()
+            wrong[0].target.focus()
         return bool(wrong)
 
     def _refuse(self, error: BoxscopeError) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from engine.core.errors import BoxscopeError
-from tui.console.paths import problem_with_executable
+from tui.console.paths import problem_with_file
 from tui.console.screens.dialog import Dialog
 from tui.console.widgets.entry import Entry, PathEntry
 
@@ -44,7 +44,7 @@ class LoadDialog(Dialog[str]):
 
     def problems(self, values: Mapping[str, str]) -> Mapping[str, str]:
         """Look whether there is such a file, and whether the name can be one."""
-        if problem := problem_with_executable(values["path"]):
+        if problem := problem_with_file(values["path"]):
             return {"path": problem}
         # Imported here as the plugin host is only loaded once the engine starts.
         from engine.agent.plugin import check_name

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from abc import abstractmethod
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
+from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from engine.core.sanitise import clean
@@ -52,8 +54,55 @@ class PathInput(TextInput):
         self.cursor_position = len(self.value)
 
 
-class Entry(Vertical):
-    """A labelled input.
+class Field(Vertical):
+    """Something to fill in, with a label and a line underneath that says what is wrong with it.
+
+    Args:
+        name: What the dialog calls its value.
+        label: What stands before it.
+        target: What is typed into.
+        about: A line underneath as long as nothing is wrong.
+    """
+
+    def __init__(self, name: str, label: str, target: Widget, *, about: str = "") -> None:
+        super().__init__(name=name)
+        self.target = target
+        self._label = Static(Content.styled(label, "bold"))
+        self._about = about
+        self._below = Static(Content.styled(about, "dim"))
+        self.problem = ""
+
+    def compose(self) -> ComposeResult:
+        """Label, what is typed into, the line underneath."""
+        yield self._label
+        yield self.target
+        yield self._below
+
+    @property
+    @abstractmethod
+    def value(self) -> str:
+        """What has been typed."""
+
+    def complain(self, problem: str) -> None:
+        """Say what is wrong with the value; an empty text takes that back."""
+        self.problem = problem
+        if problem:
+            self.say_below(Content.styled(f"✗ {problem}", "$text-error"))
+        else:
+            self.say_below(Content.styled(self._about, "dim"))
+
+    def say_below(self, content: Content) -> None:
+        """Show something underneath."""
+        self._below.update(content)
+
+    def mended(self) -> None:
+        """What was wrong is being mended."""
+        if self.problem:
+            self.complain("")
+
+
+class Entry(Field):
+    """A labelled input of one line.
 
     Args:
         name: What the dialog calls its value.
@@ -66,44 +115,21 @@ class Entry(Vertical):
     def __init__(
         self, name: str, label: str, *, value: str = "", hint: str = "", about: str = ""
     ) -> None:
-        super().__init__(name=name)
         self.input = self.make_input(value, hint)
-        self._label = Static(Content.styled(label, "bold"))
-        self._about = about
-        self._below = Static(Content.styled(about, "dim"))
-        self.problem = ""
+        super().__init__(name, label, self.input, about=about)
 
     def make_input(self, value: str, hint: str) -> TextInput:
         """The input itself."""
         return TextInput(value, placeholder=hint, compact=True, select_on_focus=False)
-
-    def compose(self) -> ComposeResult:
-        """Label, input, the line underneath."""
-        yield self._label
-        yield self.input
-        yield self._below
 
     @property
     def value(self) -> str:
         """What has been typed."""
         return self.input.value
 
-    def complain(self, problem: str) -> None:
-        """Say what is wrong with the value; an empty text takes that back."""
-        self.problem = problem
-        if problem:
-            self.say_below(Content.styled(f"✗ {problem}", "$text-error"))
-        else:
-            self.say_below(Content.styled(self._about, "dim"))
-
-    def say_below(self, content: Content) -> None:
-        """Show something under the input."""
-        self._below.update(content)
-
     def on_input_changed(self) -> None:
         """What was wrong is being mended."""
-        if self.problem:
-            self.complain("")
+        self.mended()
 
 
 class PathEntry(Entry):

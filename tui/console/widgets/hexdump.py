@@ -30,6 +30,15 @@ def ascii_text(chunk: bytes) -> str:
     return "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in chunk)
 
 
+def hex_lines(content: bytes) -> list[str]:
+    """The whole dump as text, a line for each 16 bytes."""
+    return [
+        f"{offset:06x}".ljust(_OFFSET_WIDTH) + f"{hex_text(chunk)} {ascii_text(chunk)}"
+        for offset in range(0, len(content), PER_LINE)
+        if (chunk := content[offset : offset + PER_LINE])
+    ]
+
+
 class HexView(ScrollView, can_focus=True):
     """A frame as it was on the wire; only the lines in view are made."""
 

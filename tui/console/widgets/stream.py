@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import ClassVar, Protocol, TypeAlias
 
 from rich.segment import Segment
 from textual import events
@@ -27,9 +27,8 @@ from tui.console.widgets.lines import GUTTER, LineView
 KEPT = 5_000
 """Rows a stream keeps to scroll back to."""
 PULLED = 2_000
-"""Records taken in one pull at most; 10,000 a second at five pulls a second."""
-FLOOD = 2 * PULLED
-"""From so many new ones on nobody reads each of them."""
+"""Records taken in one pull at most; 10,000 a second at five pulls a second. From twice as many
+new ones on nobody reads each of them."""
 SAMPLED = 200
 """Records taken then, the newest: some pages, which cost a tenth of a full pull."""
 SOUGHT = 5_000
@@ -69,6 +68,9 @@ def _record_of(row: StreamRow) -> Record | None:
 
 class StreamView(LineView[StreamRow]):
     """The records of one kind as they come."""
+
+    pulled: ClassVar[int] = PULLED
+    """As PULLED; less for records that are dear to have made."""
 
     class CameIntoView(Message):
         """A stream can be seen that could not, and is to be pulled at once."""
@@ -189,7 +191,7 @@ class StreamView(LineView[StreamRow]):
 
     def _take(self, reader: RecordReader, last: int) -> None:
         begin = self._begin(last)
-        batch = reader.since(self.kind, begin, SOUGHT if self._chosen else PULLED)
+        batch = reader.since(self.kind, begin, self._lot)
         skipped = begin - self._taken_seq + batch.missed
         if skipped and self._taken_seq:
             self._rows.append(Skipped(begin + batch.missed, skipped))
@@ -205,17 +207,22 @@ class StreamView(LineView[StreamRow]):
         self._to_end()
         self.refresh()
 
+    @property
+    def _lot(self) -> int:
+        """Records looked at in one pull at most."""
+        return self.pulled if self._chosen is None else SOUGHT * self.pulled // PULLED
+
     def _begin(self, last: int) -> int:
         """After which record to go on; what came too fast to be read or looked at is left out."""
-        new = last - self._taken_seq
+        new, lot = last - self._taken_seq, self._lot
         if self._chosen is None:
-            flood = new > FLOOD and self._taken_seq > 0
-            return last - (SAMPLED if flood else min(new, PULLED))
+            flood = new > 2 * lot and self._taken_seq > 0
+            return last - (min(SAMPLED, lot) if flood else min(new, lot))
         if self._sought_to < 0:
             self._sought_to = last
-            return max(0, last - BACKLOG)
-        behind = new > SOUGHT and self._taken_seq >= self._sought_to
-        return last - SOUGHT if behind else self._taken_seq
+            return max(0, last - BACKLOG * self.pulled // PULLED)
+        behind = new > lot and self._taken_seq >= self._sought_to
+        return last - lot if behind else self._taken_seq
 
     def taken(self, reader: RecordReader) -> None:
         """New records are in; for a stream that keeps more than these."""
@@ -224,8 +231,8 @@ class StreamView(LineView[StreamRow]):
         if self._chosen is None:
             self.pending = last - self._taken_seq
         else:
-            begin = max(self._counted_seq, last - PULLED)
-            batch = reader.since(self.kind, begin, PULLED)
+            begin = max(self._counted_seq, last - self.pulled)
+            batch = reader.since(self.kind, begin, self.pulled)
             self.pending += sum(map(self._chosen, batch.records))
         self._counted_seq = last
 
