@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import ClassVar
 
@@ -26,13 +26,17 @@ from tui.console.panes.ports import PortRow
 from tui.console.presets import preset_choices
 from tui.console.processes import ProcessAsked, ProcessCommands
 from tui.console.scope import Process, process_of
+from tui.console.screens.call import CallScreen
 from tui.console.screens.detail import DetailScreen
 from tui.console.screens.help import HelpScreen
 from tui.console.screens.main import MainScreen
+from tui.console.screens.message import MessageScreen
 from tui.console.screens.parts import PartsScreen
 from tui.console.screens.plugin import PluginScreen
 from tui.console.screens.presets import PresetScreen
 from tui.console.screens.record import RecordScreen
+from tui.console.screens.wasm import WasmScreen
+from tui.console.wasm import WasmAsked, WasmCommands
 from tui.console.widgets.entry import TextInput
 from tui.console.widgets.frames import FrameStream
 from tui.console.widgets.lines import LineView
@@ -47,7 +51,6 @@ AFTER_COMMAND_S = (0.01, 0.02, 0.035, 0.055, 0.08)
 """When to look at the streams after a command, so that its effect is seen at once."""
 CONFIRM_AFTER_S = 0.1
 """When to look at the tables then; drawing them first would hold up the streams."""
-_RELATED = 20
 _SYSTEM_COMMANDS = ("Theme", "Screenshot")
 
 
@@ -70,6 +73,7 @@ class ConsoleApp(App[None]):
         self._timing = False
         self._plugins = PluginCommands(self, engine, self.look_at_tables)
         self._processes = ProcessCommands(self, engine, self.look_at_tables)
+        self._wasm = WasmCommands(self, engine, self.look_at_tables, self._show_runs)
 
     def get_default_screen(self) -> Screen[None]:
         """The four panes."""
@@ -211,23 +215,24 @@ class ConsoleApp(App[None]):
 
     def on_plugin_asked(self, message: PluginAsked) -> None:
         """Carry out what somebody wants done to a plugin."""
-        self.run_worker(self._carry_out(message), group="plugins", name=message.verb)
-
-    async def _carry_out(self, asked: PluginAsked) -> None:
-        try:
-            await self._plugins.carry_out(asked)
-        except BoxscopeError as error:
-            self.complain(error)
+        self._carry_out(self._plugins.carry_out(message), "plugins")
 
     def on_process_asked(self, message: ProcessAsked) -> None:
         """Carry out what somebody wants to know or done about processes."""
-        self.run_worker(self._about_processes(message), group="processes", name=message.verb)
+        self._carry_out(self._processes.carry_out(message), "processes")
 
-    async def _about_processes(self, asked: ProcessAsked) -> None:
-        try:
-            await self._processes.carry_out(asked)
-        except BoxscopeError as error:
-            self.complain(error)
+    def on_wasm_asked(self, message: WasmAsked) -> None:
+        """Carry out what somebody wants done to a Wasm plugin."""
+        self._carry_out(self._wasm.carry_out(message), "wasm")
+
+    def _carry_out(self, wish: Awaitable[None], group: str) -> None:
+        async def attempt() -> None:
+            try:
+                await wish
+            except BoxscopeError as error:
+                self.complain(error)
+
+        self.run_worker(attempt(), group=group, name=f"carry out what is asked of {group}")
 
     def complain(self, error: BoxscopeError) -> None:
         """Tell that a command failed, and what to do."""
@@ -241,11 +246,19 @@ class ConsoleApp(App[None]):
                 await self._cover(PluginScreen(record, self.main.plugins.history))
             case Record(kind="plugin_record" | "plugin_fault") as record:
                 await self._cover(RecordScreen(self._browser(record, message.view)))
+            case Record(kind="l7_message") as record:
+                browser = self._browser(record, message.view)
+                await self._cover(MessageScreen(browser, self.engine))
+            case Record(kind="wasm_result") as record:
+                browser = self._browser(record, message.view)
+                await self._cover(CallScreen(browser, self.engine))
+            case Record(kind="wasm_plugin") as record:
+                await self._cover(WasmScreen(record, self.engine))
             case PortRow(record=record, capture=capture):
                 captures = [capture] if capture is not None else []
                 self.push_screen(DetailScreen(record, "Capture of its traffic", captures))
             case Record() as record:
-                self.push_screen(DetailScreen(record, "Last results", self._results_of(record)))
+                self.push_screen(DetailScreen(record))
 
     async def _cover(self, screen: PartsScreen) -> None:
         await self.push_screen(screen, self.look)
@@ -257,14 +270,14 @@ class ConsoleApp(App[None]):
         frames = view.frames if isinstance(view, FrameStream) else {}
         return RecordBrowser(self.engine, record, known, frames)
 
-    def _results_of(self, record: Record) -> list[Record]:
-        """The last results of a Wasm plugin, newest first; nothing for other records."""
-        if record.kind != "wasm_plugin":
-            return []
-        last = self.engine.last_seq("wasm_result")
-        results = self.engine.since("wasm_result", max(0, last - 50 * _RELATED)).records
-        name = record.get("plugin")
-        return [result for result in reversed(results) if result.get("plugin") == name][:_RELATED]
+    def _show_runs(self, call: Record) -> None:
+        """Show the repetitions of a call, one of which has just been made."""
+        top = self._overlays[-1] if self._overlays else None
+        if isinstance(top, CallScreen) and top.call.seq == call.seq:
+            top.show_runs()
+        else:
+            screen = CallScreen(RecordBrowser(self.engine, call), self.engine, runs=True)
+            self.push_screen(screen, self.look)
 
     # Keys.
 

@@ -2,37 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import ClassVar
 
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.widget import Widget
 
 from engine.core.kinds import L7_MESSAGE, WASM_PLUGIN
 from engine.core.records import Record
 from engine.core.sanitise import clean
 from engine.core.snapshot import Snapshot
-from tui.console.format import ABSENT, value_text
+from tui.console.keys import CALL_KEYS, WASM_KEYS
 from tui.console.panes.base import Pane
+from tui.console.traffic_text import (
+    ends_text,
+    flow_text,
+    is_unreadable,
+    parser_text,
+    request_text,
+    wasm_state_text,
+    wasm_state_tone,
+)
+from tui.console.wasm import WasmAsked
 from tui.console.widgets.columns import Column, Remark, Tone, record_columns
 from tui.console.widgets.stream import StreamView
 from tui.console.widgets.table import TableView
 
-
-def process_text(record: Record) -> str:
-    """Name and pid of the process, as far as known."""
-    if record.pid is None:
-        return clean(record.comm or ABSENT)
-    return f"{clean(record.comm or '')}/{record.pid}"
-
-
-def flow_text(record: Record) -> str:
-    """Client and server of the message."""
-    return f"{value_text(record.get('src'))} → {value_text(record.get('dst'))}"
+_FIGURES = (
+    "plugin",
+    "calls",
+    "p50_us",
+    "p99_us",
+    "traps",
+    "rejected",
+    "memory",
+    "deadline_ms",
+)
 
 
 def _status_tone(record: Record) -> Tone:
     status = str(record.get("status") or "")
     return "bad" if status[:1] in "45" and status.isdigit() else ""
+
+
+def _parser_tone(record: Record) -> Tone:
+    return "warn" if is_unreadable(record) else ""
 
 
 def message_columns() -> tuple[Column[Record], ...]:
@@ -52,32 +68,35 @@ def message_columns() -> tuple[Column[Record], ...]:
                 "protocol": 6,
                 "latency_ms": 7,
                 "status": 6,
-                "parsed_by": 13,
+                "parsed_by": 15,
                 "request": 16,
             },
             priorities={"attributes": 7},
             tones={"ts": lambda record: "dim", "status": _status_tone},
+            amples={"status": 12, "parsed_by": 20},
             flex="request",
             ample=36,
         )
     }
     return (
         declared["ts"],
-        Column("process", "process", 13, process_text, priority=5, help="Name/pid, if known."),
-        Column("flow", "flow", 33, flow_text, priority=6, help="Client → server."),
+        Column(
+            "ends",
+            "client → server",
+            24,
+            ends_text,
+            priority=5,
+            ample=46,
+            help="Name/pid:port of the processes at both ends; addresses where they are unknown.",
+        ),
+        Column("flow", "flow", 33, flow_text, priority=8, help="Addresses of client → server."),
         declared["protocol"],
-        declared["parsed_by"],
+        replace(declared["parsed_by"], text=parser_text, tone=_parser_tone),
         declared["status"],
         declared["latency_ms"],
         declared["attributes"],
-        declared["request"],
+        replace(declared["request"], text=request_text),
     )
-
-
-def wasm_state_text(record: Record) -> str:
-    """The state with its symbol."""
-    state = clean(str(record.get("state") or ""))
-    return f"{'✗' if state == 'failed' else '●'} {state}"
 
 
 def wasm_failure(record: Record) -> Remark | None:
@@ -86,17 +105,35 @@ def wasm_failure(record: Record) -> Remark | None:
     return Remark("state", f"✗ {clean(str(error))}") if error else None
 
 
+def _bad_if_any(name: str) -> Callable[[Record], Tone]:
+    return lambda record: "bad" if record.get(name) else ""
+
+
 def wasm_columns() -> tuple[Column[Record], ...]:
     """The columns of the Wasm plugin table."""
     declared = {
         column.name: column
         for column in record_columns(
             WASM_PLUGIN,
-            ["plugin", "calls", "p50_us", "p99_us", "traps", "memory", "hooks"],
-            titles={"plugin": "wasm plugin", "p50_us": "p50", "p99_us": "p99"},
-            widths={"calls": 6, "hooks": 12},
+            [*_FIGURES, "hooks"],
+            titles={
+                "plugin": "wasm plugin",
+                "p50_us": "p50",
+                "p99_us": "p99",
+                "rejected": "refused",
+                "deadline_ms": "limit",
+            },
+            widths={
+                "plugin": 12,
+                "calls": 6,
+                "rejected": 7,
+                "memory": 7,
+                "deadline_ms": 6,
+                "hooks": 12,
+            },
+            priorities={"rejected": 3, "memory": 3, "deadline_ms": 4},
             flex="hooks",
-            tones={"traps": lambda record: "bad" if record.get("traps") else ""},
+            tones={name: _bad_if_any(name) for name in ("traps", "rejected")},
         )
     }
     return (
@@ -104,13 +141,14 @@ def wasm_columns() -> tuple[Column[Record], ...]:
         Column(
             "state",
             "state",
-            8,
+            13,
             wasm_state_text,
             priority=1,
-            tone=lambda record: "bad" if record.get("state") == "failed" else "good",
-            help=WASM_PLUGIN.field("state").help,
+            ample=22,
+            tone=wasm_state_tone,
+            help="running; renewed by fresh instances after traps; poisoned by them, if faithful.",
         ),
-        *(declared[name] for name in ("calls", "p50_us", "p99_us", "traps", "memory")),
+        *(declared[name] for name in _FIGURES if name != "plugin"),
         declared["hooks"],
     )
 
@@ -121,6 +159,7 @@ class TrafficPane(Pane):
     number = 4
     heading = "Traffic"
     sources = ("traffic", "wasm")
+    BINDINGS: ClassVar[list[BindingType]] = [*WASM_KEYS, *CALL_KEYS]
 
     def __init__(self) -> None:
         super().__init__()
@@ -131,7 +170,7 @@ class TrafficPane(Pane):
             wasm_columns(),
             key=lambda record: record.key(),
             kind="wasm_plugin",
-            empty="no Wasm plugin is loaded",
+            empty="no Wasm plugin is loaded: press l to load one",
             remark=wasm_failure,
             widget_id="wasm-plugins",
         )
@@ -149,3 +188,37 @@ class TrafficPane(Pane):
     def show_tables(self, snapshot: Snapshot) -> None:
         """Draw the Wasm plugins."""
         self.wasm.set_rows(snapshot.tables.get("wasm_plugin", ()))
+
+    @property
+    def selected_plugin(self) -> Record | None:
+        """The plugin the keys act on: the one under the cursor, or the only one there is."""
+        rows = self.wasm.rows
+        return self.wasm.cursor_row or (rows[0] if len(rows) == 1 else None)
+
+    @property
+    def selected_message(self) -> Record | None:
+        """The message under the cursor."""
+        row = self.messages.cursor_row
+        return row if isinstance(row, Record) else None
+
+    # Keys.
+
+    def action_load_wasm(self) -> None:
+        """Ask for a Wasm plugin to be loaded."""
+        self.post_message(WasmAsked("load"))
+
+    def action_reload_wasm(self) -> None:
+        """Ask for the selected plugin's file to be loaded again."""
+        self.post_message(WasmAsked("reload", self.selected_plugin))
+
+    def action_unload_wasm(self) -> None:
+        """Ask for the selected plugin to be taken out of the chain."""
+        self.post_message(WasmAsked("unload", self.selected_plugin))
+
+    def action_run_again(self) -> None:
+        """Ask for the selected message's payload to be offered again."""
+        self.post_message(WasmAsked("run_again", self.selected_message))
+
+    def action_edit_payload(self) -> None:
+        """Ask for other bytes to offer in place of the selected message's."""
+        self.post_message(WasmAsked("edit", self.selected_message))

@@ -18,8 +18,6 @@ from engine.core.sanitise import clean
 from tui.console.format import field_lines, value_text
 
 _NAME_WIDTH = 16
-_TOLD_OF_RELATED = frozenset({"rerun_of", "differs"})
-"""Hidden fields that a line about a related record has all the same."""
 
 
 def record_content(record: Record) -> Content:
@@ -40,8 +38,7 @@ def related_content(title: str, records: Sequence[Record]) -> Content:
         fields = [
             f"{field.name}={value_text(record.get(field.name), field.unit)}"
             for field in KINDS[record.kind].fields
-            if (not field.hidden or field.name in _TOLD_OF_RELATED)
-            and record.get(field.name) not in (None, "", [], {}, ())
+            if not field.hidden and record.get(field.name) not in (None, "", [], {}, ())
         ]
         lines.append(Content("  ".join(fields)))
     return Content("\n").join(lines)

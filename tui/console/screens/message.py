@@ -1,0 +1,184 @@
+"""The inspector of one message: who said it, who parsed it and why, and what plugins changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+from textual.binding import BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from engine.core.clock import rfc3339
+from engine.core.kinds import L7_MESSAGE
+from engine.core.records import Record
+from engine.core.sanitise import clean
+from tui.console.browser import RecordBrowser
+from tui.console.call_text import Section, change_lines, decision_lines, named, sections_content
+from tui.console.calls import calls_of
+from tui.console.format import ABSENT, field_lines, value_text
+from tui.console.keys import CALL_KEYS, RECORD_KEYS
+from tui.console.screens.parts import Part, PartsScreen
+from tui.console.traffic_text import UNREADABLE, is_unreadable, parser_text, request_text, side_text
+from tui.console.values import items_of, map_of
+from tui.console.wasm import WasmAsked, WasmVerb
+from tui.console.widgets.calls import call_table
+from tui.console.widgets.stream import RecordReader
+
+_UNCHANGED = Content.styled("no plugin changed it", "dim")
+_SESSIONS = {
+    "answered": "request and response",
+    "unanswered": "a request; no response was seen",
+    "unmatched": "a response; its request was not seen",
+}
+
+
+def message_sections(message: Record) -> Iterator[Section]:
+    """What the message is, and whose."""
+    yield "Message", list(_facts(message))
+    yield (
+        "Between",
+        [
+            named("client", value_text(message.get("src")), side_text(message, "client")),
+            named("server", value_text(message.get("dst")), side_text(message, "server")),
+            named("flow", value_text(message.get("flow")), value_text(message.get("source"))),
+        ],
+    )
+    attributes = map_of(message.get("attributes"))
+    yield (
+        "Attributes",
+        [
+            Content.assemble((f"{clean(str(name)):<14}", "bold"), f"  {value_text(value)}")
+            for name, value in attributes.items()
+        ]
+        or [Content.styled("none", "dim")],
+    )
+
+
+def _facts(message: Record) -> Iterator[Content]:
+    yield named("time", rfc3339(message.ts_ns))
+    yield named("protocol", value_text(message.get("protocol")))
+    if is_unreadable(message):
+        yield named("", f"✗ {UNREADABLE}", tone="$text-warning")
+    yield named("parsed by", parser_text(message))
+    yield named("request", request_text(message) or ABSENT)
+    yield named("status", value_text(message.get("status")))
+    yield named("latency", field_lines(message.get("latency_ms"), "ms")[0])
+    session = str(message.get("session") or "")
+    yield named("session", clean(session) or ABSENT, _SESSIONS.get(session, ""))
+    for name, shown in (("request_bytes", "request size"), ("response_bytes", "response size")):
+        yield named(shown, field_lines(message.get(name), "B")[0])
+
+
+def changes_of(message: Record, calls: Sequence[Record]) -> list[Content]:
+    """What plugins changed in the message."""
+    if "merged" in L7_MESSAGE.index:
+        return change_lines(message.get("merged")) or [_UNCHANGED]
+    lines: list[Content] = []
+    for call in calls:
+        changes = items_of(call.get("merged"))
+        if changes:
+            where = f"{clean(str(call.get('plugin')))} in call {call.seq}, {call.get('export')}"
+            lines += [Content.styled(where, "bold underline"), *change_lines(changes)]
+    return lines or [_UNCHANGED]
+
+
+class MessageScreen(PartsScreen):
+    """One message; stays on it while others arrive.
+
+    Args:
+        browser: The messages, this one first.
+        reader: Where the calls made for it come from.
+    """
+
+    all_width = 120
+    BINDINGS: ClassVar[list[BindingType]] = [*CALL_KEYS, *RECORD_KEYS]
+
+    def __init__(self, browser: RecordBrowser, reader: RecordReader) -> None:
+        self._browser = browser
+        self._reader = reader
+        self._facts, self._decision, self._changes = Static(), Static(), Static()
+        self._frames = tuple(
+            VerticalScroll(each) for each in (self._facts, self._decision, self._changes)
+        )
+        self.calls = call_table(widget_id="calls", empty="no plugin was called for it")
+        facts, decision, changes = self._frames
+        super().__init__(
+            (
+                Part("Message", facts, part_id="message"),
+                Part("Why this parser", decision, part_id="decision"),
+                Part("Before and after", changes, part_id="changes"),
+                Part("Calls", self.calls, part_id="call-part"),
+            )
+        )
+
+    @property
+    def message(self) -> Record:
+        """The message that is looked at."""
+        return self._browser.record
+
+    def on_mount(self) -> None:
+        """Show the message."""
+        super().on_mount()
+        self._draw()
+
+    def _draw(self, remark: str = "") -> None:
+        message = self.message
+        self._facts.update(sections_content(message_sections(message)))
+        self._decision.update(Content("\n").join(decision_lines(message)))
+        self._changes.update(Content.styled("looking for the calls made for it", "dim"))
+        self.calls.set_rows(())
+        for frame in self._frames:
+            frame.scroll_home(animate=False)
+        self._say(remark)
+        self.run_worker(self._find_calls(), group="calls", exclusive=True)
+
+    async def _find_calls(self) -> None:
+        message = self.message
+        calls = await asyncio.to_thread(calls_of, self._reader, message)
+        if message is self.message:
+            self.calls.set_rows(calls)
+            self._changes.update(Content("\n").join(changes_of(message, calls)))
+
+    def _say(self, remark: str = "") -> None:
+        message = self.message
+        self.say(
+            Content.assemble(
+                f" message {message.seq:,}  ",
+                (value_text(message.get("protocol")), "bold"),
+                f"  {request_text(message)}",
+                (f"   {remark}" if remark else "", "$text-warning"),
+            )
+        )
+
+    # Keys.
+
+    def action_step(self, direction: int) -> None:
+        """Go to the next or the previous message."""
+        self.run_worker(self._step(direction), group="step", exclusive=True)
+
+    async def _step(self, direction: int) -> None:
+        if await asyncio.to_thread(self._browser.step, direction):
+            self._draw()
+        else:
+            self._say("there is no newer one yet" if direction > 0 else "no earlier one is kept")
+
+    def action_run_again(self) -> None:
+        """Ask for the payload to be offered again."""
+        self._ask("run_again")
+
+    def action_edit_payload(self) -> None:
+        """Ask for other bytes to offer."""
+        self._ask("edit")
+
+    def _ask(self, verb: WasmVerb) -> None:
+        selected = self.calls.cursor_row
+        self.post_message(WasmAsked(verb, self.message if selected is None else selected))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What applies now."""
+        if action in ("run_again", "edit_payload"):
+            return self.calls.row_count > 0
+        return super().check_action(action, parameters)
