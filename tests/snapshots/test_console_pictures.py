@@ -11,10 +11,12 @@ from typing import Protocol
 import pytest
 from textual.pilot import Pilot
 
+from engine.core.fields import JsonValue
 from engine.core.records import record_from_json
 from engine.recording.replay import ReplayEngine
 from tests.ui.driving import screen_text, until
 from tests.ui.fake_engine import NOW_NS, FakeEngine, record
+from tests.ui.wasm_calls import PAYLOAD, call, message, plugin, repetition
 from tui.console.app import ConsoleApp
 
 RECORDING = Path(__file__).parents[2] / "fixtures" / "recordings" / "first-light.jsonl"
@@ -243,8 +245,80 @@ def test_only_the_switches_that_are_on_at_200x60(snap_compare: SnapCompare) -> N
     assert look_at_matrix(snap_compare, (200, 60), "v", shown="only on")
 
 
-def test_the_detail_of_a_message(snap_compare: SnapCompare) -> None:
-    assert look(snap_compare, (100, 30), "4", "up", "enter", shown="escape closes")
+def wasm_engine() -> FakeEngine:
+    """Messages of several protocols, and a plugin that was loaded again."""
+    engine = FakeEngine()
+    ends: dict[str, JsonValue] = {
+        "client_pid": 4711,
+        "client_comm": "curl",
+        "server_pid": 812,
+        "server_comm": "nginx",
+    }
+    engine.set_table(
+        "wasm_plugin",
+        [
+            plugin(start_logs=["info: mine started"], traps=2, renewed=2, hooks=["http_request"]),
+            plugin(plugin="faithful", poisoned=3, traps_left=97, traps=3),
+            plugin(plugin="broken", state="failed", error="no memory is exported"),
+        ],
+    )
+    engine.emit(
+        message(flow=1, protocol="DNS", request="A www.test", parsed_by="built-in", **ends),
+        message(flow=2, protocol="TLS", request="ClientHello h.test", status="", latency_ms=None),
+        message(flow=3, status="500", request="POST /orders", parsed_by="built-in"),
+        message(**ends, attributes={"tenant": "acme", "endpoint": "/new"}, request_bytes=28),
+    )
+    engine.emit(
+        call(export="check_payload", action="next", infos=[], logs=[], merged=[]),
+        call(remarks=["the trace sends span_id empty, which wipes what the agent has parsed"]),
+        repetition(2),
+        repetition(2, after=""),
+    )
+    for number in range(1, 5):
+        engine.keep_frame(number, PAYLOAD)
+    return engine
+
+
+def look_at_wasm(snap_compare: SnapCompare, size: tuple[int, int], *keys: str, shown: str) -> bool:
+    """Compare the console over scripted messages and calls; each key is waited for."""
+    app = ConsoleApp(wasm_engine())
+
+    async def run_before(pilot: Pilot[None]) -> None:
+        await pilot.press("4")
+        for key in keys:
+            app.look()
+            await pilot.press(key)
+        app.look()
+        await until(pilot, lambda: shown in screen_text(pilot), shown)
+        await pilot.pause()
+
+    return snap_compare(app, terminal_size=size, run_before=run_before)
+
+
+def test_traffic_and_wasm_plugins_at_200x60(snap_compare: SnapCompare) -> None:
+    assert look_at_wasm(snap_compare, (200, 60), shown="unreadable here")
+
+
+def test_traffic_and_wasm_plugins_at_80x24(snap_compare: SnapCompare) -> None:
+    assert look_at_wasm(snap_compare, (80, 24), shown="unreadable here")
+
+
+def test_the_inspector_of_a_message(snap_compare: SnapCompare) -> None:
+    assert look_at_wasm(snap_compare, (120, 40), "up", "enter", shown="+ after  /new")
+
+
+def test_everything_about_a_wasm_plugin(snap_compare: SnapCompare) -> None:
+    keys = ("o", "down", "enter")
+    assert look_at_wasm(snap_compare, (120, 40), *keys, shown="2, of which 1 differ")
+
+
+def test_the_inspector_of_a_call(snap_compare: SnapCompare) -> None:
+    keys = ("up", "enter", "4", "end", "enter")
+    assert look_at_wasm(snap_compare, (160, 45), *keys, shown="1 differs")
+
+
+def test_the_dialog_that_edits_bytes(snap_compare: SnapCompare) -> None:
+    assert look_at_wasm(snap_compare, (80, 24), "up", "e", "x", shown="'x' is no hex digit")
 
 
 def test_everything_about_a_plugin(snap_compare: SnapCompare) -> None:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from engine.core.fields import JsonValue
+from engine.core.records import Record
 from engine.core.snapshot import Snapshot
-from tests.ui.fake_engine import FakeEngine, record
+from tests.ui.fake_engine import NOW_NS, FakeEngine, record
 from tui.console.run import run_console
 
 HOSTILE = "\x1b]0;owned\x07\x1b[31m\x9b32m[/red][bold]\u202egnp.exe\r\n\x08END"
@@ -78,7 +80,18 @@ def fill(engine: FakeEngine) -> None:
     engine.set_table(
         "wasm_plugin",
         [
-            record("wasm_plugin", plugin=evil, state=evil, hooks=[evil]),
+            record(
+                "wasm_plugin",
+                plugin=evil,
+                state=evil,
+                hooks=[evil],
+                path=evil,
+                dialect=evil,
+                custom_filter=evil,
+                refusals=[evil],
+                start_logs=[evil],
+                exports=[{"export": evil, "calls": 1}],
+            ),
             record("wasm_plugin", plugin=f"2{evil}", state="failed", error=evil),
         ],
     )
@@ -104,10 +117,50 @@ def fill(engine: FakeEngine) -> None:
             request=evil,
             status=evil,
             latency_ms=1234.0,
+            parsed_by=evil,
+            client_comm=evil,
+            client_pid=1,
+            server_comm=evil,
+            server_pid=2,
+            session=evil,
+            source=evil,
+            flow=7,
+            attributes={evil: evil},
+            decision=[evil],
         ),
-        record("wasm_result", plugin=evil, export=evil, logs=[evil], error=evil),
+        wasm_call(evil),
+        wasm_call(
+            evil, rerun_of=1, differs=[{"field": evil, "before": evil, "after": evil}], infos=[]
+        ),
     )
     engine.keep_frame(1, evil.encode())
+
+
+def wasm_call(evil: str, **values: JsonValue) -> Record:
+    """A call for the message, everything in which is hostile."""
+    shown: dict[str, JsonValue] = {
+        "plugin": evil,
+        "export": evil,
+        "action": evil,
+        "infos": [{evil: evil}],
+        "logs": [evil, f"stdout: {evil}", f"frame: {evil}"],
+        "error": evil,
+        "remarks": [evil],
+        "host_calls": [evil],
+        "dialect": evil,
+        "merged": [{"field": evil, "before": evil, "after": evil}],
+        "payload": evil.encode().hex(),
+        "result_bytes": evil.encode().hex(),
+        "context": {
+            "src": evil,
+            "dst": evil,
+            "flow_id": 7,
+            "time_us": NOW_NS // 1_000,
+            "process": evil,
+        },
+        **values,
+    }
+    return record("wasm_result", **shown)
 
 
 if __name__ == "__main__":

@@ -135,8 +135,52 @@ def test_hostile_text_in_any_pane_reaches_the_terminal_as_text(report: Path) -> 
         show(terminal, "\t", b"[2 Ports]", b"END")
         show(terminal, "3", b"[3 Events!]", b"END")
         show(terminal, "4", b"[4 Traffic]", b"1.23s")
-        show(terminal, "\r", b"escape closes")
-        show(terminal, "q", b"[4 Traffic]")
+        written = leave(terminal)
+    assert_harmless(written)
+    assert b"[/red][bold]" in written, "markup is text"
+
+
+@pytest.mark.parametrize("size", [(200, 60), (80, 24)])
+def test_hostile_text_about_a_message_and_its_calls_reaches_the_terminal_as_text(
+    report: Path, size: tuple[int, int]
+) -> None:
+    with Terminal(MODULE, str(report), size=size) as terminal:
+        terminal.read_until(b"gnp.exe")
+        show(terminal, "4", b"[4 Traffic]", b"1.23s")
+        show(terminal, "k\r", b"message 1", b"END")
+        show(terminal, "2", b"[2 Why this parser]", b"END")
+        show(terminal, "3", b"[3 Before and after]", b"END")
+        show(terminal, "4", b"[4 Calls]", b"END")
+        show(terminal, "\r", b"call 1 of", b"END")
+        show(terminal, "2", b"[2 Result]", b"END")
+        show(terminal, "3", b"[3 Output]", b"END")
+        show(terminal, "4", b"[4 Payload]", b"1b 5d 30 3b")
+        show(terminal, "5", b"[5 Run again]", b"END")
+        show(terminal, "e", b"Payload, in hex", b"1b 5d 30 3b")
+        show(terminal, "\x1b[200~\x9b31m\u202e[/red]\x1b[201~", b"is no hex digit")
+        show(terminal, "\x1b", b"[5 Run again]")
+        show(terminal, "0q", b"[4 Calls]")
+        show(terminal, "0q", b"2 Ports")
+        written = leave(terminal)
+    assert_harmless(written)
+    assert b"[/red][bold]" in written, "markup is text"
+
+
+@pytest.mark.parametrize("size", [(200, 60), (120, 40)])
+def test_hostile_text_about_a_wasm_plugin_reaches_the_terminal_as_text(
+    report: Path, size: tuple[int, int]
+) -> None:
+    with Terminal(MODULE, str(report), size=size) as terminal:
+        terminal.read_until(b"gnp.exe")
+        show(terminal, "4", b"[4 Traffic]", b"1.23s")
+        show(terminal, "o", b"Sort")
+        show(terminal, "j\r", b"custom filter", b"END")
+        show(terminal, "2", b"[2 Exports]", b"END")
+        show(terminal, "3", b"[3 Calls]", b"END")
+        show(terminal, "4", b"[4 Run again", b"END")
+        show(terminal, "u", b"Unload", b"taken out of the chain")
+        show(terminal, "n", b"[4 Run again")
+        show(terminal, "0q", b"2 Ports")
         written = leave(terminal)
     assert_harmless(written)
     assert b"[/red][bold]" in written, "markup is text"

@@ -200,7 +200,7 @@ def result_sections(call: Record) -> Iterator[Section]:
     repeated = call.get("rerun_of")
     if repeated is not None:
         changes = change_lines(call.get("differs")) or [Content("the same")]
-        yield f"Compared with call {repeated}", changes
+        yield f"Compared with call {value_text(repeated)}", changes
     yield _decoded(call)
     yield "Before and after", change_lines(call.get("merged")) or [Content("nothing changes")]
     sent = bytes_of(call.get("result_bytes"))

@@ -23,6 +23,7 @@ from tui.console.call_text import (
     sections_content,
 )
 from tui.console.calls import CallSearch, message_of, runs_of
+from tui.console.format import value_text
 from tui.console.keys import CALL_KEYS, RECORD_KEYS
 from tui.console.screens.parts import Part, PartsScreen
 from tui.console.values import bytes_of
@@ -132,7 +133,7 @@ class CallScreen(PartsScreen):
                 (clean(str(call.get("plugin"))), "bold"),
                 f"  {clean(str(call.get('export')))}  ",
                 (clean(str(call.get("action"))), tone),
-                f"  repeats call {repeated}" if repeated is not None else "",
+                f"  repeats call {value_text(repeated)}" if repeated is not None else "",
                 (f"   {remark}" if remark else "", "$text-warning"),
             )
         )

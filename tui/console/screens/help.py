@@ -36,6 +36,8 @@ _SYMBOLS = (
     ("▸  ▾  2/40", "family of events closed, open; switches on, and those there are"),
     ("ring 1% ↑9%", "how full the kernel's ring is, and was at most in the last second"),
     ("● ◌ ◔ ○ ✗", "plugin running, loading, stopping (until it is killed), exited, failed"),
+    ("↻ renewed 2", "Wasm plugin that trapped twice; a fresh instance took its place each time"),
+    ("! poisoned 2, 9 left", "kept as an agent keeps it after 2 traps; 9 more and it fails"),
     ("✗", "before a record's type: it has faults; enter tells which, and what an agent reads"),
     ("+  -", "row just appeared, row just went"),
     (">  <", "enter and exit of a system call"),

@@ -80,7 +80,8 @@ def changes_of(message: Record, calls: Sequence[Record]) -> list[Content]:
     for call in calls:
         changes = items_of(call.get("merged"))
         if changes:
-            where = f"{clean(str(call.get('plugin')))} in call {call.seq}, {call.get('export')}"
+            plugin, export = clean(str(call.get("plugin"))), clean(str(call.get("export")))
+            where = f"{plugin} in call {call.seq}, {export}"
             lines += [Content.styled(where, "bold underline"), *change_lines(changes)]
     return lines or [_UNCHANGED]
 

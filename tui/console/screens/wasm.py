@@ -43,7 +43,7 @@ def plugin_sections(plugin: Record) -> Iterator[Section]:
     yield (
         "Limits",
         [
-            named("deadline", field_lines(plugin.get("deadline_ms"), "ms")[0], "of one call"),
+            named("deadline", value_text(plugin.get("deadline_ms"), "ms"), "of one call"),
             named("memory", _memory_text(plugin), "linear"),
         ],
     )

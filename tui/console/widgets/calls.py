@@ -28,19 +28,21 @@ def _repeats_column() -> Column[Record]:
         "rerun_of",
         "again",
         7,
-        lambda call: str(call.get("rerun_of") or ""),
+        lambda call: value_text(call.get("rerun_of")) if call.get("rerun_of") else "",
         "right",
         3,
         help="Number of the call it repeats.",
     )
 
 
-def _payload_column() -> Column[Record]:
+def _payload_column(priority: int) -> Column[Record]:
     def size(call: Record) -> str:
         shown = map_of(call.get("context")).get("payload_size")
         return ABSENT if shown is None else f"{shown}B"
 
-    return Column("payload_size", "payload", 8, size, "right", 4, help="Length of the payload.")
+    return Column(
+        "payload_size", "payload", 8, size, "right", priority, help="Length of the payload."
+    )
 
 
 def _outcome_column(
@@ -80,7 +82,7 @@ class CallStream(StreamView):
             declared["export"],
             declared["action"],
             declared["elapsed_us"],
-            _payload_column(),
+            _payload_column(6),
             _outcome_column("result", outcome_text),
         )
         super().__init__(WASM_RESULT.name, columns, empty="no calls yet", widget_id=widget_id)
@@ -95,7 +97,7 @@ def call_table(*, widget_id: str, empty: str) -> TableView[Record]:
         declared["export"],
         declared["action"],
         declared["elapsed_us"],
-        _payload_column(),
+        _payload_column(6),
         _outcome_column("result", outcome_text),
     )
     return TableView(columns, lambda call: call.seq, empty=empty, widget_id=widget_id)
@@ -111,7 +113,7 @@ def run_table(*, widget_id: str, empty: str) -> TableView[Record]:
         declared["export"],
         declared["action"],
         declared["elapsed_us"],
-        _payload_column(),
+        _payload_column(4),
         _outcome_column("compared with that call", compared_text, compared_tone),
     )
     return TableView(columns, lambda call: call.seq, empty=empty, widget_id=widget_id)
