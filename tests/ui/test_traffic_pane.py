@@ -47,7 +47,7 @@ async def test_the_row_tells_who_parsed_what_with_which_result(size: tuple[int, 
         shown = screen_text(pilot)
         for evidence in ("HTTP", "built-in+mine", "200", "2.50ms"):
             assert evidence in shown
-        assert ("curl/11:40000 → nginx/22:80" in shown) is (size[0] > 120)
+        assert ("curl/11:40000 → nginx/22:80" in shown) is (size[0] >= 120)
         assert ("192.0.2.1:40000 → 192.0.2.2:80" in shown) is (size[0] >= 200)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from engine.core.kinds import L7_MESSAGE, WASM_RESULT
 from engine.core.records import Record
-from tui.console.values import items_of, map_of, whole
+from tui.console.values import items_of, map_of, optional, whole
 from tui.console.widgets.stream import RecordReader
 
 _WINDOW = 500
@@ -75,9 +75,10 @@ def call_of(reader: RecordReader, seq: int) -> Record | None:
 
 def calls_of(reader: RecordReader, message: Record) -> list[Record]:
     """The calls that were made for a message, oldest first, as far as they are kept."""
-    if "wasm_calls" not in L7_MESSAGE.index:
+    told = optional(message, "wasm_calls")
+    if told is None:
         return _calls_by_time(reader, message)
-    numbers = map(whole, items_of(message.get("wasm_calls")))
+    numbers = map(whole, items_of(told))
     found = (call_of(reader, number) for number in numbers if number is not None)
     return [call for call in found if call is not None]
 

@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from engine.core.fields import JsonValue
+from engine.core.kinds import KINDS
+from engine.core.records import Record
 from engine.core.sanitise import clean
 
 _DEEPEST = 8
+
+
+def optional(record: Record, name: str) -> JsonValue:
+    """The value of a field that not every recording has; None where it is not there."""
+    return record.get(name) if name in KINDS[record.kind].index else None
 
 
 def map_of(value: JsonValue) -> Mapping[str, JsonValue]:

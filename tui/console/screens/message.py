@@ -12,7 +12,6 @@ from textual.content import Content
 from textual.widgets import Static
 
 from engine.core.clock import rfc3339
-from engine.core.kinds import L7_MESSAGE
 from engine.core.records import Record
 from engine.core.sanitise import clean
 from tui.console.browser import RecordBrowser
@@ -22,7 +21,7 @@ from tui.console.format import ABSENT, field_lines, value_text
 from tui.console.keys import CALL_KEYS, RECORD_KEYS
 from tui.console.screens.parts import Part, PartsScreen
 from tui.console.traffic_text import UNREADABLE, is_unreadable, parser_text, request_text, side_text
-from tui.console.values import items_of, map_of
+from tui.console.values import items_of, map_of, optional
 from tui.console.wasm import WasmAsked, WasmVerb
 from tui.console.widgets.calls import call_table
 from tui.console.widgets.stream import RecordReader
@@ -74,8 +73,9 @@ def _facts(message: Record) -> Iterator[Content]:
 
 def changes_of(message: Record, calls: Sequence[Record]) -> list[Content]:
     """What plugins changed in the message."""
-    if "merged" in L7_MESSAGE.index:
-        return change_lines(message.get("merged")) or [_UNCHANGED]
+    told = optional(message, "merged")
+    if told is not None:
+        return change_lines(told) or [_UNCHANGED]
     lines: list[Content] = []
     for call in calls:
         changes = items_of(call.get("merged"))
