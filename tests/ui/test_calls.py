@@ -85,6 +85,15 @@ def test_repetitions_are_found_as_they_come_each_once() -> None:
     assert not search.look()
 
 
+def test_a_search_nobody_wants_any_more_ends() -> None:
+    engine = FakeEngine()
+    engine.emit(call(), repetition(1))
+    search = runs_of_plugin(engine, "mine")
+    search.give_up()
+    assert not search.look()
+    assert search.found == ()
+
+
 def test_repetitions_of_a_plugin_are_its_own() -> None:
     engine = FakeEngine()
     engine.emit(call(), repetition(1), repetition(1, plugin="other"), repetition(1))

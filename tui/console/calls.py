@@ -35,7 +35,12 @@ class CallSearch:
         self._reader = reader
         self._wanted = wanted
         self._looked_at = after
+        self._given_up = False
         self.found: tuple[Record, ...] = ()
+
+    def give_up(self) -> None:
+        """Look no further: nobody wants to know any more."""
+        self._given_up = True
 
     @property
     def behind(self) -> bool:
@@ -45,7 +50,7 @@ class CallSearch:
     def look(self) -> bool:
         """Look at the calls that have come; True if one of them is wanted."""
         before = self.found
-        while self.behind:
+        while self.behind and not self._given_up:
             batch = self._reader.since(WASM_RESULT.name, self._looked_at, _WINDOW)
             self._looked_at = batch.last_seq
             new = tuple(filter(self._wanted, batch.records))

@@ -84,6 +84,10 @@ class CallScreen(PartsScreen):
         if self._begin_with_runs:
             self.show_runs()
 
+    def on_unmount(self) -> None:
+        """Look for nothing any more."""
+        self._search.give_up()
+
     def show_runs(self) -> None:
         """Go to the repetitions of the call, the newest of which has just been made."""
         self.go(RUNS_PART)
@@ -103,6 +107,7 @@ class CallScreen(PartsScreen):
         )
         for frame in self._frames:
             frame.scroll_home(animate=False)
+        self._search.give_up()
         self._search = runs_of(self._reader, call)
         self.runs.set_rows(())
         self._say(remark)
@@ -144,7 +149,7 @@ class CallScreen(PartsScreen):
             self._look_for_runs()
 
     def _look_for_runs(self) -> None:
-        if not any(worker.group == "runs" and worker.is_running for worker in self.workers):
+        if not self.is_busy_with("runs"):
             self.run_worker(self._find_runs(self._search), group="runs")
 
     async def _find_runs(self, search: CallSearch) -> None:

@@ -81,6 +81,13 @@ class PartsScreen(ModalScreen[None], inherit_bindings=False):
         """Whether one part is shown at a time."""
         return self.alone or self.small
 
+    def is_busy_with(self, group: str) -> bool:
+        """Whether a worker of this screen's is at it."""
+        return any(
+            worker.group == group and worker.node is self and not worker.is_finished
+            for worker in self.workers
+        )
+
     # Showing; what a screen does not show it leaves out.
 
     def show(self, snapshot: Snapshot) -> None:

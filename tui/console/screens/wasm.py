@@ -125,6 +125,10 @@ class WasmScreen(PartsScreen):
         self._draw()
         self._draw_runs()
 
+    def on_unmount(self) -> None:
+        """Look for nothing any more."""
+        self._search.give_up()
+
     # Showing.
 
     def show(self, snapshot: Snapshot) -> None:
@@ -154,8 +158,7 @@ class WasmScreen(PartsScreen):
         """Let the calls in view take in what is new, and look for repetitions."""
         if self.calls.size and self.calls.region:
             self.calls.pull(reader)
-        searching = any(each.group == "runs" and each.is_running for each in self.workers)
-        if self._search.behind and not searching:
+        if self._search.behind and not self.is_busy_with("runs"):
             self.run_worker(self._find_runs(), group="runs")
 
     async def _find_runs(self) -> None:
