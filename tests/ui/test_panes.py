@@ -36,7 +36,7 @@ async def test_all_four_panes_show_rows_of_the_recording() -> None:
         assert "everything" in text_of(events.parts[0])
         assert "tcp_set" in text_of(events.parts[1])
         await until(pilot, lambda: "GET /" in text_of(traffic.parts[0]), "a message")
-        await until(pilot, lambda: "loaded" in text_of(traffic.parts[1]), "a Wasm plugin")
+        await until(pilot, lambda: "● running" in text_of(traffic.parts[1]), "a Wasm plugin")
 
 
 @pytest.mark.parametrize(
