@@ -263,6 +263,21 @@ L7_MESSAGE = RecordKind(
             hidden=True,
             untrusted=True,
         ),
+        Field(
+            "merged",
+            "list",
+            "What plugins changed in it: {field, before, after, plugin, call}.",
+            hidden=True,
+            untrusted=True,
+        ),
+        Field("wasm_calls", "list", "Numbers of the Wasm calls it was offered in.", hidden=True),
+        Field(
+            "attributes_dropped",
+            "int",
+            "Attributes left out: more than 64, or a name given again.",
+            width=6,
+            hidden=True,
+        ),
     ),
 )
 
@@ -332,6 +347,12 @@ WASM_RESULT = RecordKind(
             "What its author should know about the result.",
             hidden=True,
             untrusted=True,
+        ),
+        Field(
+            "messages",
+            "list",
+            "Numbers of the l7_messages it was made for, once they are complete.",
+            hidden=True,
         ),
         Field("rerun_of", "int", "Number of the call this one repeats.", hidden=True),
         Field(

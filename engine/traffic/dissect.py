@@ -189,6 +189,7 @@ class Dissector:
         limit = self._options.truncation
         context = base_context(flow, segment, flow.direction(segment), limit)
         claim = self._wasm.check_payload(context, payload[:limit])
+        flow.calls += self._wasm.last_calls
         if claim is None:
             return "claimed by no plugin"
         flow.decided(f"claimed by {claim.plugin} as {claim.number} {claim.name}".rstrip())

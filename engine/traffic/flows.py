@@ -44,8 +44,8 @@ class Flow:
         self.sides = (Side(), Side())
         self.path: list[str] = []
         """How its protocol was found, step by step."""
-        self.seen_ns = first.ts_ns
-        """When it last carried anything."""
+        self.calls: list[int] = []
+        """Numbers of the Wasm calls that were made for it, and that no message has taken yet."""
 
     def decided(self, step: str) -> None:
         """Note a step on the way to the protocol."""

@@ -7,15 +7,17 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from engine.core.fields import JsonValue
 from engine.core.kinds import L7_MESSAGE
 from engine.core.records import Record, new_record
 from engine.core.sanitise import clean
+from engine.traffic.enrich import Enrichment
 from engine.traffic.flows import Endpoint, Flow
 from engine.traffic.packets import Owner
-from engine.wasm.abi import STATUS_NAMES
 
-if TYPE_CHECKING:
-    from engine.wasm.infos import Info
+if TYPE_CHECKING:  # Wasmtime is not loaded for traffic without plugins
+    from engine.wasm.host import Outcome
+    from engine.wasm.merge import LogEntry
 
 BUILT_IN = "built-in"
 """What `parsed_by` says where no plugin did it."""
@@ -23,10 +25,6 @@ BUILT_IN = "built-in"
 _TEXT = 1_024
 _MAX_ATTRIBUTES = 64
 _MAX_PENDING = 256
-_HTTP_METHODS = frozenset(
-    {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"}
-)
-"""Types a plugin may give an HTTP request; any other is ignored, as in the DeepFlow agent."""
 
 
 @dataclass(slots=True)
@@ -46,6 +44,12 @@ class Message:
     headers: dict[str, str] = field(default_factory=dict)
     """What the built-in parser read besides; shown after what plugins added."""
     attributes: dict[str, str] = field(default_factory=dict)
+    attributes_dropped: int = 0
+    """Attributes there was no room for, or whose name was given again."""
+    enrichment: Enrichment | None = None
+    """What plugins made of it, if they did."""
+    calls: list[int] = field(default_factory=list)
+    """Numbers of the Wasm calls it was offered in."""
 
     flow: Flow | None = None
     """Where it was, with the processes at its ends and how its protocol was found."""
@@ -56,6 +60,10 @@ class Message:
     request_bytes: int | None = None
     response_bytes: int | None = None
     """Lengths on the wire, as far as known."""
+
+    def __post_init__(self) -> None:
+        if self.flow is not None:  # what was called to find its protocol
+            self.calls, self.flow.calls = self.flow.calls, []
 
     @property
     def session(self) -> str:
@@ -70,10 +78,30 @@ class Message:
             self.headers[name] = clean(value, _TEXT)
 
     def note(self, name: str, value: str) -> None:
-        """Add an attribute, unless it is empty or there are too many."""
+        """Add an attribute, unless it is empty; one too many, or the former of two, is counted."""
         name = clean(name, 128)
-        if value and (len(self.attributes) < _MAX_ATTRIBUTES or name in self.attributes):
-            self.attributes[name] = clean(value, _TEXT)
+        if not value:
+            return
+        if name in self.attributes:
+            self.attributes_dropped += 1
+        elif len(self.attributes) >= _MAX_ATTRIBUTES:
+            self.attributes_dropped += 1
+            return
+        self.attributes[name] = clean(value, _TEXT)
+
+    def merge(self, outcome: Outcome, after: LogEntry) -> None:
+        """Merge what a plugin said about the request or the response, as the DeepFlow agent does.
+
+        Args:
+            outcome: What its call came to.
+            after: The agent's log with it; one of the outcome's.
+        """
+        if outcome.plugin not in self.parsed_by.split("+"):
+            self.parsed_by = f"{self.parsed_by}+{outcome.plugin}"
+        if self.enrichment is None:
+            self.enrichment = Enrichment()
+        self.enrichment.merge(outcome, after)
+        self.endpoint = clean(self.enrichment.log.endpoint, _TEXT) or self.endpoint
 
     def answer(self, ts_ns: int) -> None:
         """The response came at that time."""
@@ -83,6 +111,7 @@ class Message:
 
     def record(self, source: str) -> Record:
         """The message as an `l7_message`."""
+        request, status, merged = self._with_plugins()
         headers = {
             name: value for name, value in self.headers.items() if name not in self.attributes
         }
@@ -94,8 +123,8 @@ class Message:
                 "protocol": self.protocol,
                 "src": address(self.client),
                 "dst": address(self.server),
-                "request": f"{self.method} {self.resource}".strip(),
-                "status": self.status,
+                "request": request,
+                "status": status,
                 "latency_ms": self.latency_ms,
                 "parsed_by": self.parsed_by,
                 "attributes": {**self.attributes, **headers},
@@ -109,11 +138,25 @@ class Message:
                 "response_bytes": self.response_bytes,
                 "flow": self.flow.number if self.flow else None,
                 "decision": tuple(self.flow.path) if self.flow else (),
+                "merged": merged,
+                "wasm_calls": tuple(self.calls),
+                "attributes_dropped": self.attributes_dropped,
             },
             ts_ns=self.ts_ns,
             pid=shown.pid if shown else None,
             comm=shown.comm if shown else None,
         )
+
+    def _with_plugins(self) -> tuple[str, str, tuple[JsonValue, ...]]:
+        """Request, status and changes with what plugins said; their attributes are noted."""
+        said = self.enrichment
+        if said is None:
+            return f"{self.method} {self.resource}".strip(), self.status, ()
+        for name, value in said.attributes():
+            self.note(name, value)
+        method = clean(said.log.type, 64) or self.method
+        resource = clean(said.log.resource, _TEXT) or self.resource or self.endpoint
+        return f"{method} {resource}".strip(), said.status or self.status, tuple(said.changes)
 
     def _owners(self) -> tuple[Owner | None, Owner | None]:
         return (self.flow.sides[0].owner, self.flow.sides[1].owner) if self.flow else (None, None)
@@ -124,62 +167,6 @@ def address(endpoint: Endpoint) -> str:
     packed, port = endpoint
     host = ipaddress.ip_address(packed)
     return f"[{host}]:{port}" if host.version == 6 else f"{host}:{port}"
-
-
-def enrich_http(message: Message, plugin: str, info: Info) -> None:
-    """Merge what a plugin says about an HTTP request or response, as the DeepFlow agent does."""
-    if plugin not in message.parsed_by.split("+"):
-        message.parsed_by = f"{message.parsed_by}+{plugin}"
-    request, response = info.request, info.response
-    if request is not None:
-        if request.type in _HTTP_METHODS:
-            message.method = request.type
-        if request.resource:
-            message.resource = clean(request.resource, _TEXT)
-        if request.endpoint:
-            message.endpoint = clean(request.endpoint, _TEXT)
-        message.note("endpoint", request.endpoint)
-        message.note("host", request.domain)
-    if response is not None:
-        if response.code is not None:
-            message.status = str(response.code & 0xFFFF)
-        message.note("result", response.result)
-        message.note("exception", response.exception)
-    _note_common(message, info)
-
-
-def from_request(message: Message, info: Info) -> None:
-    """Fill a message with a request of a plugin's own protocol."""
-    request = info.request
-    if request is not None:
-        message.method = clean(request.type, 64)
-        message.resource = clean(request.resource or request.endpoint, _TEXT)
-        message.endpoint = clean(request.endpoint, _TEXT)
-        message.note("endpoint", request.endpoint)
-        message.note("domain", request.domain)
-        message.note("version", request.version)
-    _note_common(message, info)
-
-
-def from_response(message: Message, info: Info) -> None:
-    """Add the response of a plugin's own protocol to a message."""
-    response = info.response
-    if response is not None:
-        message.status = (
-            STATUS_NAMES[response.status] if response.code is None else str(response.code)
-        )
-        message.note("result", response.result)
-        message.note("exception", response.exception)
-    _note_common(message, info)
-
-
-def _note_common(message: Message, info: Info) -> None:
-    if info.trace is not None:
-        message.note("trace_id", " ".join(info.trace.trace_ids))
-        message.note("span_id", info.trace.span_id)
-        message.note("x_request_id", info.trace.x_request_id)
-    for key, value in info.attributes:
-        message.note(key, value)
 
 
 class Pending:

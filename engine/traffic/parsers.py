@@ -19,9 +19,6 @@ from engine.traffic.messages import (
     BUILT_IN,
     Message,
     Pending,
-    enrich_http,
-    from_request,
-    from_response,
 )
 from engine.traffic.packets import Segment
 from engine.traffic.reasons import Dropped
@@ -33,8 +30,8 @@ from engine.wasm.abi import (
     HttpResponse,
 )
 
-if TYPE_CHECKING:  # neither Wasmtime nor protobuf is loaded for traffic without plugins
-    from engine.wasm.host import Claim, WasmHost
+if TYPE_CHECKING:  # Wasmtime is not loaded for traffic without plugins
+    from engine.wasm.host import Claim, Outcome, WasmHost
     from engine.wasm.infos import Info
 
 PAYLOAD_LIMIT = 1_024
@@ -218,8 +215,9 @@ class HttpParser:
             HttpRequest(head.target, head.host, head.user_agent, head.referer),
             head.payload[: self._limit],
         )
-        if outcome is not None and outcome.infos:
-            enrich_http(message, outcome.plugin, outcome.infos[-1])
+        message.calls += self._wasm.last_calls
+        if outcome is not None and outcome.after:
+            message.merge(outcome, outcome.after[-1])
 
     def _offer_response(self, segment: Segment, head: ResponseHead, message: Message) -> None:
         if self._wasm is None:
@@ -229,8 +227,9 @@ class HttpParser:
             HttpResponse(head.status, message.endpoint.encode()),
             head.payload[: self._limit],
         )
-        if outcome is not None and outcome.infos:
-            enrich_http(message, outcome.plugin, outcome.infos[-1])
+        message.calls += self._wasm.last_calls
+        if outcome is not None and outcome.after:
+            message.merge(outcome, outcome.after[-1])
 
 
 class WasmParser:
@@ -257,11 +256,15 @@ class WasmParser:
         )
         if outcome is None:
             raise Dropped("not_parsed")
-        for info in outcome.infos:
-            if direction == CLIENT_TO_SERVER:
-                yield from self._request(segment, outcome.plugin, info)
+        calls = self._wasm.last_calls
+        for info, log in zip(outcome.infos, outcome.after, strict=True):
+            made = self._made(segment, direction, outcome, info)
+            made.calls += calls
+            made.merge(outcome, log)
+            if direction == CLIENT_TO_SERVER and not info.is_async:
+                yield from self._pending.ask(made, info.request_id)
             else:
-                yield from self._response(segment, outcome.plugin, info)
+                yield made
 
     def finish(self) -> list[Message]:
         """Requests without an answer."""
@@ -271,27 +274,23 @@ class WasmParser:
         """Requests asked before then that have no answer yet."""
         return self._pending.expired(before_ns)
 
+    def _made(
+        self, segment: Segment, direction: Direction, outcome: Outcome, info: Info
+    ) -> Message:
+        """The message an info is of: a new one, or the request it answers."""
+        if direction == CLIENT_TO_SERVER:
+            message = self._message(segment, outcome.plugin)
+            message.request_bytes = info.req_len
+            message.asked = not info.is_async
+            return message
+        asked = None if info.is_async else self._pending.answered(info.request_id)
+        message = asked or self._message(segment, outcome.plugin)
+        if not info.is_async:
+            message.answer(segment.ts_ns)
+        message.response_bytes = info.resp_len
+        return message
+
     def _message(self, segment: Segment, plugin: str) -> Message:
         name = self._claim.name or f"protocol {self._claim.number}"
         flow = self._flow
         return Message(segment.ts_ns, name, flow.client, flow.server, plugin, flow=flow)
-
-    def _request(self, segment: Segment, plugin: str, info: Info) -> Iterator[Message]:
-        message = self._message(segment, plugin)
-        from_request(message, info)
-        message.request_bytes = info.req_len
-        if info.is_async:
-            yield message
-        else:
-            message.asked = True
-            yield from self._pending.ask(message, info.request_id)
-
-    def _response(self, segment: Segment, plugin: str, info: Info) -> Iterator[Message]:
-        asked = None if info.is_async else self._pending.answered(info.request_id)
-        if asked is None:
-            asked = self._message(segment, plugin)
-        if not info.is_async:
-            asked.answer(segment.ts_ns)
-        asked.response_bytes = info.resp_len
-        from_response(asked, info)
-        yield asked

@@ -69,6 +69,7 @@ class TrafficSource(Source):
         self._threads: list[threading.Thread] = []
         self._sessions: Counter[str] = Counter()
         self._protocols: Counter[str] = Counter()
+        self._attributes_dropped = 0
         self._readers: tuple[_Reader, ...] = ()
 
     def start(self) -> None:
@@ -202,7 +203,12 @@ class TrafficSource(Source):
         for message in messages:
             self._sessions[message.session] += 1
             self._protocols[message.protocol] += 1
-        self._messages.extend(message.record(source.label) for message in messages)
+        records = [message.record(source.label) for message in messages]
+        self._messages.extend(records)
+        for message, record in zip(messages, records, strict=True):
+            self._attributes_dropped += message.attributes_dropped
+            if message.calls and self._wasm is not None:
+                self._wasm.join(message.calls, record.seq)
 
 
 class _Reader:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 from engine.core.records import Batch, Record
 from engine.wasm.diff import Change
@@ -24,6 +24,8 @@ class Entry:
     """Number of the call whose message was offered again."""
     changes: tuple[Change, ...] = ()
     """What a rerun did differently."""
+    messages: tuple[int, ...] = ()
+    """Numbers of the messages (`l7_message`) it was made for, as far as they are complete."""
 
 
 class CallLog:
@@ -52,12 +54,19 @@ class CallLog:
             self._slots[self._last % len(self._slots)] = entry
             return self._last
 
+    def join(self, calls: Iterable[int], message: int) -> None:
+        """Note the message that calls were made for; those not kept any more are passed over."""
+        with self._lock:
+            for seq in calls:
+                entry = self._kept(seq)
+                if entry is not None:
+                    joined = replace(entry, messages=(*entry.messages, message))
+                    self._slots[seq % len(self._slots)] = joined
+
     def entry(self, seq: int) -> Entry | None:
         """The call of that number, or None if it is not kept any more."""
         with self._lock:
-            if not self._last - len(self._slots) < seq <= self._last or seq < 1:
-                return None
-            return self._slots[seq % len(self._slots)]
+            return self._kept(seq)
 
     def last_of(self, plugin: str, count: int) -> list[tuple[int, Entry]]:
         """The last calls of a plugin that were no reruns, oldest first."""
@@ -81,6 +90,11 @@ class CallLog:
             taken = [(number, slots[number % capacity]) for number in range(first, last + 1)]
         records = tuple(self._record(number, entry) for number, entry in taken if entry)
         return Batch(records, max(last, seq), max(0, first - seq - 1))
+
+    def _kept(self, seq: int) -> Entry | None:
+        if not self._last - len(self._slots) < seq <= self._last or seq < 1:
+            return None
+        return self._slots[seq % len(self._slots)]
 
     def _record(self, number: int, entry: Entry) -> Record:
         record = self._as_record(entry)

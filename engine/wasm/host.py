@@ -28,12 +28,14 @@ from engine.wasm.abi import (
     HttpResponse,
     Verdict,
 )
+from engine.wasm.before import entry_after, entry_before
 from engine.wasm.calllog import CallLog, Entry
 from engine.wasm.diff import changes
 from engine.wasm.engines import Engines
 from engine.wasm.hostcalls import CallContext
 from engine.wasm.infos import Info
 from engine.wasm.judge import Judgement, judge
+from engine.wasm.merge import LogEntry
 from engine.wasm.plugin import Call, WasmPlugin
 from engine.wasm.records import outcome_as_json, plugin_record, result_record
 from engine.wasm.runtime import MEMORY_LIMIT, Runtime
@@ -52,6 +54,10 @@ class Outcome:
     """What it, or a plugin before it, sent; empty = nothing is to be changed."""
     seq: int = field(default=0, compare=False)
     """Number of the call (`wasm_result`) that stopped it."""
+    before: LogEntry = field(default=LogEntry(), compare=False)
+    """The agent's log of the message without them."""
+    after: tuple[LogEntry, ...] = field(default=(), compare=False)
+    """The log with them: of `parse_payload` one for each info, otherwise one with the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +136,10 @@ class WasmHost(Source):
             engines=Engines(options.cache),
         )
         self._plugins: tuple[WasmPlugin, ...] = ()
+        self.last_calls: tuple[int, ...] = ()
+        """Numbers of the calls that were made for the message offered last."""
+        self.generation = 0
+        """How often the chain has changed."""
         self._examples: dict[str, list[tuple[int, Entry]]] = {}
         """Last messages of plugins whose file was refused when it changed."""
         self._watcher = FileWatcher(self._file_changed)
@@ -197,6 +207,10 @@ class WasmHost(Source):
             if examples:
                 self._repeat(plugin, examples)
             return name
+
+    def join(self, calls: Sequence[int], message: int) -> None:
+        """Note the message (`l7_message`) that calls were made for, in their records."""
+        self._log.join(calls, message)
 
     def reload(self, name: str) -> str:
         """Load a plugin's file again; returns its name.
@@ -304,6 +318,7 @@ class WasmHost(Source):
         """Ask whose protocol a payload is; None = nobody's."""
         context = CallContext(replace(base, l7=L7_UNKNOWN), payload)
         with self._lock:
+            self.last_calls = ()
             for plugin in self._plugins:
                 if not plugin.takes(Hook.PAYLOAD):
                     continue
@@ -316,19 +331,21 @@ class WasmHost(Source):
 
     def _offer(self, hook: Hook, export: str, context: CallContext) -> Outcome | None:
         with self._lock:
+            self.last_calls = ()
             for plugin in self._plugins:
                 if not plugin.takes(hook) or not _wanted(plugin, context):
                     continue
                 call = plugin.call(export, context)
                 _, seq = self._take(plugin, call)
                 if call.returned == 1:
-                    return Outcome(plugin.name, context.infos, seq)
+                    return _outcome(plugin.name, context, seq)
         return None
 
     def _take(self, plugin: WasmPlugin, call: Call) -> tuple[Verdict | None, int]:
         """Judge, keep and count a call; returns what it claims, and its number."""
         judgement = judge(call)
         seq = self._log.append(Entry(plugin.name, call, judgement, self.clock.wall_ns()))
+        self.last_calls = (*self.last_calls, seq)
         self._count(judgement)
         if plugin.state == "failed":
             self.fail(WasmError(f"Wasm plugin {plugin.name}: {plugin.error}"), "degraded")
@@ -425,6 +442,7 @@ class WasmHost(Source):
     def _put(self, plugin: WasmPlugin) -> None:
         """Add a plugin to the chain, in the place of its predecessor if it had one."""
         with self._lock:
+            self.generation += 1
             old = [each for each in self._plugins if each.name == plugin.name]
             if old:
                 self._plugins = tuple(
@@ -443,6 +461,17 @@ class WasmHost(Source):
         while name in taken and taken[name] != path:
             name, number = f"{stem}-{number}", number + 1
         return name
+
+
+def _outcome(plugin: str, context: CallContext, seq: int) -> Outcome:
+    """What stopping the chain came to."""
+    infos = context.infos
+    if not infos:
+        return Outcome(plugin, (), seq)
+    hooked = (context.request, context.response, context.custom)
+    merged = [infos] if any(hooked) else [(info,) for info in infos]
+    after = tuple(entry_after(context, each) for each in merged)
+    return Outcome(plugin, infos, seq, entry_before(context), after)
 
 
 def _wanted(plugin: WasmPlugin, context: CallContext) -> bool:

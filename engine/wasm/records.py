@@ -55,6 +55,7 @@ def result_record(entry: Entry) -> Record:
             "fuel": call.fuel,
             "memory": call.memory,
             "remarks": remarks(call),
+            "messages": list(entry.messages),
             "rerun_of": entry.rerun_of,
             "differs": [change.as_json() for change in entry.changes],
         },

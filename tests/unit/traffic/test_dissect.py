@@ -34,9 +34,8 @@ def dissect(
 
 def brief(messages: list[Message]) -> list[tuple[str, str]]:
     """Request and status of each message."""
-    return [
-        (f"{message.method} {message.resource}".strip(), message.status) for message in messages
-    ]
+    records = [message.record("") for message in messages]
+    return [(str(record.get("request")), str(record.get("status"))) for record in records]
 
 
 def test_a_request_and_its_response_are_one_message_with_its_latency() -> None:

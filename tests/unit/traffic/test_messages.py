@@ -7,12 +7,11 @@ from engine.traffic.messages import (
     Message,
     Pending,
     address,
-    enrich_http,
-    from_request,
-    from_response,
 )
 from engine.wasm.abi import Status
+from engine.wasm.host import Outcome
 from engine.wasm.infos import Info, RequestInfo, ResponseInfo, TraceInfo
+from engine.wasm.merge import LogEntry, agent_trace, merge_http, payload_entry
 from tests.unit.traffic.talk import CLIENT, SERVER
 
 
@@ -59,47 +58,117 @@ def test_attributes_are_bounded_and_sanitised() -> None:
     for number in range(1_000):
         made.note(f"key{number}\n", "v\x1b" * 2_000)
     assert len(made.attributes) == 64
+    assert made.record("").get("attributes_dropped") == 1_000 - 64
     assert made.attributes["key0␊"].startswith("v␛v␛")
     assert all(len(value) <= 1_024 for value in made.attributes.values())
 
 
-def test_http_is_enriched_as_the_agent_does() -> None:
+REQUEST_LOG = LogEntry(
+    protocol="HTTP",
+    type="GET",
+    domain="h",
+    resource="/a",
+    endpoint="/a",
+    trace_ids=(agent_trace("t0"),),
+    span_id="s0",
+)
+RESPONSE_LOG = LogEntry(protocol="HTTP", code=200, status=Status.OK)
+
+
+def merged(made: Message, before: LogEntry, direction: int, info: Info, call: int = 7) -> Message:
+    """A message with the info of an HTTP hook."""
+    after = merge_http(before, info, direction)
+    made.merge(Outcome("demo", (info,), call, before, (after,)), after)
+    return made
+
+
+def test_a_plugin_changes_request_and_response_as_in_the_agent() -> None:
     made = message(method="GET", resource="/a", status="200")
-    info = Info(
-        "protobuf",
+    asked = Info(
+        "g5",
         request=RequestInfo(type="POST", resource="/b", endpoint="/e", domain="d"),
-        trace=TraceInfo(("t1", "t2"), span_id="s", x_request_id="x"),
+        trace=TraceInfo(("t1",), span_id="s1", x_request_id="x"),
         attributes=(("k", "v"),),
     )
-    enrich_http(made, "demo", info)
-    enrich_http(made, "demo", Info("protobuf", response=ResponseInfo(Status.OK, code=599)))
-    assert (made.method, made.resource, made.status) == ("POST", "/b", "599")
-    assert made.parsed_by == "built-in+demo"
-    assert made.attributes == {
+    answered = Info(
+        "g5",
+        response=ResponseInfo(Status.SERVER_ERROR, code=599, result="r", exception="e"),
+        attributes=(("more", "w"),),
+    )
+    merged(made, REQUEST_LOG, 0, asked, call=7)
+    merged(made, RESPONSE_LOG, 1, answered, call=8)
+    shown = made.record("")
+    assert (shown.get("request"), shown.get("status")) == ("POST /b", "599")
+    assert shown.get("parsed_by") == "built-in+demo"
+    assert shown.get("attributes") == {
         "endpoint": "/e",
         "host": "d",
-        "trace_id": "t1 t2",
-        "span_id": "s",
+        "result": "r",
+        "exception": "e",
+        "span_id": "s1",
         "x_request_id": "x",
+        "trace_id": "t1 t0",
+        "apm_span_id": "s0",
         "k": "v",
+        "more": "w",
     }
 
 
-def test_a_type_that_is_no_http_method_is_ignored_and_empty_values_change_nothing() -> None:
+def test_a_message_tells_every_change_with_who_made_it_in_which_call() -> None:
     made = message(method="GET", resource="/a", status="200")
-    enrich_http(made, "demo", Info("protobuf", request=RequestInfo(type="BREW")))
-    enrich_http(made, "demo", Info("protobuf", response=ResponseInfo(Status.SERVER_ERROR)))
-    assert (made.method, made.resource, made.status) == ("GET", "/a", "200")
+    merged(made, REQUEST_LOG, 0, Info("g5", request=RequestInfo(resource="/b")), call=7)
+    merged(made, RESPONSE_LOG, 1, Info("g5", response=ResponseInfo(Status.OK, code=201)), call=9)
+    assert made.record("").get("merged") == (
+        {"field": "resource", "before": "/a", "after": "/b", "plugin": "demo", "call": 7},
+        {"field": "code", "before": 200, "after": 201, "plugin": "demo", "call": 9},
+    )
+
+
+def test_what_a_plugin_wipes_is_a_change_to_nothing() -> None:
+    made = message(method="GET", resource="/a")
+    wiping = Info("g5", trace=TraceInfo(("t1",), sent_empty=("span_id",)))
+    merged(made, REQUEST_LOG, 0, wiping)
+    changes = made.record("").get("merged")
+    assert isinstance(changes, tuple)
+    assert {"field": "span_id", "before": "s0", "after": None, "plugin": "demo", "call": 7} in (
+        changes
+    )
+
+
+def test_a_type_that_is_no_http_method_is_ignored_and_an_exception_needs_a_failure() -> None:
+    made = message(method="GET", resource="/a", status="200")
+    merged(made, REQUEST_LOG, 0, Info("g5", request=RequestInfo(type="BREW")))
+    merged(made, RESPONSE_LOG, 1, Info("g5", response=ResponseInfo(Status.OK, exception="e")))
+    shown = made.record("")
+    assert (shown.get("request"), shown.get("status")) == ("GET /a", "200")
+    assert "exception" not in shown.as_json()["attributes"]  # type: ignore[operator]
+    assert shown.get("merged") == ()
+
+
+def test_an_attribute_that_is_given_again_is_counted() -> None:
+    made = message(method="GET", resource="/a")
+    merged(made, REQUEST_LOG, 0, Info("g5", attributes=(("k", "v"), ("k", "w"))))
+    shown = made.record("").as_json()
+    assert shown["attributes"]["k"] == "w"  # type: ignore[index, call-overload]
+    assert shown["attributes_dropped"] == 1
+
+
+def own(made: Message, direction: int, info: Info) -> Message:
+    """A message with an info of a plugin's own protocol."""
+    after = payload_entry(info, 77, "KV", direction)
+    made.merge(Outcome("kv", (info,), 1, LogEntry(), (after,)), after)
+    return made
 
 
 def test_a_plugins_own_protocol() -> None:
     made = message()
-    from_request(made, Info("protobuf", request=RequestInfo(type="GET", endpoint="/e")))
-    from_response(made, Info("protobuf", response=ResponseInfo(Status.CLIENT_ERROR, result="r")))
-    assert made.record("").get("request") == "GET /e"
-    assert made.status == "client error"
-    from_response(made, Info("protobuf", response=ResponseInfo(Status.OK, code=-5)))
-    assert made.status == "-5"
+    own(made, 0, Info("g5", request=RequestInfo(type="GET", endpoint="/e")))
+    own(made, 1, Info("g5", response=ResponseInfo(Status.CLIENT_ERROR, result="r")))
+    shown = made.record("")
+    assert (shown.get("request"), shown.get("status")) == ("GET /e", "client error")
+    assert shown.get("attributes") == {"endpoint": "/e", "result": "r"}
+    coded = own(message(), 1, Info("g5", response=ResponseInfo(Status.OK, code=-5)))
+    assert coded.record("").get("status") == "-5"
 
 
 def test_responses_come_in_the_order_of_the_requests_or_by_number() -> None:

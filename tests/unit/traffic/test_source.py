@@ -111,6 +111,33 @@ def test_the_demo_plugin_enriches_http(host: WasmHost) -> None:
             assert (attributes["trace_id"], attributes["span_id"]) == (trace_id, span_id)
 
 
+def test_messages_and_calls_find_each_other(host: WasmHost) -> None:
+    traffic = source(wasm=host)
+    traffic.run_once()
+    results = host.rings["wasm_result"].since(0).records
+    calls_of = {shown["seq"]: set(shown["wasm_calls"]) for shown in messages(traffic)}
+    for result in results:
+        assert result.get("messages"), result
+        for number in result.get("messages"):  # type: ignore[union-attr]
+            assert result.seq in calls_of[number]
+    joined = [(number, call) for number, calls in calls_of.items() for call in calls]
+    assert len(joined) == sum(len(result.get("messages")) for result in results)  # type: ignore[arg-type]
+
+
+def test_a_message_tells_what_the_plugin_changed_and_in_which_call(host: WasmHost) -> None:
+    traffic = source(wasm=host)
+    traffic.run_once()
+    by_seq = {record.seq: record for record in host.rings["wasm_result"].since(0).records}
+    enriched = [shown for shown in messages(traffic) if shown["parsed_by"] == "built-in+demo"]
+    assert enriched
+    for shown in enriched:
+        for change in shown["merged"]:
+            result = by_seq[change["call"]]
+            told = {name: change[name] for name in ("field", "before", "after")}
+            assert told in result.get("merged")  # type: ignore[operator]
+            assert change["plugin"] == result.get("plugin") == "demo"
+
+
 def test_the_demo_plugin_parses_box1(host: WasmHost) -> None:
     traffic = source(wasm=host)
     traffic.run_once()
