@@ -12,7 +12,7 @@ UDP = 17
 
 FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
 
-Unusable = Literal["malformed", "truncated", "fragment", "unix_socket", "no_address"]
+Unusable = Literal["malformed", "truncated", "fragment", "unix_socket", "no_address", "link_type"]
 """Why something that may carry payload gives no segment."""
 
 _LAYERS_BELOW_IP = 6
@@ -60,6 +60,9 @@ _LINKS = {
     dpkt.pcap.DLT_LINUX_SLL: dpkt.sll.SLL,
     dpkt.pcap.DLT_LINUX_SLL2: dpkt.sll2.SLL2,
 }
+_COOKED = {dpkt.pcap.DLT_LINUX_SLL: slice(14, 16), dpkt.pcap.DLT_LINUX_SLL2: slice(0, 2)}
+"""Link types whose VLAN tags dpkt does not follow, and where their protocol type stands."""
+_VLAN_TAGS = (b"\x81\x00", b"\x88\xa8")
 _RAW_IP = {12, 14, 101, dpkt.pcap.DLT_IPV4, dpkt.pcap.DLT_IPV6}
 """Link types without a link layer; raw IP has three numbers in use."""
 
@@ -93,7 +96,10 @@ def _unpack_link(link_type: int, frame: bytes) -> dpkt.Packet:
     if link_type in _RAW_IP:
         version = frame[0] >> 4 if frame else 0
         return dpkt.ip6.IP6(frame) if version == 6 else dpkt.ip.IP(frame)
-    return _LINKS[link_type](frame)
+    link = _LINKS[link_type](frame)
+    if link_type in _COOKED and (tag := frame[_COOKED[link_type]]) in _VLAN_TAGS:
+        return dpkt.ethernet.Ethernet(bytes(12) + tag + link.data)
+    return link
 
 
 def _find_ip(packet: object) -> dpkt.Packet | None:
@@ -107,7 +113,8 @@ def _find_ip(packet: object) -> dpkt.Packet | None:
 
 def _without_ip(link: dpkt.Packet) -> Unusable | None:
     """Why a frame whose link layer announces IP holds none; None if it announces nothing."""
-    kind = getattr(link, "ethtype", None) or getattr(link, "type", None)
+    tags = getattr(link, "vlan_tags", ())
+    kind = tags[-1].type if tags else getattr(link, "ethtype", None) or getattr(link, "type", None)
     header = {
         dpkt.ethernet.ETH_TYPE_IP: dpkt.ip.IP.__hdr_len__,
         dpkt.ethernet.ETH_TYPE_IP6: dpkt.ip6.IP6.__hdr_len__,

@@ -12,6 +12,7 @@ import dpkt
 
 from engine.core.errors import CaptureError
 from engine.core.sanitise import clean
+from engine.traffic import pcapng
 from engine.traffic.packets import LINK_TYPES, Segment, Unusable, decode_frame
 
 _GET_ANOTHER = "capture again, or repair it with a packet tool; what was read so far is kept"
@@ -20,17 +21,21 @@ _GET_ANOTHER = "capture again, or repair it with a packet tool; what was read so
 def read_segments(path: Path) -> Iterator[Segment | Unusable]:
     """Every TCP and UDP segment of a capture in order, and the reason for each unreadable one.
 
-    Ethernet, Linux cooked (both versions), BSD loopback and raw IP are understood; of a pcapng
-    file the first interface.
+    Ethernet, Linux cooked (both versions), BSD loopback and raw IP are understood. Packets of a
+    pcapng file's interface that has another link type are told as such, one by one.
 
     Raises:
-        CaptureError: if the file cannot be opened, is no capture, has another link type, or ends
-            in the middle of a packet; in the last case after all that came before.
+        CaptureError: if the file cannot be opened, is no capture, has no link type that is
+            understood, or ends in the middle of a packet; in the last case after all that came
+            before.
     """
     shown = clean(str(path), 200)
     try:
         with path.open("rb") as file:
-            yield from _segments(file, shown)
+            begin = file.read(4)
+            file.seek(0)
+            frames = _pcapng_frames if pcapng.is_pcapng(begin) else _pcap_frames
+            yield from _segments(frames(file, shown), shown)
     except OSError as error:
         raise CaptureError(
             f"capture {shown} cannot be read: {error.strerror}",
@@ -38,34 +43,51 @@ def read_segments(path: Path) -> Iterator[Segment | Unusable]:
         ) from error
 
 
-def _segments(file: BufferedReader, shown: str) -> Iterator[Segment | Unusable]:
+def _segments(frames: Iterator[pcapng.Frame], shown: str) -> Iterator[Segment | Unusable]:
+    understood = False
+    for link_type, ts_ns, frame in frames:
+        if link_type in LINK_TYPES:
+            understood = True
+            segment = decode_frame(link_type, ts_ns, frame)
+            if segment is not None:
+                yield segment
+        elif understood:
+            yield "link_type"
+        else:
+            raise _unknown_link(link_type, shown)
+
+
+def _unknown_link(link_type: int, shown: str) -> CaptureError:
+    return CaptureError(
+        f"capture {shown} has link type {link_type}, which is not understood",
+        fix="capture on an Ethernet, loopback or `any` interface",
+    )
+
+
+def _pcapng_frames(file: BufferedReader, shown: str) -> Iterator[pcapng.Frame]:
+    number = 1
+    try:
+        for frame in pcapng.frames(file):
+            number += 1
+            yield frame
+    except pcapng.Cut:
+        raise _ends(shown, "ends in the middle of", number) from None
+    except pcapng.Broken as error:
+        raise _ends(shown, "is broken at", number) from error
+
+
+def _pcap_frames(file: BufferedReader, shown: str) -> Iterator[pcapng.Frame]:
     checked = _CheckedFile(file)
     try:
-        reader = dpkt.pcap.UniversalReader(checked)
+        reader = dpkt.pcap.Reader(checked)
     except (ValueError, dpkt.Error, struct.error, IndexError) as error:
         raise CaptureError(
             f"{shown} is neither pcap nor pcapng", fix="give a file written by tcpdump or Wireshark"
         ) from error
     link_type = reader.datalink()
     if link_type not in LINK_TYPES:
-        raise CaptureError(
-            f"capture {shown} has link type {link_type}, which is not understood",
-            fix="capture on an Ethernet, loopback or `any` interface",
-        )
+        raise _unknown_link(link_type, shown)
     checked.expect_packets()
-    for number, (ts_ns, frame) in enumerate(_frames(reader, checked, shown), start=1):
-        if checked.cut:
-            raise CaptureError(
-                f"capture {shown} ends in the middle of packet {number}", fix=_GET_ANOTHER
-            )
-        segment = decode_frame(link_type, ts_ns, frame)
-        if segment is not None:
-            yield segment
-
-
-def _frames(
-    reader: dpkt.pcap.Reader, checked: _CheckedFile, shown: str
-) -> Iterator[tuple[int, bytes]]:
     packets = iter(reader)
     number = 0
     while True:
@@ -74,16 +96,18 @@ def _frames(
             ts, frame = next(packets)
         except StopIteration:
             if checked.cut:
-                raise CaptureError(
-                    f"capture {shown} ends in the middle of packet {number}", fix=_GET_ANOTHER
-                ) from None
+                raise _ends(shown, "ends in the middle of", number) from None
             return
         except (dpkt.Error, struct.error, ValueError, IndexError, TypeError) as error:
             what = "ends in the middle of" if checked.cut else "is broken at"
-            raise CaptureError(
-                f"capture {shown} {what} packet {number}", fix=_GET_ANOTHER
-            ) from error
-        yield _nanoseconds(ts), frame
+            raise _ends(shown, what, number) from error
+        if checked.cut:
+            raise _ends(shown, "ends in the middle of", number)
+        yield pcapng.Frame(link_type, _nanoseconds(ts), frame)
+
+
+def _ends(shown: str, how: str, number: int) -> CaptureError:
+    return CaptureError(f"capture {shown} {how} packet {number}", fix=_GET_ANOTHER)
 
 
 def _nanoseconds(ts: float | Decimal) -> int:

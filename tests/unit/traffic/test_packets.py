@@ -78,6 +78,39 @@ def test_ipv6() -> None:
     assert segment == EXPECTED._replace(src=V6[0], dst=V6[1])
 
 
+@pytest.mark.parametrize(
+    ("link_type", "link_header"),
+    [
+        (dpkt.pcap.DLT_EN10MB, bytes(12) + b"\x86\xdd"),
+        (dpkt.pcap.DLT_EN10MB, bytes(12) + b"\x81\x00\x00\x05\x86\xdd"),
+        (dpkt.pcap.DLT_LINUX_SLL, bytes(14) + b"\x86\xdd"),
+        (dpkt.pcap.DLT_LINUX_SLL, bytes(14) + b"\x81\x00\x00\x05\x86\xdd"),
+        (dpkt.pcap.DLT_LINUX_SLL2, b"\x86\xdd" + bytes(18)),
+        (dpkt.pcap.DLT_LINUX_SLL2, b"\x81\x00" + bytes(18) + b"\x00\x05\x86\xdd"),
+        (dpkt.pcap.DLT_NULL, b"\x1e\0\0\0"),
+        (dpkt.pcap.DLT_NULL, b"\x18\0\0\0"),
+        (dpkt.pcap.DLT_LOOP, b"\0\0\0\x1c"),
+        (101, b""),
+        (dpkt.pcap.DLT_IPV6, b""),
+    ],
+    ids=["ethernet", "vlan", "cooked", "cooked vlan", "cooked v2", "cooked v2 vlan", "null darwin",
+         "null bsd", "loop", "raw", "ipv6"],
+)  # fmt: skip
+def test_every_link_layer_gives_the_same_segment_of_ipv6(
+    link_type: int, link_header: bytes
+) -> None:
+    segment = seen(link_type, link_header + bytes(ipv6(tcp())))
+    assert segment == EXPECTED._replace(src=V6[0], dst=V6[1])
+
+
+@pytest.mark.parametrize("tag", [b"\x81\x00", b"\x88\xa8"])
+def test_a_tagged_frame_that_is_cut_is_truncated(tag: bytes) -> None:
+    frame = bytes(14) + tag + b"\0\5\x08\0" + bytes(ipv4(tcp()))
+    assert seen(dpkt.pcap.DLT_LINUX_SLL, frame) == EXPECTED
+    assert decode_frame(dpkt.pcap.DLT_LINUX_SLL, TS, frame[:30]) == "truncated"
+    assert decode_frame(dpkt.pcap.DLT_EN10MB, TS, frame[2:28]) == "truncated"
+
+
 def test_udp_has_neither_flags_nor_sequence() -> None:
     datagram = dpkt.udp.UDP(sport=5_353, dport=53, data=b"query", ulen=13)
     segment = seen(dpkt.pcap.DLT_EN10MB, ethernet(ipv4(datagram, UDP)))

@@ -30,22 +30,40 @@ def pcap(frames: list[bytes], *, nano: bool = False, link_type: int = 1) -> byte
     return b"".join(parts)
 
 
+def block(kind: int, body: bytes, order: str = "<") -> bytes:
+    """One block of a pcapng file."""
+    body += bytes(-len(body) % 4)
+    length = struct.pack(order + "I", len(body) + 12)
+    return struct.pack(order + "I", kind) + length + body + length
+
+
+def section(order: str = "<") -> bytes:
+    """The head of a section."""
+    return block(0x0A0D0D0A, struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1), order)
+
+
+def interface(link_type: int = 1, options: bytes = b"", order: str = "<") -> bytes:
+    """An interface, with options."""
+    return block(1, struct.pack(order + "HHI", link_type, 0, 65_535) + options, order)
+
+
+def option(code: int, value: bytes, order: str = "<") -> bytes:
+    """An option of a block."""
+    return struct.pack(order + "HH", code, len(value)) + value + bytes(-len(value) % 4)
+
+
+def packet(number: int, ticks: int, frame: bytes, order: str = "<", wire: int = 0) -> bytes:
+    """A packet of an interface, told by its number."""
+    sizes = len(frame), wire or len(frame)
+    head = struct.pack(order + "IIIII", number, ticks >> 32, ticks & 0xFFFF_FFFF, *sizes)
+    return block(6, head + frame, order)
+
+
 def pcapng(frames: list[bytes], *, statistics: bool = False) -> bytes:
-    """A pcapng file."""
-
-    def block(kind: int, body: bytes) -> bytes:
-        body += bytes(-len(body) % 4)
-        length = struct.pack("<I", len(body) + 12)
-        return struct.pack("<I", kind) + length + body + length
-
-    parts = [
-        block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)),
-        block(1, struct.pack("<HHI", 1, 0, 65_535)),
-    ]
+    """A pcapng file of one interface."""
+    parts = [section(), interface()]
     for number, frame in enumerate(frames):
-        stamp = (1_700_000_000 + number) * 1_000_000 + 123_456
-        head = struct.pack("<IIIII", 0, stamp >> 32, stamp & 0xFFFF_FFFF, len(frame), len(frame))
-        parts.append(block(6, head + frame))
+        parts.append(packet(0, (1_700_000_000 + number) * 1_000_000 + 123_456, frame))
     if statistics:
         parts.append(block(5, struct.pack("<III", 0, 0, 0)))
     return b"".join(parts)
@@ -163,3 +181,90 @@ def test_the_fixture_is_whole_loopback_traffic_without_doubles() -> None:
         isinstance(segment, Segment) and segment.src == segment.dst == b"\x7f\0\0\1"
         for segment in segments
     )
+
+
+SECOND = 1_700_000_000
+NANOSECONDS, BINARY_MILLISECONDS = option(9, b"\x09"), option(9, b"\x8a")
+COOKED2 = b"\x08\x00" + bytes(18)
+
+
+def test_every_interface_has_its_own_link_type_and_clock(tmp_path: Path) -> None:
+    content = (
+        section()
+        + interface(1)
+        + interface(276, NANOSECONDS)
+        + packet(1, SECOND * 10**9 + 1, COOKED2 + bytes(ipv4(tcp(b"cooked"))))
+        + packet(0, SECOND * 10**6 + 2, FRAMES[0])
+        + interface(101, BINARY_MILLISECONDS + option(14, struct.pack("<q", 100)))
+        + packet(2, (SECOND << 10) + 512, bytes(ipv4(tcp(b"raw"))))
+    )
+    segments, error = read(written(tmp_path, content))
+    assert error == ""
+    assert [(one.ts_ns, one.payload) for one in segments if isinstance(one, Segment)] == [
+        (SECOND * 10**9 + 1, b"cooked"),
+        (SECOND * 10**9 + 2_000, b"payload 0"),
+        ((SECOND + 100) * 10**9 + 500_000_000, b"raw"),
+    ]
+
+
+def test_a_new_section_has_its_own_byte_order_and_interfaces(tmp_path: Path) -> None:
+    content = (
+        section("<")
+        + interface(113)
+        + packet(0, SECOND * 10**6, bytes(14) + b"\x08\x00" + bytes(ipv4(tcp(b"one"))))
+        + section(">")
+        + interface(1, order=">")
+        + packet(0, SECOND * 10**6, FRAMES[1], ">")
+    )
+    segments, error = read(written(tmp_path, content))
+    assert error == ""
+    assert [one.payload for one in segments if isinstance(one, Segment)] == [b"one", b"payload 1"]
+
+
+def test_packets_of_an_interface_that_is_not_understood_are_told_beside_the_others(
+    tmp_path: Path,
+) -> None:
+    content = (
+        section()
+        + interface(1)
+        + interface(105)
+        + packet(0, 0, FRAMES[0])
+        + packet(1, 0, b"wifi")
+        + packet(0, 0, FRAMES[1])
+    )
+    segments, error = read(written(tmp_path, content))
+    assert error == ""
+    assert [one if isinstance(one, str) else one.payload for one in segments] == [
+        b"payload 0",
+        "link_type",
+        b"payload 1",
+    ]
+    alone = section() + interface(105) + packet(0, 0, b"wifi")
+    assert "link type 105" in read(written(tmp_path, alone))[1]
+
+
+def test_a_packet_without_a_time_has_that_of_the_one_before(tmp_path: Path) -> None:
+    simple = block(3, struct.pack("<I", len(FRAMES[1])) + FRAMES[1])
+    content = section() + interface() + packet(0, SECOND * 10**6, FRAMES[0]) + simple
+    segments, error = read(written(tmp_path, content))
+    assert error == ""
+    assert [(one.ts_ns, one.payload) for one in segments if isinstance(one, Segment)] == [
+        (SECOND * 10**9, b"payload 0"),
+        (SECOND * 10**9, b"payload 1"),
+    ]
+
+
+def test_a_packet_of_an_interface_that_was_never_described_is_a_fault(tmp_path: Path) -> None:
+    content = section() + interface() + packet(0, 0, FRAMES[0]) + packet(7, 0, FRAMES[1])
+    segments, error = read(written(tmp_path, content))
+    assert len(segments) == 1
+    assert "is broken at packet 2" in error
+
+
+def test_what_a_snap_length_cut_off_is_missing_not_lost(tmp_path: Path) -> None:
+    frame = ethernet(ipv4(tcp(b"x" * 100)))
+    content = section() + interface() + packet(0, 0, frame[:-60], wire=len(frame))
+    (segment,), error = read(written(tmp_path, content))
+    assert error == ""
+    assert isinstance(segment, Segment)
+    assert (len(segment.payload), segment.missing) == (40, 60)
