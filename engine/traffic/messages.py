@@ -7,7 +7,6 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from engine.core.fields import JsonValue
 from engine.core.kinds import L7_MESSAGE
 from engine.core.records import Record, new_record
 from engine.core.sanitise import clean
@@ -28,6 +27,31 @@ _MAX_PENDING = 256
 
 
 @dataclass(slots=True)
+class Attributes:
+    """Names and values, at most 64; of two of one name the later."""
+
+    values: dict[str, str] = field(default_factory=dict)
+    dropped: int = 0
+    """Those there was no room for, or whose name was given again."""
+
+    def note(self, name: str, value: str) -> None:
+        """Add an attribute, unless it is empty."""
+        name = clean(name, 128)
+        if not value:
+            return
+        if name in self.values:
+            self.dropped += 1
+        elif len(self.values) >= _MAX_ATTRIBUTES:
+            self.dropped += 1
+            return
+        self.values[name] = clean(value, _TEXT)
+
+    def copy(self) -> Attributes:
+        """The same, to be added to."""
+        return Attributes(dict(self.values), self.dropped)
+
+
+@dataclass(slots=True)
 class Message:
     """A request, its response, or both. All text in it is sanitised."""
 
@@ -43,9 +67,7 @@ class Message:
     endpoint: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     """What the built-in parser read besides; shown after what plugins added."""
-    attributes: dict[str, str] = field(default_factory=dict)
-    attributes_dropped: int = 0
-    """Attributes there was no room for, or whose name was given again."""
+    attributes: Attributes = field(default_factory=Attributes)
     enrichment: Enrichment | None = None
     """What plugins made of it, if they did."""
     calls: list[int] = field(default_factory=list)
@@ -78,16 +100,8 @@ class Message:
             self.headers[name] = clean(value, _TEXT)
 
     def note(self, name: str, value: str) -> None:
-        """Add an attribute, unless it is empty; one too many, or the former of two, is counted."""
-        name = clean(name, 128)
-        if not value:
-            return
-        if name in self.attributes:
-            self.attributes_dropped += 1
-        elif len(self.attributes) >= _MAX_ATTRIBUTES:
-            self.attributes_dropped += 1
-            return
-        self.attributes[name] = clean(value, _TEXT)
+        """Add an attribute, unless it is empty."""
+        self.attributes.note(name, value)
 
     def merge(self, outcome: Outcome, after: LogEntry) -> None:
         """Merge what a plugin said about the request or the response, as the DeepFlow agent does.
@@ -111,9 +125,9 @@ class Message:
 
     def record(self, source: str) -> Record:
         """The message as an `l7_message`."""
-        request, status, merged = self._with_plugins()
+        request, status, attributes = self._with_plugins()
         headers = {
-            name: value for name, value in self.headers.items() if name not in self.attributes
+            name: value for name, value in self.headers.items() if name not in attributes.values
         }
         client, server = self._owners()
         shown = server or client
@@ -127,7 +141,7 @@ class Message:
                 "status": status,
                 "latency_ms": self.latency_ms,
                 "parsed_by": self.parsed_by,
-                "attributes": {**self.attributes, **headers},
+                "attributes": {**attributes.values, **headers},
                 "source": source,
                 "session": self.session,
                 "client_pid": client.pid if client else None,
@@ -138,25 +152,26 @@ class Message:
                 "response_bytes": self.response_bytes,
                 "flow": self.flow.number if self.flow else None,
                 "decision": tuple(self.flow.path) if self.flow else (),
-                "merged": merged,
+                "merged": tuple(self.enrichment.changes) if self.enrichment else (),
                 "wasm_calls": tuple(self.calls),
-                "attributes_dropped": self.attributes_dropped,
+                "attributes_dropped": attributes.dropped,
             },
             ts_ns=self.ts_ns,
             pid=shown.pid if shown else None,
             comm=shown.comm if shown else None,
         )
 
-    def _with_plugins(self) -> tuple[str, str, tuple[JsonValue, ...]]:
-        """Request, status and changes with what plugins said; their attributes are noted."""
+    def _with_plugins(self) -> tuple[str, str, Attributes]:
+        """Request, status and attributes, with what plugins said."""
         said = self.enrichment
         if said is None:
-            return f"{self.method} {self.resource}".strip(), self.status, ()
+            return f"{self.method} {self.resource}".strip(), self.status, self.attributes
+        attributes = self.attributes.copy()
         for name, value in said.attributes():
-            self.note(name, value)
+            attributes.note(name, value)
         method = clean(said.log.type, 64) or self.method
         resource = clean(said.log.resource, _TEXT) or self.resource or self.endpoint
-        return f"{method} {resource}".strip(), said.status or self.status, tuple(said.changes)
+        return f"{method} {resource}".strip(), said.status or self.status, attributes
 
     def _owners(self) -> tuple[Owner | None, Owner | None]:
         return (self.flow.sides[0].owner, self.flow.sides[1].owner) if self.flow else (None, None)

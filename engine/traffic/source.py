@@ -70,6 +70,7 @@ class TrafficSource(Source):
         self._sessions: Counter[str] = Counter()
         self._protocols: Counter[str] = Counter()
         self._attributes_dropped = 0
+        self._missing_bytes = 0
         self._readers: tuple[_Reader, ...] = ()
 
     def start(self) -> None:
@@ -122,9 +123,13 @@ class TrafficSource(Source):
         readers = self._readers
         values: dict[str, JsonValue] = {
             "flows": sum(reader.dissector.flows for reader in readers),
+            "messages": self._sessions.total(),
             "answered": self._sessions["answered"],
             "unanswered": self._sessions["unanswered"],
             "unmatched": self._sessions["unmatched"],
+            "single": self._sessions[""],
+            "attributes_dropped": self._attributes_dropped,
+            "missing_bytes": self._missing_bytes,
             "protocols": dict(self._protocols),
             "gap_bytes": sum(reader.gap_bytes for reader in readers),
             "order": self._options.order,
@@ -164,6 +169,8 @@ class TrafficSource(Source):
 
     def _take(self, reader: _Reader, source: Input, item: Segment | str) -> None:
         if isinstance(item, Segment):
+            with self._reading:
+                self._missing_bytes += item.missing
             lag_ms = max(0, self.clock.wall_ns() - item.ts_ns) / 1e6 if source.endless else None
             self._pieces(reader, source, reader.ordered(item), lag_ms)
         elif item == "idle":
@@ -200,15 +207,21 @@ class TrafficSource(Source):
     def _emit(self, source: Input, messages: list[Message]) -> None:
         if not messages:
             return
-        for message in messages:
-            self._sessions[message.session] += 1
-            self._protocols[message.protocol] += 1
         records = [message.record(source.label) for message in messages]
         self._messages.extend(records)
+        with self._reading:
+            for message in messages:
+                self._sessions[message.session] += 1
+                self._protocols[message.protocol] += 1
+            self._attributes_dropped += sum(_attributes_dropped(each) for each in records)
         for message, record in zip(messages, records, strict=True):
-            self._attributes_dropped += message.attributes_dropped
             if message.calls and self._wasm is not None:
                 self._wasm.join(message.calls, record.seq)
+
+
+def _attributes_dropped(record: Record) -> int:
+    count = record.get("attributes_dropped")
+    return count if isinstance(count, int) else 0
 
 
 class _Reader:

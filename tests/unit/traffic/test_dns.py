@@ -34,7 +34,7 @@ def test_a_query_and_its_answer_are_one_message() -> None:
     (message,), drops = dissect([talk.asks(QUERY), talk.answers(ANSWER)])
     assert (message.protocol, message.method, message.resource) == ("DNS", "A", "www.test")
     assert (message.status, message.latency_ms, message.session) == ("NOERROR", 1.0, "answered")
-    assert message.attributes == {"answers": "127.0.0.9"}
+    assert message.attributes.values == {"answers": "127.0.0.9"}
     assert (message.request_bytes, message.response_bytes) == (len(QUERY), len(ANSWER))
     assert drops == []
 

@@ -57,10 +57,10 @@ def test_attributes_are_bounded_and_sanitised() -> None:
     made = message()
     for number in range(1_000):
         made.note(f"key{number}\n", "v\x1b" * 2_000)
-    assert len(made.attributes) == 64
+    assert len(made.attributes.values) == 64
     assert made.record("").get("attributes_dropped") == 1_000 - 64
-    assert made.attributes["key0␊"].startswith("v␛v␛")
-    assert all(len(value) <= 1_024 for value in made.attributes.values())
+    assert made.attributes.values["key0␊"].startswith("v␛v␛")
+    assert all(len(value) <= 1_024 for value in made.attributes.values.values())
 
 
 REQUEST_LOG = LogEntry(

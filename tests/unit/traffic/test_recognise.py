@@ -53,8 +53,8 @@ def test_tls_is_named_with_its_server_and_said_to_be_unreadable() -> None:
     talk = Talk()
     (message,), drops = dissect([*talk.open(), talk.asks(client_hello()), talk.asks(b"\x17\3\3\0")])
     assert (message.protocol, message.resource) == ("TLS", "ClientHello shop.test")
-    assert message.attributes["alpn"] == "h2 http/1.1"
-    assert "cannot be read" in message.attributes["note"]
+    assert message.attributes.values["alpn"] == "h2 http/1.1"
+    assert "cannot be read" in message.attributes.values["note"]
     assert drops == []
 
 

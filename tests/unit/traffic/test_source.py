@@ -27,6 +27,7 @@ from fixtures.captures.make_http_pcap import (
     traceparent,
 )
 from tests.unit.wasm import wat
+from tests.unit.wasm.calls import one_info
 from tests.waiting import wait_until
 
 DEMO = Path(fixtures.__file__).parent / "wasm" / "demo" / "demo.wasm"
@@ -55,6 +56,16 @@ def source(capture: Path = CAPTURE, wasm: WasmHost | None = None, **options: Any
 def messages(traffic: TrafficSource) -> list[dict[str, Any]]:
     """All messages so far."""
     return [dict(record.as_json()) for record in traffic.rings["l7_message"].since(0).records]
+
+
+def totals_of(traffic: TrafficSource) -> dict[str, Any]:
+    """The row of totals, in which every message must be one of the four sorts."""
+    (row,) = traffic.tables()["traffic_state"]
+    totals = dict(row.as_json())
+    sorts = ("answered", "unanswered", "unmatched", "single")
+    assert totals["messages"] == sum(totals[name] for name in sorts)
+    assert totals["messages"] == sum(totals["protocols"].values())
+    return totals
 
 
 def counted(traffic: TrafficSource) -> dict[str, Any]:
@@ -95,6 +106,36 @@ def test_nothing_is_dropped_and_what_no_one_knows_has_one_row() -> None:
     totals = counted(traffic)
     assert totals["seen"] == totals["kept"] > len(HTTP_EXCHANGES) * 2
     assert totals["dropped"] == {}
+
+
+def test_every_message_is_counted_once_and_every_call_belongs_to_one(host: WasmHost) -> None:
+    traffic = source(wasm=host)
+    traffic.run_once()
+    totals = totals_of(traffic)
+    assert totals["messages"] == totals["answered"] == len(messages(traffic))
+    assert totals["protocols"] == {"HTTP": len(HTTP_EXCHANGES), "BOX1": len(BOX1_EXCHANGES)}
+    assert (totals["attributes_dropped"], totals["missing_bytes"]) == (0, 0)
+    results = host.status().counters
+    assert results.balanced
+    assert results.seen == len(host.rings["wasm_result"].since(0).records)
+
+
+def test_attributes_there_is_no_room_for_are_counted(host: WasmHost, tmp_path: Path) -> None:
+    result = one_info(attributes=[{"key": f"k{number}", "val": "v"} for number in range(70)])
+    rewriting = wat.plugin(
+        hooks=wat.HTTP_REQUEST, result=result, request=wat.send_result(result) + wat.STOP
+    )
+    host.stop()
+    host.load(wat.save(tmp_path, rewriting))
+    traffic = source(wasm=host)
+    traffic.run_once()
+    dropped = [shown["attributes_dropped"] for shown in messages(traffic)]
+    assert max(dropped) > 0
+    assert totals_of(traffic)["attributes_dropped"] == sum(dropped)
+    for shown in messages(traffic):
+        if shown["parsed_by"] == "built-in+plugin":
+            given = [name for name in shown["attributes"] if name.startswith("k")]
+            assert len(given) + shown["attributes_dropped"] == 70
 
 
 def test_the_demo_plugin_enriches_http(host: WasmHost) -> None:
