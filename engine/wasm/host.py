@@ -136,6 +136,7 @@ class WasmHost(Source):
             engines=Engines(options.cache),
         )
         self._plugins: tuple[WasmPlugin, ...] = ()
+        self._last_rows: tuple[Record, ...] = ()
         self.last_calls: tuple[int, ...] = ()
         """Numbers of the calls that were made for the message offered last."""
         self.generation = 0
@@ -156,10 +157,11 @@ class WasmHost(Source):
             self.set_status("running")
 
     def stop(self) -> None:
-        """Release the plugins and end the watchdog."""
+        """Release the plugins and end the watchdog; their last figures stay readable."""
         self._stopping.set()
         self._watcher.stop()
         with self._lock:
+            self._last_rows = self._rows() or self._last_rows
             for plugin in self._plugins:
                 plugin.close()
             self._plugins = ()
@@ -168,8 +170,11 @@ class WasmHost(Source):
 
     def tables(self) -> Mapping[str, tuple[Record, ...]]:
         """The plugins as they are now."""
+        return {"wasm_plugin": self._rows() or self._last_rows}
+
+    def _rows(self) -> tuple[Record, ...]:
         now = self.clock.wall_ns()
-        return {"wasm_plugin": tuple(plugin_record(each, ts_ns=now) for each in self._plugins)}
+        return tuple(plugin_record(each, ts_ns=now) for each in self._plugins)
 
     def load(self, path: Path) -> str:
         """Load a plugin and put it at the end of the chain; returns its name.
