@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from engine.probe.probe import KernelProbe
     from engine.traffic.inputs import Input, SavedPayload
     from engine.traffic.live import LiveInput
-    from engine.traffic.options import TrafficOptions
     from engine.traffic.source import TrafficSource
     from engine.wasm.host import WasmHost
 
@@ -38,8 +37,8 @@ _EMPTY = RecordRing(1)
 T = TypeVar("T")
 
 
-WasmMode = Literal["lenient", "faithful", "measure", "watch"]
-"""How Wasm plugins are run, see `engine.wasm.host.HostOptions`."""
+WasmMode = Literal["faithful", "measure", "watch"]
+"""How Wasm plugins are run besides what is set, see `engine.wasm.host.HostOptions`."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +79,6 @@ class Selection:
     """Capture that of every process that discovery selects."""
     attach_pids: tuple[int, ...] = ()
     """Capture that of these processes."""
-    traffic: TrafficOptions | None = None
-    """How traffic is read; None for the default."""
     wasm: tuple[Path, ...] = ()
     wasm_mode: frozenset[WasmMode] = frozenset()
     strict: bool = False
@@ -352,6 +349,7 @@ class LiveEngine(Engine):
         options = HostOptions(
             deadline_ms=self._settings.wasm_deadline_ms,
             memory_limit=self._settings.wasm_memory_mib << 20,
+            lenient=not self._settings.wasm_strict,
             cache=cache_folder(),
             **dict.fromkeys(self._selection.wasm_mode, True),
         )
@@ -371,6 +369,7 @@ class LiveEngine(Engine):
         if selection.capture is None and selection.payload is None and self._listener() is None:
             return
         from engine.traffic.inputs import CaptureInput
+        from engine.traffic.options import TrafficOptions
         from engine.traffic.source import TrafficSource
 
         inputs: list[Input] = []
@@ -382,8 +381,16 @@ class LiveEngine(Engine):
         listener = self._listener()
         if listener is not None:
             inputs.append(listener)
+        settings = self._settings
+        options = TrafficOptions(
+            order=settings.traffic_order,
+            cache=settings.traffic_cache,
+            reassemble=settings.traffic_reassemble,
+            truncation=settings.traffic_truncation,
+            session_s=settings.traffic_session_s,
+        )
         self._traffic = TrafficSource(
-            self._clock, self._logbook, inputs=inputs, wasm=self._wasm, options=selection.traffic
+            self._clock, self._logbook, inputs=inputs, wasm=self._wasm, options=options
         )
         self._add(self._traffic)
         if listener is not None:

@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -45,6 +46,25 @@ class Settings(BaseModel):
     )
     describe_fds: bool = Field(
         True, description="Whether events tell what their file descriptor is: path, addresses, ..."
+    )
+    traffic_order: Literal["documented", "agent"] = Field(
+        "documented",
+        description="documented: HTTP, then Wasm plugins, then the rest; agent: plugins first.",
+    )
+    traffic_cache: bool = Field(
+        False, description="Whether a server's protocol is remembered for 60 s, as agents do."
+    )
+    traffic_reassemble: bool = Field(
+        False, description="Put TCP streams in order first; otherwise segment by segment."
+    )
+    traffic_truncation: int = Field(
+        1_024, ge=256, le=65_535, description="Bytes of a payload that Wasm plugins are given."
+    )
+    traffic_session_s: float = Field(
+        60.0, ge=1, le=3_600, description="Seconds a request waits for its response."
+    )
+    wasm_strict: bool = Field(
+        True, description="Refuse Wasm plugins and results that a DeepFlow agent of today refuses."
     )
     wasm_deadline_ms: int = Field(
         100, ge=1, le=60_000, description="Longest a Wasm hook may run, in milliseconds."

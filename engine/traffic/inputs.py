@@ -12,7 +12,7 @@ from engine.core.counters import Counters
 from engine.core.errors import CaptureError, UsageError
 from engine.core.sanitise import clean
 from engine.traffic.flows import Endpoint
-from engine.traffic.packets import ACK, TCP, Segment, Unusable
+from engine.traffic.packets import ACK, SYN, TCP, Segment, Unusable
 from engine.traffic.pcap import read_segments
 
 Mark: TypeAlias = Literal["idle", "lost", "echo", "over"]
@@ -111,6 +111,7 @@ class SavedPayload:
         src: Its sender.
         dst: Its receiver.
         l4: 6 TCP, 17 UDP.
+        sender: Whether the sender is the client or the server; None = as the payload tells.
     """
 
     label = "payload"
@@ -118,17 +119,29 @@ class SavedPayload:
     in_order = True
 
     def __init__(
-        self, clock: Clock, payload: bytes, *, src: Endpoint, dst: Endpoint, l4: int = TCP
+        self,
+        clock: Clock,
+        payload: bytes,
+        *,
+        src: Endpoint,
+        dst: Endpoint,
+        l4: int = TCP,
+        sender: Literal["client", "server"] | None = None,
     ) -> None:
         if len(src[0]) != len(dst[0]):
             raise UsageError("source and destination are of different IP versions")
+        self._sender = sender
         self._segment = Segment(
             clock.wall_ns(), src[0], dst[0], src[1], dst[1], l4, ACK if l4 == TCP else 0, 0,
             payload, 0,
         )  # fmt: skip
 
     def items(self, wait: Wait) -> Iterator[Item]:
-        """The payload."""
+        """The payload, after the opening of its connection where the sender's side is known."""
+        if self._sender is not None:
+            flags = SYN if self._sender == "client" else SYN | ACK
+            opening = self._segment._replace(flags=flags, payload=b"", seq=_BEFORE_FIRST)
+            yield opening
         yield self._segment
 
     def lost(self) -> Counters:
@@ -152,6 +165,17 @@ def read_payload(path: Path) -> bytes:
         ) from error
     if len(content) > _LARGEST:
         raise CaptureError(f"payload {clean(str(path), 200)} has more than {_LARGEST} bytes")
+    return payload_of(content, clean(str(path), 200))
+
+
+def payload_of(content: bytes, name: str) -> bytes:
+    """The bytes meant: those of hex text where there is nothing else, otherwise all as they are.
+
+    Raises:
+        CaptureError: if there are none.
+    """
+    if not content:
+        raise CaptureError(f"payload {name} is empty", fix="give at least one byte")
     try:
         return parse_hex(content.decode("ascii"))
     except (UnicodeDecodeError, UsageError):
@@ -193,6 +217,8 @@ def parse_endpoint(text: str) -> Endpoint:
     return packed, int(port)
 
 
+_BEFORE_FIRST = (1 << 32) - 1
+"""Sequence number of a SYN before byte 0."""
 _LARGEST = 16 << 20
 _HIGHEST_PORT = 65_535
 

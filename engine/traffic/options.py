@@ -1,17 +1,13 @@
-"""How traffic is read."""
+"""How traffic is read; `engine.core.settings` sets and checks it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from engine.core.errors import UsageError
-
 Order: TypeAlias = Literal["documented", "agent"]
 """documented: HTTP, then plugins, as DeepFlow's documentation has it; agent: plugins, then HTTP, as
 its agent does since 2023. Then DNS, then what is only named."""
-
-SMALLEST, LARGEST = 256, 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +15,8 @@ class TrafficOptions:
     """How traffic is read."""
 
     order: Order = "documented"
+    cache: bool = False
+    """Remember what a server speaks for its next connections, as an agent does."""
     reassemble: bool = False
     """Put TCP streams in order and join what belongs together; else segment by segment, as an
     agent does."""
@@ -28,9 +26,3 @@ class TrafficOptions:
     """How long a request waits for its response before it is shown without."""
     flow_capacity: int = 10_000
     """Most flows followed at once."""
-
-    def __post_init__(self) -> None:
-        if not SMALLEST <= self.truncation <= LARGEST:
-            raise UsageError(
-                f"a truncation of {self.truncation} bytes", fix=f"give {SMALLEST} to {LARGEST}"
-            )

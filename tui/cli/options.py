@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import TypeVar
@@ -52,3 +53,42 @@ def bounded(command: F) -> F:
     return click.option("--count", type=click.IntRange(min=1), help="Stop after so many records.")(
         command
     )
+
+
+def reading(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the options of how traffic is read; the command gets them as `reading`, by setting."""
+
+    @click.option(
+        "--reassemble", is_flag=True, default=None, help="Put TCP streams in order first."
+    )
+    @click.option(
+        "--order",
+        type=click.Choice(["documented", "agent"]),
+        help="HTTP before Wasm as DeepFlow documents it (the default), or as its agent does.",
+    )
+    @click.option(
+        "--cache", is_flag=True, default=None, help="Remember what a server speaks, as an agent."
+    )
+    @click.option(
+        "--truncation",
+        type=click.IntRange(256, 65_535),
+        help="Bytes of a payload that plugins are given. Default: 1024.",
+    )
+    @functools.wraps(command)
+    def with_reading(
+        *arguments: object,
+        reassemble: bool | None,
+        order: str | None,
+        cache: bool | None,
+        truncation: int | None,
+        **options: object,
+    ) -> int:
+        flags = {
+            "traffic_reassemble": reassemble,
+            "traffic_order": order,
+            "traffic_cache": cache,
+            "traffic_truncation": truncation,
+        }
+        return command(*arguments, reading=flags, **options)
+
+    return with_reading

@@ -10,7 +10,7 @@ import click
 
 from engine.core.errors import UsageError
 from engine.core.settings import load_settings
-from tui.cli.options import bounded, filter_option, json_option, open_port_option
+from tui.cli.options import bounded, json_option, open_port_option, reading
 from tui.cli.output import choose_output
 from tui.cli.stream import StreamOptions, StreamRunner
 
@@ -28,22 +28,7 @@ _ENDED = ("off", "failed", "degraded")
 @click.option("--pid", "pids", type=click.IntRange(min=1), multiple=True, help="Capture these.")
 @click.option("--pcap", type=click.Path(path_type=Path), help="Read a capture instead.")
 @click.option("--wasm", type=click.Path(path_type=Path), multiple=True, help="Wasm plugins to ask.")
-@click.option("--reassemble", is_flag=True, help="Put TCP streams of a capture in order first.")
-@click.option(
-    "--order",
-    type=click.Choice(["documented", "agent"]),
-    default="documented",
-    show_default=True,
-    help="HTTP before Wasm as DeepFlow documents it, or after it as its agent does.",
-)
-@click.option(
-    "--truncation",
-    type=click.IntRange(256, 65_535),
-    default=1_024,
-    show_default=True,
-    help="Bytes of a payload that plugins are given.",
-)
-@filter_option
+@reading
 @bounded
 @json_option
 def command(
@@ -53,10 +38,7 @@ def command(
     pids: tuple[int, ...],
     pcap: Path | None,
     wasm: tuple[Path, ...],
-    reassemble: bool,
-    order: str,
-    truncation: int,
-    filter_text: str,
+    reading: dict[str, object],
     seconds: float | None,
     count: int | None,
     as_json: bool,
@@ -66,7 +48,6 @@ def command(
     Of processes chosen by --open-port, --exe, --attach or --pid, or of a capture.
     """
     from engine.live import LiveEngine, Selection
-    from engine.traffic.options import TrafficOptions
 
     by_discovery = attach or open_port is not None or bool(exe)
     if bool(pcap) == (by_discovery or bool(pids)):
@@ -74,12 +55,7 @@ def command(
             "traffic of what?",
             fix="give --open-port, --pid or --attach for processes, or --pcap for a capture",
         )
-    options = TrafficOptions(
-        order="agent" if order == "agent" else "documented",
-        reassemble=reassemble,
-        truncation=truncation,
-    )
-    settings = load_settings({"open_port": open_port}).values
+    settings = load_settings({"open_port": open_port, **reading}).values
     live = pcap is None
     engine = LiveEngine(
         Selection(
@@ -91,7 +67,6 @@ def command(
             attach_pids=pids,
             capture=pcap,
             wasm=wasm,
-            traffic=options,
             strict=True,
         ),
         settings,
@@ -101,12 +76,9 @@ def command(
         kinds,
         seconds,
         count,
-        filter_text=filter_text,
         done=lambda: not live and _state(engine, "traffic") in _ENDED,
         ready=lambda: not live or _listening(engine),
         announce=lambda: _attached(engine) if live else (),
-        tables=("capture_state",) if live else (),
-        log_of="discovery" if live else "",
     )
     vital = ("probe", "traffic") if live else ("traffic",)
     output = choose_output(as_json, several_kinds=len(kinds) > 1)

@@ -55,6 +55,8 @@ def test_our_own_variable_beats_beylas() -> None:
         ("ring_mib = 12", r"setting ring_mib = 12 \(from .*config.toml\): .*not a power of two"),
         ("snaplen = 2049", "setting snaplen = 2049"),
         ("fault_interval = 0", "setting fault_interval = 0"),
+        ("traffic_truncation = 255", "setting traffic_truncation = 255"),
+        ('traffic_order = "mine"', "setting traffic_order = 'mine'"),
         ("colour = 3", "there is no setting 'colour'"),
     ],
 )
@@ -72,3 +74,16 @@ def test_what_the_kernel_probe_can_be_told(tmp_path: Path) -> None:
     assert (values.fault_interval, values.snaplen) == (1, 0)
     assert loaded.origins["describe_fds"] == "environment"
     assert loaded.origins["snaplen"] == "flag"
+
+
+def test_how_traffic_is_read(tmp_path: Path) -> None:
+    environ = write_config(tmp_path, 'traffic_order = "agent"\ntraffic_truncation = 4096\n')
+    environ |= {"BOXSCOPE_TRAFFIC_CACHE": "true", "BOXSCOPE_WASM_STRICT": "no"}
+    loaded = load_settings({"traffic_reassemble": True, "traffic_truncation": None}, environ)
+    values = loaded.values
+    assert (values.traffic_order, values.traffic_truncation) == ("agent", 4_096)
+    assert (values.traffic_cache, values.traffic_reassemble) == (True, True)
+    assert not values.wasm_strict
+    assert loaded.origins["traffic_reassemble"] == "flag"
+    assert loaded.origins["traffic_cache"] == loaded.origins["wasm_strict"] == "environment"
+    assert loaded.origins["traffic_truncation"].endswith("config.toml")

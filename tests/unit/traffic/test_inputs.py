@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -60,6 +61,27 @@ def test_a_saved_payload_becomes_a_message(payload: bytes, l4: int, protocol: st
     source.run_once()
     (record,) = source.rings["l7_message"].since(0).records
     assert (record.get("protocol"), record.get("session")) == (protocol, "unanswered")
+
+
+@pytest.mark.parametrize("l4", [6, UDP])
+@pytest.mark.parametrize(("sender", "port"), [("client", 4_000), ("server", 9_999)])
+def test_the_sender_of_a_saved_payload_is_who_it_is_said_to_be(
+    l4: int, sender: Literal["client", "server"], port: int
+) -> None:
+    clock = SystemClock()
+    ends = parse_endpoint("127.0.0.1:4000"), parse_endpoint("127.0.0.1:9999")
+    saved = SavedPayload(clock, b"\0\1\2\3", src=ends[0], dst=ends[1], l4=l4, sender=sender)
+    source = TrafficSource(clock, Logbook(clock), inputs=[saved], wasm=None)
+    source.run_once()
+    (record,) = source.rings["l7_message"].since(0).records
+    assert record.get("src") == f"127.0.0.1:{port}"
+    assert source.status().counters.seen == 1
+
+
+def test_an_empty_payload_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_bytes(b"")
+    with pytest.raises(CaptureError, match="empty"):
+        read_payload(tmp_path / "empty")
 
 
 def test_ends_of_two_ip_versions_are_refused() -> None:
