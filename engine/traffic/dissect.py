@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from engine.core.sanitise import clean
 from engine.traffic import dns
+from engine.traffic.endpoints import Endpoints, Remembered
 from engine.traffic.flows import Flow, FlowTable
 from engine.traffic.http1 import is_response, judge
 from engine.traffic.messages import BUILT_IN, Message
@@ -58,7 +59,8 @@ class Dissector:
             "dns": self._dns,
             "name": self._name,
         }
-        self._looks = [(step, looks[step]) for step in _STEPS[self._options.order]]
+        self._looks = {step: looks[step] for step in _STEPS[self._options.order]}
+        self._servers = Endpoints() if self._options.cache else None
 
     @property
     def flows(self) -> int:
@@ -124,37 +126,36 @@ class Dissector:
             raise Dropped("truncated")
 
     def _feed(self, flow: Flow, segment: Segment, payload: bytes) -> Iterator[Message]:
+        known = self._remembered(flow, segment)
+        if known is not None and known.left_alone:
+            flow.decided("left alone: its server could not be read too often")
+            raise Dropped("left_alone")
         parser = self._parsers.get(flow.number)
         if parser is None:
-            yield from self._infer(flow, segment, payload)
+            yield from self._infer(flow, segment, payload, known)
             return
         try:
             yield from parser.feed(segment, flow.direction(segment), payload)
         except Dropped as dropped:
             if parser.proven or dropped.reason == "buffer_full":
+                self._failed(flow, segment)
                 raise
             flow.decided("what began like HTTP is none")
             self._parsers.pop(flow.number)
-            yield from self._infer(flow, segment, payload)
+            yield from self._infer(flow, segment, payload, known)
 
-    def _infer(self, flow: Flow, segment: Segment, payload: bytes) -> Iterator[Message]:
+    def _infer(
+        self, flow: Flow, segment: Segment, payload: bytes, known: Remembered | None
+    ) -> Iterator[Message]:
         """Find out what a flow speaks by a payload nobody has claimed yet."""
-        said: list[str] = []
-        found: _Found | None = None
-        for step, look in self._looks:
-            outcome = look(flow, segment, payload)
-            if not isinstance(outcome, str):
-                found = outcome
-                said.append(f"{step}: yes")
-                break
-            said.append(f"{step}: {outcome}")
-        if found is None and flow.l4 == TCP and judge(payload) == "maybe":
-            _orient(flow, segment, payload)
-            found = self._http_parser(flow), []
-            said.append("taken for HTTP until it is told apart")
+        if known is not None and known.step:
+            found, said = self._recall(flow, segment, payload, known)
+        else:
+            found, said = self._search(flow, segment, payload)
         way = ("client → server", "server → client")[flow.direction(segment)]
         flow.decided(f"{len(payload)} bytes {way}: {'; '.join(said)}")
         if found is None:
+            self._failed(flow, segment)
             yield from self._unknown(flow, segment, payload)
             return
         parser, messages = found
@@ -163,11 +164,59 @@ class Dissector:
         try:
             yield from parser.feed(segment, flow.direction(segment), payload)
         except Dropped as dropped:
+            self._failed(flow, segment)
             if parser.proven or dropped.reason == "buffer_full":
                 raise
             self._parsers.pop(flow.number)
             flow.decided("its parser refused it")
             yield from self._unknown(flow, segment, payload)
+
+    def _search(
+        self, flow: Flow, segment: Segment, payload: bytes
+    ) -> tuple[_Found | None, list[str]]:
+        """Look for each protocol in turn; what was found, and what was said on the way."""
+        said: list[str] = []
+        for step, look in self._looks.items():
+            outcome = look(flow, segment, payload)
+            if not isinstance(outcome, str):
+                said.append(f"{step}: yes")
+                self._found(flow, segment, step, outcome[0])
+                return outcome, said
+            said.append(f"{step}: {outcome}")
+        if flow.l4 == TCP and judge(payload) == "maybe":
+            _orient(flow, segment, payload)
+            said.append("taken for HTTP until it is told apart")
+            return (self._http_parser(flow), []), said
+        return None, said
+
+    def _recall(
+        self, flow: Flow, segment: Segment, payload: bytes, known: Remembered
+    ) -> tuple[_Found | None, list[str]]:
+        """Take a flow for what its server has spoken before, without asking plugins again."""
+        claim = known.claim
+        if claim is not None and self._wasm is not None:
+            said = f"remembered of its server: claimed by {claim.plugin} as {claim.number}"
+            parser = WasmParser(flow, self._wasm, claim, self._options.truncation)
+            return (parser, []), [f"{said} {claim.name}".rstrip()]
+        outcome = self._looks[known.step](flow, segment, payload)
+        if isinstance(outcome, str):
+            return None, [f"remembered of its server: {known.step}: {outcome}"]
+        return outcome, [f"remembered of its server: {known.step}"]
+
+    def _remembered(self, flow: Flow, segment: Segment) -> Remembered | None:
+        if self._servers is None:
+            return None
+        generation = 0 if self._wasm is None else self._wasm.generation
+        return self._servers.known(flow, segment.ts_ns, generation)
+
+    def _found(self, flow: Flow, segment: Segment, step: str, parser: Parser) -> None:
+        if self._servers is not None:
+            claim = parser.claim if isinstance(parser, WasmParser) else None
+            self._servers.found(flow, segment.ts_ns, step, claim)
+
+    def _failed(self, flow: Flow, segment: Segment) -> None:
+        if self._servers is not None:
+            self._servers.failed(flow, segment.ts_ns)
 
     def _http(self, flow: Flow, segment: Segment, payload: bytes) -> _Found | str:
         if flow.l4 != TCP:

@@ -243,7 +243,8 @@ class WasmParser:
         self._flow = flow
         self._limit = limit
         self._wasm = wasm
-        self._claim = claim
+        self.claim = claim
+        """Whose protocol it is."""
         self._pending = Pending()
 
     def feed(self, segment: Segment, direction: Direction, payload: bytes) -> Iterator[Message]:
@@ -251,8 +252,8 @@ class WasmParser:
         outcome = self._wasm.parse_payload(
             base_context(self._flow, segment, direction, self._limit),
             payload[: self._limit],
-            self._claim.number,
-            self._claim.name,
+            self.claim.number,
+            self.claim.name,
         )
         if outcome is None:
             raise Dropped("not_parsed")
@@ -291,6 +292,6 @@ class WasmParser:
         return message
 
     def _message(self, segment: Segment, plugin: str) -> Message:
-        name = self._claim.name or f"protocol {self._claim.number}"
+        name = self.claim.name or f"protocol {self.claim.number}"
         flow = self._flow
         return Message(segment.ts_ns, name, flow.client, flow.server, plugin, flow=flow)
