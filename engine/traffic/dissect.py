@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
 from engine.core.sanitise import clean
-from engine.traffic import dns
+from engine.traffic import calls, dns, nats, zmtp
+from engine.traffic.custom import CustomParser
 from engine.traffic.endpoints import Endpoints, Remembered
 from engine.traffic.flows import Flow, FlowTable
 from engine.traffic.http1 import is_response, judge
@@ -29,9 +30,15 @@ _MAX_TRIES = 16
 """Payloads of a flow that are looked at before it is taken for unknown for good."""
 _EXPIRE_EVERY_NS = 1_000_000_000
 _STEPS = {
-    "documented": ("http", "wasm", "dns", "name"),
-    "agent": ("wasm", "http", "dns", "name"),
+    "documented": ("http", "wasm", "dns", "custom", "name"),
+    "agent": ("wasm", "http", "dns", "custom", "name"),
 }
+_CUSTOM: tuple[tuple[Callable[[bytes], bool | None], type[CustomParser]], ...] = (
+    (nats.looks_like, nats.NatsParser),
+    (calls.is_dubbo, calls.DubboParser),
+    (calls.is_rocketmq, calls.RocketMqParser),
+)
+"""What tells whether the client speaks such a protocol, and what reads it."""
 
 _Found: TypeAlias = tuple[Parser, list[Message]]
 _Look: TypeAlias = Callable[[Flow, Segment, bytes], "_Found | str"]
@@ -57,6 +64,7 @@ class Dissector:
             "http": self._http,
             "wasm": self._plugins,
             "dns": self._dns,
+            "custom": self._custom,
             "name": self._name,
         }
         self._looks = {step: looks[step] for step in _STEPS[self._options.order]}
@@ -253,6 +261,19 @@ class Dissector:
         if not flow.client_known:
             _face(flow, segment, from_client=not response)
         return dns.DnsParser(flow), []
+
+    def _custom(self, flow: Flow, segment: Segment, payload: bytes) -> _Found | str:
+        if flow.l4 != TCP:
+            return "no"
+        if zmtp.looks_like(payload):
+            return zmtp.ZmtpParser(flow, self._wasm, self._options.truncation), []
+        for looks_like, parser in _CUSTOM:
+            from_client = looks_like(payload)
+            if from_client is not None:
+                if not flow.client_known:
+                    _face(flow, segment, from_client=from_client)
+                return parser(flow, self._wasm, self._options.truncation), []
+        return "no"
 
     def _name(self, flow: Flow, segment: Segment, payload: bytes) -> _Found | str:
         found = recognise(payload) if flow.l4 == TCP else None

@@ -48,7 +48,10 @@ def test_as_documented_plugins_see_what_is_not_http(host: WasmHost, tmp_path: Pa
     assert [export for export, _ in calls(host)] == ["on_http_req", "on_http_resp", "check_payload"]
     assert [message.record("").get("decision") for message in messages] == [
         ("28 bytes client → server: http: yes",),
-        ("4 bytes client → server: http: no; wasm: claimed by no plugin; dns: no; name: no",),
+        (
+            "4 bytes client → server: http: no; wasm: claimed by no plugin; dns: no; "
+            "custom: no; name: no",
+        ),
     ]
 
 
