@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import fixtures
@@ -25,19 +26,30 @@ SUBSCRIPTIONS = (
     ("kprobe-tcp_set_state", ""),
 )
 
+SERVICES = ("web", "names", "box1")
+"""What serves and visits itself: HTTP, DNS, and the demo plugin's own protocol."""
+
 _ROOT = Path(fixtures.__file__).parent
 
 
 class DemoEngine(LiveEngine):
-    """A live engine with the demo plugins, a web service, a capture and a Wasm plugin."""
+    """A live engine with the demo plugins, services with visitors, and a Wasm plugin.
+
+    The services are listened to once the probe runs; until then, and where it cannot, a capture is
+    played.
+    """
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(_selection(), settings)
-        self._service: subprocess.Popen[bytes] | None = None
+        self._services: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> None:
-        """Start the service, then the sources, then ask the flood plugin for its rate."""
-        self._service = _start_service()
+        """Start the services, then the sources, then ask the flood plugin for its rate."""
+        self._services = [_start_service(name) for name in SERVICES]
+        pids = tuple(service.pid for service in self._services)
+        self._selection = replace(self._selection, attach_pids=pids)
+        text = "a capture is played until the demo's services can be listened to"
+        self._logbook.write("traffic", "info", text)
         super().start()
         try:
             self.send_task("flood", FLOOD_TASK, f'{{"rate": {FLOOD_RATE}}}')
@@ -45,12 +57,13 @@ class DemoEngine(LiveEngine):
             self._logbook.write("demo", "error", str(error))
 
     def stop(self) -> None:
-        """Stop the sources and the service."""
-        service, self._service = self._service, None
-        if service is not None and service.stdin is not None:
-            service.stdin.close()
+        """Stop the sources and the services."""
+        services, self._services = self._services, []
+        for service in services:
+            if service.stdin is not None:
+                service.stdin.close()
         super().stop()
-        if service is not None:
+        for service in services:
             _reap(service)
 
 
@@ -64,23 +77,25 @@ def _selection() -> Selection:
         subscriptions=SUBSCRIPTIONS,
         capture=_ROOT / "captures" / "http.pcap",
         paced=True,
+        until_live=True,
+        live=True,
         wasm=(_ROOT / "wasm" / "demo" / "demo.wasm",),
         wasm_mode=frozenset({"watch"}),
     )
 
 
-def _start_service() -> subprocess.Popen[bytes]:
-    """Start the web service in a group of its own, so that Ctrl-C reaches only us."""
+def _start_service(name: str) -> subprocess.Popen[bytes]:
+    """Start a service in a group of its own, so that Ctrl-C reaches only us."""
     try:
         return subprocess.Popen(
-            [sys.executable, "-I", str(_ROOT / "services" / "web.py")],
+            [sys.executable, "-I", str(_ROOT / "services" / f"{name}.py")],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             process_group=0,
         )
     except OSError as error:
-        raise FailedError(f"cannot start the demo's web service: {error.strerror}") from error
+        raise FailedError(f"cannot start the demo's service {name}: {error.strerror}") from error
 
 
 def _reap(service: subprocess.Popen[bytes]) -> None:

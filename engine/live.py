@@ -71,6 +71,8 @@ class Selection:
     capture: Path | None = None
     paced: bool = False
     """Play the capture at its own pace, over and over, as if it were live."""
+    until_live: bool = False
+    """Play it only until processes can be listened to."""
     payload: SavedPayload | None = None
     """A saved payload to be read."""
     live: bool = False
@@ -375,7 +377,10 @@ class LiveEngine(Engine):
         inputs: list[Input] = []
         if selection.capture is not None:
             paced = selection.paced
-            inputs.append(CaptureInput(self._clock, selection.capture, loop=paced, paced=paced))
+            over = self._probe_runs if selection.until_live else None
+            inputs.append(
+                CaptureInput(self._clock, selection.capture, loop=paced, paced=paced, over=over)
+            )
         if selection.payload is not None:
             inputs.append(selection.payload)
         listener = self._listener()
@@ -424,6 +429,9 @@ class LiveEngine(Engine):
                 if self._selection.strict:
                     raise
                 self._logbook.write("discovery", "error", str(error))
+
+    def _probe_runs(self) -> bool:
+        return self._probe is not None and self._probe.status().state in ("running", "degraded")
 
     def _attaching(self) -> PortWatcher:
         """Who attaches captures to processes."""

@@ -59,22 +59,36 @@ class CaptureInput:
         path: The file.
         loop: Begin again at the end, for ever, with the times of now. Implies `paced`.
         paced: Take as long as the traffic took, instead of as fast as can be.
+        over: Asked between two segments of a paced capture; True ends it.
     """
 
     in_order = False
     _BETWEEN_PASSES_S = 1.0
 
     def __init__(
-        self, clock: Clock, path: Path, *, loop: bool = False, paced: bool = False
+        self,
+        clock: Clock,
+        path: Path,
+        *,
+        loop: bool = False,
+        paced: bool = False,
+        over: Callable[[], bool] | None = None,
     ) -> None:
         self.label = f"pcap:{clean(path.name, 200)}"
         self.endless = loop
         self._clock = clock
         self._path = path
         self._paced = paced or loop
+        self._over = over
 
     def items(self, wait: Wait) -> Iterator[Item]:
         """The segments of the file, once or again and again."""
+        if (over := self._over) is not None:
+            yield from self._passes(lambda seconds: wait(seconds) or over())
+        else:
+            yield from self._passes(wait)
+
+    def _passes(self, wait: Wait) -> Iterator[Item]:
         while True:
             empty = True
             for item in self._pass(wait):

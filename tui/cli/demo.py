@@ -27,7 +27,7 @@ def command(
     count: int | None,
     as_json: bool,
 ) -> int:
-    """Demo plugins, a web service with visitors, kernel events, a capture and a Wasm plugin."""
+    """Demo plugins, services with visitors and their traffic, kernel events and a Wasm plugin."""
     from engine.demo import DemoEngine
 
     settings = load_settings({"open_port": open_port}).values
