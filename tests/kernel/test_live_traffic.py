@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+import fixtures
 from engine.core.clock import SystemClock, parse_rfc3339
 from engine.core.records import Record
 from engine.core.settings import Settings
@@ -28,6 +29,7 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.kernel
 
 FOLDER = Path(__file__).parent
+DEMO = Path(fixtures.__file__).parent / "wasm" / "demo" / "demo.wasm"
 DEADLINE_S = 90.0
 CLOCK_SLACK_NS = 50_000_000
 """Stamps of the kernel and of the client are of two clocks, compared once a minute."""
@@ -178,18 +180,74 @@ def test_every_exchange_is_a_message_whoever_is_attached(peers: ExitStack, attac
         )
 
 
-def test_curl_is_seen_by_the_server(peers: ExitStack) -> None:
-    curl = shutil.which("curl")
-    if curl is None:
+CURL_SAYS = "%{http_code} %{local_port} %{time_pretransfer} %{time_starttransfer} %{url}\\n"
+
+
+def curl(url: str, first: int, last: int) -> list[tuple[str, str, int, float]]:
+    """Requests of one curl over one connection, one for each number.
+
+    Returns:
+        Of each its path, its status, curl's own port, and the milliseconds from the request to the
+        first byte of the response.
+    """
+    program = shutil.which("curl")
+    if program is None:
         pytest.skip("curl is not installed")
+    wanted = "".join(
+        f'url = "{url}{number}"\noutput = "/dev/null"\n' for number in range(first, last + 1)
+    )
+    done = subprocess.run(
+        [program, "-s", "-g", "-w", CURL_SAYS, "-K", "-"],
+        check=True,
+        input=wanted,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+    )
+    noted = []
+    for line in done.stdout.splitlines():
+        status, port, before, begun, asked = line.split(maxsplit=4)
+        path = "/" + asked.split("/", 3)[3]
+        noted.append((path, status, int(port), (float(begun) - float(before)) * 1e3))
+    return noted
+
+
+def test_a_thousand_requests_of_curl_are_a_thousand_messages(peers: ExitStack) -> None:
     server = peer(peers, "traffic_server.py")
-    port = json.loads(server.first)[0]
-    with listening(attach_pids=(server.pid,)) as engine:
-        url = f"http://127.0.0.1:{port}/status/404/plain"
-        subprocess.run([curl, "-s", "-o", "/dev/null", url, url], check=True, timeout=60)
-        settled(engine, 2)
-        for one in messages(engine):
-            assert (one.get("request"), one.get("status")) == ("GET /status/404/plain", "404")
+    four, six = json.loads(server.first)[:2]
+    with listening(attach_pids=(server.pid,), wasm=(DEMO,)) as engine:
+        begun = f"http://127.0.0.1:{four}/status"
+        noted = [
+            *curl(f"{begun}/200/plain/", 1, 400),
+            *curl(f"{begun}/404/chunked/", 401, 600),
+            *curl(f"{begun}/503/plain/", 601, 700),
+            *curl(f"http://[::1]:{six}/status/200/chunked/", 701, 950),
+            *(
+                one
+                for number in range(951, 1_001)
+                for one in curl(f"{begun}/500/plain/", number, number)
+            ),
+        ]
+        settled(engine, 1_000)
+        engine.stop()
+        found = {str(one.get("request")): one for one in messages(engine)}
+        assert len(messages(engine)) == len(found) == len(noted) == 1_000
+        off = []
+        for path, status, port, own in noted:
+            one = found[f"GET {path}"]
+            assert (one.get("status"), one.get("session")) == (status, "answered")
+            assert str(one.get("src")).endswith(f":{port}")
+            assert one.get("server_pid") == server.pid
+            latency = one.get("latency_ms")
+            assert isinstance(latency, float)
+            off.append(abs(own - latency) / max(TOLERANCE_MS, own / 10))
+            # The plugin's result is on the row, and its call can be found from it.
+            assert one.get("parsed_by") == "built-in+demo"
+            changed: Any = one.get("merged")
+            assert {"endpoint"} <= {change["field"] for change in changed}
+            assert {change["call"] for change in changed} <= set(one.get("wasm_calls"))  # type: ignore[arg-type]
+        assert statistics.median(off) <= 1
+        check_counters(engine)
 
 
 def test_what_discovery_lists_is_attached_and_shown_so(peers: ExitStack) -> None:
