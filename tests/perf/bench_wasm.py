@@ -1,6 +1,6 @@
 """Time of hook calls of the fixture plugins, and memory after many of them.
 
-    .venv/bin/python -m tests.perf.bench_wasm [--calls N] [--many N]
+    .venv/bin/python -m tests.perf.bench_wasm [--calls N] [--many N] [--requests N]
 
 Each hook is called through Wasmtime's documented Python API and through ours, in the same run and
 with the same host functions. "call" is the plugin's function with its host calls, as an agent
@@ -22,7 +22,11 @@ import wasmtime
 
 import fixtures
 from engine.core.clock import SystemClock
+from engine.core.counters import Counters
 from engine.core.source import Logbook
+from engine.traffic.inputs import Item, Wait
+from engine.traffic.packets import ACK, TCP, Segment
+from engine.traffic.source import TrafficSource
 from engine.wasm.abi import (
     SERVER_TO_CLIENT,
     BaseContext,
@@ -213,11 +217,71 @@ def memory_after(calls: int) -> None:
     host.stop()
 
 
+def talk(requests: int) -> Iterator[Segment]:
+    """One HTTP connection, kept alive."""
+    ends = (ASKED.src, 40_000), (ASKED.dst, 80)
+    seqs = [0, 0]
+    for number in range(requests):
+        for side, payload in enumerate((HEAD, REPLY)):
+            source, target = ends[side], ends[1 - side]
+            yield Segment(
+                number * 1_000, source[0], target[0], source[1], target[1], TCP, ACK, seqs[side],
+                payload, 0,
+            )  # fmt: skip
+            seqs[side] = (seqs[side] + len(payload)) % 2**32
+
+
+class Replayed:
+    """Segments made beforehand, as an input."""
+
+    label, endless, in_order = "bench", False, True
+
+    def __init__(self, requests: int) -> None:
+        self._segments = list(talk(requests))
+
+    def items(self, wait: Wait) -> Iterator[Item]:
+        """The segments."""
+        yield from self._segments
+
+    def lost(self) -> Counters:
+        """Nothing."""
+        return Counters()
+
+
+def messages_per_second(plugin: str, requests: int) -> float:
+    """HTTP messages made a second, from segments to records."""
+    clock = SystemClock()
+    host = new_host(plugin) if plugin else None
+    replayed = Replayed(requests)
+    traffic = TrafficSource(clock, Logbook(clock), inputs=[replayed], wasm=host, capacity=requests)
+    began = time.perf_counter()
+    traffic.run_once()
+    seconds = time.perf_counter() - began
+    made = traffic.rings["l7_message"].last_seq
+    assert made == requests
+    if host is not None:
+        host.stop()
+    return made / seconds
+
+
+def throughput(requests: int) -> None:
+    """HTTP with and without a plugin, in turns; the best of each."""
+    rates = dict.fromkeys(("", "http", "demo"), 0.0)
+    for _ in range(3):
+        for name in rates:
+            rates[name] = max(rates[name], messages_per_second(name, requests))
+    bare = rates[""]
+    say(f"\nHTTP exchanges to messages, {requests:,} at once, best of 3")
+    for name, rate in rates.items():
+        say(f"{name or 'no plugin':<10} {rate:9,.0f} messages/s  {rate / bare:5.2f} of no plugin")
+
+
 def main() -> None:
-    """Print the memory, then the table."""
+    """Print the memory, then the table, then the throughput."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=5_000)
     parser.add_argument("--many", type=int, default=100_000)
+    parser.add_argument("--requests", type=int, default=10_000)
     arguments = parser.parse_args()
     memory_after(arguments.many)
     say("\nmicroseconds               documented API        ours, call       ours, whole     fuel")
@@ -226,6 +290,7 @@ def main() -> None:
         documented, ours, whole = measured(case, arguments.calls)
         name = f"{case.plugin:<7} {case.export:<17}"
         say(f"{name} {documented}  {ours}  {whole} {fuel_of(case):8,}")
+    throughput(arguments.requests)
 
 
 if __name__ == "__main__":
