@@ -54,7 +54,8 @@ class Enrichment:
             outcome: What its call came to.
             after: The log it gave; one of the outcome's.
         """
-        for change in changes(outcome.before.as_json(), after.as_json()):
+        only = after.differing(outcome.before)
+        for change in changes(outcome.before.as_json(only), after.as_json(only)):
             shown = {**change.as_json(), "plugin": outcome.plugin, "call": outcome.seq}
             self.changes.append(shown)
         self.log = after if self.log == LogEntry() else merge_session(self.log, after)

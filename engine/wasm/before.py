@@ -37,13 +37,23 @@ def entry_before(context: CallContext) -> LogEntry:
     return LogEntry()
 
 
-def entry_after(context: CallContext, infos: tuple[Info, ...]) -> LogEntry:
-    """The same with the last of the infos merged; of `parse_payload` the log it becomes."""
+def entry_after(
+    context: CallContext, infos: tuple[Info, ...], before: LogEntry | None = None
+) -> LogEntry:
+    """The same with the last of the infos merged; of `parse_payload` the log it becomes.
+
+    Args:
+        context: The message.
+        infos: What was sent.
+        before: Its `entry_before`, where that has been made already.
+    """
     info, direction = infos[-1], context.base.direction
     if context.custom is not None:
-        return merge_custom(entry_before(context), info, context.custom.type_code, direction)
+        return merge_custom(
+            before or entry_before(context), info, context.custom.type_code, direction
+        )
     if context.request is not None or context.response is not None:
-        return merge_http(entry_before(context), info, direction)
+        return merge_http(before or entry_before(context), info, direction)
     return payload_entry(info, context.base.l7, context.name, direction)
 
 

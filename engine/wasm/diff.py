@@ -31,6 +31,8 @@ def changes(before: JsonValue, after: JsonValue, path: str = "") -> list[Change]
 
 
 def _compare(before: JsonValue, after: JsonValue, path: str, found: list[Change]) -> None:
+    if before == after:
+        return
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for name in [*before, *(name for name in after if name not in before)]:
             inner = f"{path}.{name}" if path else name
@@ -40,7 +42,7 @@ def _compare(before: JsonValue, after: JsonValue, path: str, found: list[Change]
             old = before[at] if at < len(before) else None
             new = after[at] if at < len(after) else None
             _compare(old, new, f"{path}[{at}]", found)
-    elif before != after:
+    else:
         found.append(Change(path, before, after))
 
 

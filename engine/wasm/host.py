@@ -475,8 +475,9 @@ def _outcome(plugin: str, context: CallContext, seq: int) -> Outcome:
         return Outcome(plugin, (), seq)
     hooked = (context.request, context.response, context.custom)
     merged = [infos] if any(hooked) else [(info,) for info in infos]
-    after = tuple(entry_after(context, each) for each in merged)
-    return Outcome(plugin, infos, seq, entry_before(context), after)
+    before = entry_before(context)
+    after = tuple(entry_after(context, each, before) for each in merged)
+    return Outcome(plugin, infos, seq, before, after)
 
 
 def _wanted(plugin: WasmPlugin, context: CallContext) -> bool:

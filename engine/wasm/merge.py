@@ -7,6 +7,7 @@ it; merging makes a new entry, so that before and after can be compared.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from engine.core.fields import JsonValue
 from engine.core.sanitise import clean
@@ -62,24 +63,35 @@ class LogEntry:
     req_len: int | None = None
     resp_len: int | None = None
 
-    def as_json(self) -> dict[str, JsonValue]:
-        """What is set, for people: an exception only with a status that is not ok."""
+    def differing(self, other: LogEntry) -> frozenset[str]:
+        """The fields that are to be looked at to tell this entry from another for people."""
+        found = {name for name in self.__slots__ if getattr(self, name) != getattr(other, name)}
+        return frozenset(found | {"exception"} if "status" in found else found)
+
+    def as_json(self, only: frozenset[str] | None = None) -> dict[str, JsonValue]:
+        """What is set, for people: an exception only with a status that is not ok.
+
+        Args:
+            only: The fields that are wanted; None for all.
+        """
         failed = self.status is not None and self.status != Status.OK
         shown: dict[str, JsonValue] = {
             name: clean(value, _TEXT) if isinstance(value, str) else value
             for name in _PLAIN
-            if (value := getattr(self, name)) not in (None, "") and (name != "exception" or failed)
+            if (only is None or name in only)
+            and (value := getattr(self, name)) not in (None, "")
+            and (name != "exception" or failed)
         }
-        if self.status is not None:
+        if self.status is not None and (only is None or "status" in only):
             shown["status"] = STATUS_NAMES[self.status]
-        if self.trace_ids:
+        if self.trace_ids and (only is None or "trace_ids" in only):
             shown["trace_id"] = clean(min(self.trace_ids)[1], _TEXT)
             shown["trace_ids"] = [clean(trace_id, _TEXT) for _, trace_id in self.trace_ids]
-        if self.attributes:
+        if self.attributes and (only is None or "attributes" in only):
             shown["attributes"] = {
                 clean(key, _TEXT): clean(value, _TEXT) for key, value in self.attributes
             }
-        if self.biz_type:
+        if self.biz_type and (only is None or "biz_type" in only):
             shown["biz_type"] = self.biz_type
         return shown
 
@@ -128,9 +140,9 @@ def merge_http(entry: LogEntry, info: Info, direction: int) -> LogEntry:
         merged = _merge_http_request(entry, info)
     else:
         response = info.response
-        merged = replace(entry, status=Status.UNKNOWN if response is None else response.status)
+        merged = _changed(entry, status=Status.UNKNOWN if response is None else response.status)
         if response is not None:
-            merged = replace(
+            merged = _changed(
                 merged,
                 code=merged.code if response.code is None else response.code & 0xFFFF,
                 result=response.result or merged.result,
@@ -153,7 +165,7 @@ def payload_entry(info: Info, number: int, name: str, direction: int) -> LogEntr
         is_end=info.is_end,
     )
     if request is not None:
-        entry = replace(
+        entry = _changed(
             entry,
             version=request.version,
             type=request.type,
@@ -162,7 +174,7 @@ def payload_entry(info: Info, number: int, name: str, direction: int) -> LogEntr
             endpoint=request.endpoint,
         )
     if response is not None:
-        entry = replace(
+        entry = _changed(
             entry,
             status=response.status,
             code=response.code,
@@ -177,7 +189,7 @@ def payload_entry(info: Info, number: int, name: str, direction: int) -> LogEntr
 def merge_custom(entry: LogEntry, info: Info, type_code: int, direction: int) -> LogEntry:
     """Merge the info of `on_custom_message`; which of its fields count depends on the protocol."""
     if type_code in (NATS, ZMTP):
-        return replace(
+        return _changed(
             entry,
             attributes=entry.attributes + info.attributes,
             protocol=info.protocol or entry.protocol,
@@ -206,7 +218,7 @@ def merge_session(request: LogEntry, response: LogEntry) -> LogEntry:
     }
     known = {trace_id for _, trace_id in request.trace_ids}
     more = tuple(each for each in response.trace_ids if each[1] not in known)
-    return replace(
+    return _changed(
         request,
         **joined,
         attributes=request.attributes + response.attributes,
@@ -214,13 +226,21 @@ def merge_session(request: LogEntry, response: LogEntry) -> LogEntry:
     )
 
 
+def _changed(entry: LogEntry, **values: object) -> LogEntry:
+    """The entry with other values; itself where they are no others, since a new one costs."""
+    others: dict[str, Any] = {
+        name: value for name, value in values.items() if getattr(entry, name) != value
+    }
+    return replace(entry, **others) if others else entry
+
+
 def _merge_http_request(entry: LogEntry, info: Info) -> LogEntry:
     request = info.request
     if info.request_id is not None:
-        entry = replace(entry, request_id=info.request_id)
+        entry = _changed(entry, request_id=info.request_id)
     if request is None:
         return entry
-    return replace(
+    return _changed(
         entry,
         version=request.version if request.version in _HTTP_VERSIONS else entry.version,
         type=request.type if request.type in HTTP_METHODS else entry.type,
@@ -233,7 +253,7 @@ def _merge_http_request(entry: LogEntry, info: Info) -> LogEntry:
 def _merge_common(entry: LogEntry, info: Info, direction: int) -> LogEntry:
     if info.trace is not None:
         entry = _merge_trace(entry, info.trace, direction)
-    return replace(
+    return _changed(
         entry,
         attributes=entry.attributes + info.attributes,
         biz_type=info.biz_type or entry.biz_type,
@@ -254,34 +274,32 @@ def _merge_trace(entry: LogEntry, trace: TraceInfo, direction: int) -> LogEntry:
         return bool(value) or name in trace.sent_empty
 
     added = tuple((_PLUGIN, trace_id) for trace_id in trace.trace_ids if trace_id)
-    entry = replace(entry, trace_ids=entry.trace_ids + added)
+    values: dict[str, object] = {"trace_ids": entry.trace_ids + added}
     if sent("span_id", trace.span_id):
         if entry.span_id:
-            moved = (_APM_SPAN_ID, entry.span_id)
-            entry = replace(entry, attributes=(*entry.attributes, moved))
-        entry = replace(entry, span_id=trace.span_id)
+            values["attributes"] = (*entry.attributes, (_APM_SPAN_ID, entry.span_id))
+        values["span_id"] = trace.span_id
     if sent("parent_span_id", trace.parent_span_id):
-        entry = replace(entry, parent_span_id=trace.parent_span_id)
+        values["parent_span_id"] = trace.parent_span_id
     if sent("http_proxy_client", trace.http_proxy_client):
-        entry = replace(entry, http_proxy_client=trace.http_proxy_client)
+        values["http_proxy_client"] = trace.http_proxy_client
     if sent("x_request_id", trace.x_request_id):
-        if direction == CLIENT_TO_SERVER:
-            return replace(entry, x_request_id_0=trace.x_request_id)
-        return replace(entry, x_request_id_1=trace.x_request_id)
-    return entry
+        slot = "x_request_id_0" if direction == CLIENT_TO_SERVER else "x_request_id_1"
+        values[slot] = trace.x_request_id
+    return _changed(entry, **values)
 
 
 def _merge_dubbo(entry: LogEntry, info: Info) -> LogEntry:
     request, response, trace = info.request, info.response, info.trace
     if request is not None:
-        entry = replace(
+        entry = _changed(
             entry,
             domain=request.domain or entry.domain,
             type=request.type or entry.type,
         )
-    entry = replace(entry, status=Status.UNKNOWN if response is None else response.status)
+    entry = _changed(entry, status=Status.UNKNOWN if response is None else response.status)
     if response is not None:
-        entry = replace(
+        entry = _changed(
             entry,
             code=entry.code if response.code is None else response.code,
             result=response.result or entry.result,
@@ -289,16 +307,16 @@ def _merge_dubbo(entry: LogEntry, info: Info) -> LogEntry:
         )
     if trace is not None:
         added = tuple((_PLUGIN, trace_id) for trace_id in trace.trace_ids if trace_id)
-        entry = replace(
+        entry = _changed(
             entry, trace_ids=entry.trace_ids + added, span_id=trace.span_id or entry.span_id
         )
-    return replace(entry, attributes=entry.attributes + info.attributes)
+    return _changed(entry, attributes=entry.attributes + info.attributes)
 
 
 def _merge_rocketmq(entry: LogEntry, info: Info, direction: int) -> LogEntry:
     request, response = info.request, info.response
     if request is not None:
-        entry = replace(
+        entry = _changed(
             entry,
             version=request.version or entry.version,
             type=request.type or entry.type,
@@ -307,7 +325,7 @@ def _merge_rocketmq(entry: LogEntry, info: Info, direction: int) -> LogEntry:
             endpoint=request.endpoint or entry.endpoint,
         )
     if response is not None:
-        entry = replace(
+        entry = _changed(
             entry,
             code=entry.code if response.code is None else response.code,
             status=response.status,

@@ -11,6 +11,7 @@ import wasmtime
 from engine.core.errors import WasmError
 from engine.wasm.host import WasmHost
 from tests.unit.wasm import wat
+from tests.unit.wasm.calls import BASE
 
 
 def row(host: WasmHost, name: str = "plugin") -> dict[str, object]:
@@ -169,10 +170,15 @@ def test_an_endless_start_ends_within_its_deadline(host: WasmHost, tmp_path: Pat
     assert 0.04 < time.monotonic() - began < 5
 
 
-def test_a_stopped_host_has_no_plugins_and_can_load_again(host: WasmHost, tmp_path: Path) -> None:
+def test_a_stopped_host_asks_no_plugin_shows_last_figures_and_can_load_again(
+    host: WasmHost, tmp_path: Path
+) -> None:
     path = wat.save(tmp_path, wat.plugin())
     host.load(path)
+    host.check_payload(BASE, b"xx")
     host.stop()
     host.stop()
-    assert host.tables()["wasm_plugin"] == ()
+    host.check_payload(BASE, b"xx")
+    (row,) = host.tables()["wasm_plugin"]
+    assert row.get("calls") == 1
     assert host.load(path) == "plugin"
