@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.traffic.recognise import recognise
@@ -63,11 +63,13 @@ def test_tls_in_the_middle_of_a_connection_is_known_too() -> None:
     assert (message.protocol, message.resource) == ("TLS", "application data")
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200) | st.sampled_from([*SAMPLES.values()]).map(lambda one: one[:-1]))
 def test_any_bytes_are_survived(payload: bytes) -> None:
     recognise(payload)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 300))
 def test_a_cut_hello_is_still_tls(length: int) -> None:
     hello = client_hello()[: 6 + length]
