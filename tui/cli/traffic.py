@@ -10,7 +10,7 @@ import click
 
 from engine.core.errors import UsageError
 from engine.core.settings import load_settings
-from tui.cli.options import bounded, json_option, open_port_option, reading
+from tui.cli.options import bounded, filter_option, json_option, open_port_option, reading
 from tui.cli.output import choose_output
 from tui.cli.stream import StreamOptions, StreamRunner
 
@@ -29,6 +29,7 @@ _ENDED = ("off", "failed", "degraded")
 @click.option("--pcap", type=click.Path(path_type=Path), help="Read a capture instead.")
 @click.option("--wasm", type=click.Path(path_type=Path), multiple=True, help="Wasm plugins to ask.")
 @reading
+@filter_option
 @bounded
 @json_option
 def command(
@@ -39,6 +40,7 @@ def command(
     pcap: Path | None,
     wasm: tuple[Path, ...],
     reading: dict[str, object],
+    filter_text: str,
     seconds: float | None,
     count: int | None,
     as_json: bool,
@@ -76,9 +78,12 @@ def command(
         kinds,
         seconds,
         count,
+        filter_text=filter_text,
         done=lambda: not live and _state(engine, "traffic") in _ENDED,
         ready=lambda: not live or _listening(engine),
         announce=lambda: _attached(engine) if live else (),
+        tables=("capture_state",) if live else (),
+        log_of="discovery" if live else "",
     )
     vital = ("probe", "traffic") if live else ("traffic",)
     output = choose_output(as_json, several_kinds=len(kinds) > 1)

@@ -12,8 +12,9 @@ from engine.core.errors import UsageError
 from engine.core.fields import JsonValue
 from engine.core.records import Record
 from engine.core.settings import load_settings
+from engine.core.snapshot import Snapshot
 from tui.cli.inspection_text import inspection_lines
-from tui.cli.options import bounded, json_option, reading
+from tui.cli.options import bounded, filter_option, json_option, reading
 from tui.cli.output import ColumnOutput, JsonOutput, write_lines
 from tui.cli.payloads import payload_options
 from tui.cli.stream import StreamOptions, StreamRunner
@@ -50,13 +51,18 @@ def inspect_wasm(file: Path, as_json: bool) -> int:
 @payload_options
 @reading
 @click.option(
-    "--lenient", is_flag=True, help="Load plugins, and read results, that an agent refuses."
+    "--lenient", is_flag=True, help="Load plugins an agent refuses for their imports from WASI."
 )
-@click.option("--faithful", is_flag=True, help="Keep a trapped instance, as an agent does.")
+@click.option(
+    "--faithful",
+    is_flag=True,
+    help="As an agent: refuse what old SDKs built, keep a trapped instance.",
+)
 @click.option("--measure", is_flag=True, help="Count the instructions of every call.")
 @click.option(
     "--watch", is_flag=True, help="Go on, and load a plugin again when its file has changed."
 )
+@filter_option
 @bounded
 @json_option
 def run_wasm(
@@ -68,6 +74,7 @@ def run_wasm(
     faithful: bool,
     measure: bool,
     watch: bool,
+    filter_text: str,
     seconds: float | None,
     count: int | None,
     as_json: bool,
@@ -89,7 +96,14 @@ def run_wasm(
         return not watch and state in ("off", "failed", "degraded")
 
     kinds = ("l7_message", "wasm_result", "wasm_plugin")
-    options = StreamOptions(kinds, seconds, count, done=finished)
+    options = StreamOptions(
+        kinds,
+        seconds,
+        count,
+        filter_text=filter_text,
+        done=finished,
+        conclude=lambda: _refusals(engine.snapshot()),
+    )
     output = JsonOutput() if as_json else _ComparingOutput(several_kinds=True)
     return StreamRunner(engine, output, options).run_or_fail("traffic", "wasm")
 
@@ -117,3 +131,13 @@ def _comparison(record: Record) -> Iterator[str]:
 
 def _shown(value: JsonValue) -> str:
     return "nothing" if value is None else repr(value) if isinstance(value, str) else str(value)
+
+
+def _refusals(snapshot: Snapshot) -> Iterator[str]:
+    """A line for each plugin that ran here and would not in an agent."""
+    for row in snapshot.tables.get("wasm_plugin", ()):
+        refusals = row.get("refusals")
+        if isinstance(refusals, list) and refusals:
+            others = f", and {len(refusals) - 1} more" if len(refusals) > 1 else ""
+            name = row.get("plugin")
+            yield f"Wasm plugin {name}: an agent would refuse it: {refusals[0]}{others}"
