@@ -8,6 +8,7 @@ BoxscopeError            anything below; `fix` says what to do, `exit_code` is t
     CaptureError         a capture or payload file cannot be read
     WasmError            a Wasm plugin was refused or trapped
     ModuleLoadError      an in-process module was refused or failed
+      MalformedModule    its file contradicts itself, or is larger than is read
     RecordingError       a recording cannot be read or written
     ProcessGone          the process ended while it was looked at
   RequirementError (3)   a right or a dependency is missing; `fix` is the line to type
@@ -63,6 +64,10 @@ class WasmError(FailedError):
 
 class ModuleLoadError(FailedError):
     """An in-process module was refused or failed."""
+
+
+class MalformedModule(ModuleLoadError):
+    """A module's file contradicts itself, or what it announces is larger than is read."""
 
 
 class RecordingError(FailedError):

@@ -1,1 +1,1 @@
-"""In-process plugins in a runner child."""
+"""In-process plugins: judged from their files, run in a child of their own."""

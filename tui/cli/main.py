@@ -16,6 +16,7 @@ VERBS = {
     "demo": ("tui.cli.demo", "The console, or a stream, with everything alive."),
     "doctor": ("tui.cli.doctor", "Each need: found or missing, and the command that fixes it."),
     "plugins": ("tui.cli.plugins", "Run plugin processes."),
+    "modules": ("tui.cli.modules", "Judge in-process modules, and run them."),
     "events": ("tui.cli.events", "Stream kernel events."),
     "discover": ("tui.cli.discover", "List processes by port."),
     "traffic": ("tui.cli.traffic", "Requests and responses of processes, or of a capture."),

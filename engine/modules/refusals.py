@@ -1,0 +1,107 @@
+"""What the loader refuses a file for before it maps it, in its words.
+
+Format: the ELF header, and the checks of glibc's elf/dl-load.c in their order. A file that the
+loader cannot even begin with does no harm: nothing of it is executed.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from engine.modules.elf import ElfFile
+
+_MAGIC = b"\x7fELF"
+_HEADER_BYTES = {32: 52, 64: 64}
+_NO_FILE = "cannot open shared object file: No such file or directory"
+_PIE, _NOT_FOR_DLOPEN = 0x08000000, 0x40
+"""Of DT_FLAGS_1."""
+
+Trouble = Literal["refused", "kills-host", "hangs", "unknown"]
+
+
+class Fault(NamedTuple):
+    """Why a file is not loaded, and what comes of the attempt."""
+
+    outcome: Trouble
+    text: str
+    """The loader's words, or the last words of the process."""
+    reason: str = ""
+    """What is behind it, where the words do not say."""
+
+
+def type_fault(path: Path) -> Fault | None:
+    """What is wrong with opening something that is no regular file."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        return Fault("unknown", "", f"it cannot be looked at: {error.strerror}")
+    if stat.S_ISREG(mode):
+        return None
+    if stat.S_ISDIR(mode):
+        return Fault("refused", f"{path}: cannot read file data: Is a directory")
+    if stat.S_ISFIFO(mode):
+        return Fault("hangs", "", "it is a named pipe: the loader waits until somebody writes")
+    return Fault("unknown", "", "it is no regular file: opening it may do anything")
+
+
+def ident_fault(path: Path, bits: int) -> Fault | None:
+    """What is wrong with the first bytes of a file, for a host of that width."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            ident = file.read(_HEADER_BYTES[bits])
+    except OSError as error:
+        return Fault("unknown", "", f"it cannot be read here: {error.strerror}")
+    if len(ident) < _HEADER_BYTES[bits]:
+        return Fault("refused", f"{path}: file too short")
+    if ident[:4] != _MAGIC:
+        reason = "it is an archive, not a plugin: only package main becomes one"
+        return Fault(
+            "refused",
+            f"{path}: invalid ELF header",
+            reason if ident.startswith(b"!<arch>") else "",
+        )
+    if ident[4] in (1, 2) and ident[4] != bits // 32:
+        return Fault("refused", f"{path}: wrong ELF class: ELFCLASS{96 - bits}")
+    return None
+
+
+def header_fault(elf: ElfFile, path: Path, machine: str) -> Fault | None:
+    """What is wrong with a file as a whole: another processor's, or a program."""
+    if elf.machine != machine:
+        reason = f"it is for {elf.machine}, the host for {machine}; the file itself is there"
+        return Fault("refused", f"{path}: {_NO_FILE}", reason)
+    if elf.kind not in ("ET_DYN", "ET_EXEC"):
+        return Fault("refused", f"{path}: only ET_DYN and ET_EXEC can be loaded")
+    if not elf.loads:
+        return Fault("refused", f"{path}: object file has no loadable segments")
+    if elf.kind == "ET_EXEC":
+        return Fault("refused", f"{path}: cannot dynamically load executable")
+    if truncation := _truncation(elf):
+        return truncation
+    if not elf.dynamic:
+        return Fault("refused", f"{path}: object file has no dynamic section")
+    flags = elf.tag("DT_FLAGS_1") or 0
+    if flags & _PIE:
+        return Fault("refused", f"{path}: cannot dynamically load position-independent executable")
+    if flags & _NOT_FOR_DLOPEN:
+        return Fault("refused", f"{path}: shared object cannot be dlopen()ed")
+    return None
+
+
+def _truncation(elf: ElfFile) -> Fault | None:
+    """Mapped pages beyond the end of a file end the process that touches them."""
+    if not elf.truncated:
+        return None
+    page = os.sysconf("SC_PAGE_SIZE")
+    end = (elf.file_size + page - 1) // page * page
+    last = max(elf.loads, key=lambda each: each.offset + each.file_size)
+    needed = max(each.offset + each.file_size for each in elf.loads)
+    reason = f"it is cut short: {needed} bytes of it are mapped, it has {elf.file_size}"
+    if needed <= end:
+        return Fault("unknown", "", f"{reason}; what is missing reads as zeros")
+    if last.memory_size > last.file_size and (last.offset + last.file_size) % page:
+        return Fault("kills-host", "SIGBUS: bus error", reason)
+    return Fault("unknown", "", f"{reason}; the host dies when it touches what is missing")
