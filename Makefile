@@ -3,13 +3,13 @@
 
 BIN := .venv/bin
 
-.PHONY: run test check setup pictures bench clean
+.PHONY: run test check setup toolchains pictures bench clean
 
 run: setup
 	@if [ -t 0 ] && [ -t 1 ] && [ -t 2 ]; then exec $(BIN)/boxscope demo; \
 	else exec $(BIN)/boxscope demo --headless --for 10; fi
 
-test: setup check
+test: setup toolchains check
 	$(BIN)/pytest
 
 check: setup
@@ -20,6 +20,10 @@ check: setup
 
 setup:
 	@scripts/setup.sh
+
+# What only the tests of Go plugins need: two Go versions from PyPI, and a C compiler.
+toolchains: setup
+	@scripts/toolchains.sh
 
 pictures: setup
 	$(BIN)/python scripts/pictures.py

@@ -1,0 +1,36 @@
+"""Real Go toolchains: what they build is built once for all tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.go.workshop import Missing, Workshop
+
+TABLE: list[tuple[str, ...]] = []
+"""Rows of the table that the summary shows."""
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """Builds plugins and their hosts."""
+    return Workshop(tmp_path_factory.mktemp("go"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Skip where a toolchain is missing, naming it."""
+    try:
+        return (yield)
+    except Missing as missing:
+        pytest.skip(str(missing))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what was said of each pair, and what happened."""
+    if not TABLE:
+        return
+    terminalreporter.section("plugin.Open: the verdict and what happened")
+    for row in TABLE:
+        terminalreporter.write_line("  ".join(row))

@@ -1,0 +1,3 @@
+module example.com/asserter
+
+go 1.19

@@ -1,0 +1,6 @@
+//go:build pro
+
+package dep
+
+// Seats is there in one edition only.
+var Seats = 5

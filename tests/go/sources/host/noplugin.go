@@ -1,0 +1,5 @@
+//go:build noplugin
+
+package main
+
+func open(string) error { return errNoPlugin }
