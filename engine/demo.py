@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import fixtures
 from engine.core.errors import BoxscopeError, FailedError
 from engine.core.settings import Settings
-from engine.live import LiveEngine, PluginRequest, Selection
+from engine.live import LiveEngine, ModuleRequest, PluginRequest, Selection
+from engine.modules.runner.protocol import Wanted
 
 FLOOD_TASK = 7011
 """Task type that sets the flood plugin's rate."""
 FLOOD_RATE = 2_000
 """Records per second the demo asks the flood plugin for."""
+
+DOCTOR = "doctor"
+"""The module whose health check starts a shell."""
+ROUNDS_S = 5.0
+"""Time between two of its health checks."""
 
 SUBSCRIPTIONS = (
     ("syscall_exit-openat", ""),
@@ -33,7 +41,7 @@ _ROOT = Path(fixtures.__file__).parent
 
 
 class DemoEngine(LiveEngine):
-    """A live engine with the demo plugins, services with visitors, and a Wasm plugin.
+    """A live engine with the demo plugins, a module, services with visitors, and a Wasm plugin.
 
     The services are listened to once the probe runs; until then, and where it cannot, a capture is
     played.
@@ -42,6 +50,8 @@ class DemoEngine(LiveEngine):
     def __init__(self, settings: Settings) -> None:
         super().__init__(_selection(), settings)
         self._services: list[subprocess.Popen[bytes]] = []
+        self._leaving = threading.Event()
+        self._rounds = threading.Thread(target=self._go_rounds, name="demo-rounds", daemon=True)
 
     def start(self) -> None:
         """Start the services, then the sources, then ask the flood plugin for its rate."""
@@ -55,9 +65,19 @@ class DemoEngine(LiveEngine):
             self.send_task("flood", FLOOD_TASK, f'{{"rate": {FLOOD_RATE}}}')
         except BoxscopeError as error:
             self._logbook.write("demo", "error", str(error))
+        self._rounds.start()
+
+    def _go_rounds(self) -> None:
+        """Have the doctor's health checked now and then; it may have been unloaded."""
+        while not self._leaving.wait(ROUNDS_S):
+            with suppress(BoxscopeError):
+                self.call_module(DOCTOR, "HealthCheck")
 
     def stop(self) -> None:
         """Stop the sources and the services."""
+        self._leaving.set()
+        if self._rounds.is_alive():
+            self._rounds.join()
         services, self._services = self._services, []
         for service in services:
             if service.stdin is not None:
@@ -69,9 +89,12 @@ class DemoEngine(LiveEngine):
 
 def _selection() -> Selection:
     plugins = _ROOT / "plugins"
+    file = _ROOT / "modules" / "doctor.py"
+    doctor = Wanted(file, symbol="Doctor", interface="HealthCheck() error", call="HealthCheck")
     return Selection(
         agent=True,
         plugins=(PluginRequest(plugins / "boxload"), PluginRequest(plugins / "flood")),
+        modules=(ModuleRequest(doctor, DOCTOR),),
         discovery=True,
         probe=True,
         subscriptions=SUBSCRIPTIONS,

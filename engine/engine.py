@@ -13,7 +13,9 @@ from engine.core.records import Batch
 from engine.core.snapshot import Snapshot
 
 if TYPE_CHECKING:
+    from engine.core.fields import JsonValue
     from engine.discovery.explain import Explanation
+    from engine.modules.runner.protocol import Wanted
 
 
 class Engine(ABC):
@@ -137,6 +139,25 @@ class Engine(ABC):
     def send_task(self, name: str, data_type: int, data: str) -> str:
         """Queue a task for a plugin; returns the token its reply will carry."""
         raise self._read_only("send a task")
+
+    def load_module(self, wanted: Wanted, *, name: str = "") -> str:
+        """Load a module into a runner of its own; returns its name.
+
+        Raises:
+            UsageError: what is wanted cannot be.
+            ModuleLoadError: the file is no module.
+            RequirementError: running it takes something that is not there.
+        """
+        raise self._read_only("load a module")
+
+    def call_module(self, name: str, method: str, args: tuple[JsonValue, ...] = ()) -> str:
+        """Call `METHOD` of a module's symbol, or `SYMBOL.METHOD`; returns the call's token.
+
+        Raises:
+            UsageError: no such module.
+            PluginError: it does not run.
+        """
+        raise self._read_only("call a module")
 
     def load_wasm(self, path: Path) -> str:
         """Load a Wasm plugin; returns its name."""

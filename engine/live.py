@@ -22,9 +22,13 @@ from engine.sampler import SAMPLED, Sampler
 if TYPE_CHECKING:
     from engine.agent.host import PluginHost
     from engine.capture import LiveCapture
+    from engine.core.fields import JsonValue
     from engine.discovery.config import DiscoveryConfig
     from engine.discovery.explain import Explanation
     from engine.discovery.watcher import PortWatcher
+    from engine.module_source import ModuleSource
+    from engine.module_watch import ModuleWatch
+    from engine.modules.runner.protocol import Wanted
     from engine.probe.filters import Filters
     from engine.probe.health import ProgramCost
     from engine.probe.probe import KernelProbe
@@ -51,11 +55,21 @@ class PluginRequest:
 
 
 @dataclass(frozen=True)
+class ModuleRequest:
+    """A module to load with the engine."""
+
+    wanted: Wanted
+    name: str = ""
+
+
+@dataclass(frozen=True)
 class Selection:
     """Which sources run, and on what."""
 
     agent: bool = False
     plugins: tuple[PluginRequest, ...] = ()
+    modules: tuple[ModuleRequest, ...] | None = None
+    """Modules to load; None where modules are not run. They need the agent's plugin host."""
     discovery: bool = False
     exe: str = ""
     """Glob on the executable of processes listed."""
@@ -109,6 +123,8 @@ class LiveEngine(Engine):
         self._lock = threading.Lock()
         self._sampler = Sampler(self.snapshot, self._own_rings)
         self._agent: PluginHost | None = None
+        self._modules: ModuleSource | None = None
+        self._module_watch: ModuleWatch | None = None
         self._discovery: PortWatcher | None = None
         self._probe: KernelProbe | None = None
         self._wasm: WasmHost | None = None
@@ -128,6 +144,7 @@ class LiveEngine(Engine):
             self._start_probe()
             self._start_wasm()
             self._start_traffic()
+            self._start_modules()
             self._sampler.start()
 
     def stop(self) -> None:
@@ -176,15 +193,18 @@ class LiveEngine(Engine):
 
     def subscribe(self, event: str, category: str = "") -> None:
         """Subscribe a kernel event."""
-        _need(self._probe, "kernel events").subscribe(event, category)
+        self.switch([(event, category)], True)
 
     def unsubscribe(self, event: str, category: str = "") -> None:
         """Take back a subscription."""
-        _need(self._probe, "kernel events").unsubscribe(event, category)
+        self.switch([(event, category)], False)
 
     def switch(self, subscriptions: Sequence[tuple[str, str]], on: bool) -> None:
         """Turn several subscriptions on or off at once."""
-        _need(self._probe, "kernel events").switch(subscriptions, on)
+        probe = _need(self._probe, "kernel events")
+        if self._module_watch is not None:
+            self._module_watch.chosen(subscriptions)
+        probe.switch(subscriptions, on)
 
     def set_pids(self, pids: frozenset[int]) -> None:
         """Deliver kernel events of these processes only."""
@@ -234,6 +254,18 @@ class LiveEngine(Engine):
     def send_task(self, name: str, data_type: int, data: str) -> str:
         """Queue a task for a plugin."""
         return _need(self._agent, "plugins").send_task(name, data_type, data)
+
+    def load_module(self, wanted: Wanted, *, name: str = "") -> str:
+        """Load a module into a runner of its own."""
+        return _need(self._modules, "modules").load(wanted, name=name)
+
+    def call_module(self, name: str, method: str, args: tuple[JsonValue, ...] = ()) -> str:
+        """Call something of a module."""
+        return _need(self._modules, "modules").call(name, method, args)
+
+    def module_outcomes(self, name: str) -> frozenset[str]:
+        """Which `module_event`s the present or latest run of a module has had."""
+        return _need(self._modules, "modules").outcomes(name)
 
     def load_wasm(self, path: Path) -> str:
         """Load a Wasm plugin."""
@@ -400,6 +432,26 @@ class LiveEngine(Engine):
         self._add(self._traffic)
         if listener is not None:
             self._attach_chosen()
+
+    def _start_modules(self) -> None:
+        """Modules come last, so that the probe sees all they do."""
+        if self._selection.modules is None or self._agent is None:
+            return
+        from engine.module_source import ModuleSource
+        from engine.module_watch import ModuleWatch
+
+        self._module_watch = ModuleWatch(self._probe)
+        self._modules = ModuleSource(
+            self._clock, self._logbook, host=self._agent, watch=self._module_watch
+        )
+        self._add(self._modules)
+        for request in self._selection.modules:
+            try:
+                self._modules.load(request.wanted, name=request.name)
+            except BoxscopeError as error:
+                if self._selection.strict:
+                    raise
+                self._modules.log("error", str(error))
 
     def _listener(self) -> LiveInput | None:
         """What attached processes say, made with the first question; None if nobody listens."""

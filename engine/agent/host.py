@@ -16,7 +16,7 @@ from engine.agent.heartbeat import INTERVAL_S
 from engine.agent.ingest import Ingest
 from engine.agent.launch import Launcher
 from engine.agent.loading import Loader
-from engine.agent.plugin import Plugin, Run
+from engine.agent.plugin import Keeping, Plugin, Run
 from engine.agent.roster import STOP_GRACE_S, Place, Roster
 from engine.agent.sdk import encode_record
 from engine.agent.spawn import require_spawn
@@ -205,6 +205,20 @@ class PluginHost(Source):
             watch=watch,
         )
 
+    def load_module(self, name: str, keeper: Path, keeping: Keeping) -> str:
+        """Start the keeper of a module as a plugin; returns its name.
+
+        Args:
+            name: What to call it.
+            keeper: Its executable.
+            keeping: What else it is started with, and who is told what it does.
+
+        Raises:
+            UsageError: the name cannot be one.
+            PluginError: there is one of that name, or the keeper cannot be started.
+        """
+        return self._roster.load_module(name, keeper, keeping)
+
     def load_config(self, config: PluginConfig) -> bool:
         """Load a plugin as an agent does: verified or downloaded, in place of another version.
 
@@ -323,6 +337,8 @@ class PluginHost(Source):
             self._show_losses(run, frames, now_ns)
         run.count(frames)
         run.tasks.match_replies(frames)
+        if run.plugin.keeping is not None:
+            run.plugin.keeping.observer.received(run, frames, lag_ms)
 
     def _show_losses(self, run: Run, frames: Frames, now_ns: int) -> None:
         for reason in frames.dropped.keys() - run.dropped.keys():
@@ -335,6 +351,8 @@ class PluginHost(Source):
 
     def ended(self, run: Run) -> None:
         """A process is gone."""
+        if run.plugin.keeping is not None:
+            run.plugin.keeping.observer.ended(run)
         self._roster.ended(run)
 
     def tick(self, now_ns: int) -> None:

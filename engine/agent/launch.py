@@ -45,6 +45,7 @@ class Launcher:
             detail=plugin.detail,
             pipe_bytes=pipe_bytes(among),
             inherit_env=plugin.inherit_env,
+            arguments=plugin.keeping.arguments if plugin.keeping is not None else (),
         )
         return Run(
             plugin,

@@ -8,7 +8,7 @@ import signal
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from engine.agent.faults import FaultLimit
 from engine.agent.metrics import ProcessMeter, RateMeter, Usage
@@ -53,6 +53,25 @@ def check_name(name: str) -> None:
         )
 
 
+class RunObserver(Protocol):
+    """Whom the host tells what a module's keeper does; every call is from the ingest thread."""
+
+    def received(self, run: Run, frames: Frames, lag_ms: float) -> None:
+        """It has sent something, which the host has kept and counted."""
+
+    def ended(self, run: Run) -> None:
+        """Its process is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """What makes a plugin a module: its process is a keeper, which has the module's in its care."""
+
+    arguments: tuple[str, ...]
+    """What follows the executable in the keeper's argument list."""
+    observer: RunObserver
+
+
 @dataclass(slots=True, eq=False)
 class Run:
     """One life of a plugin's process. Written by the ingest thread, read by anyone."""
@@ -92,6 +111,8 @@ class Run:
     """Whether this side killed it, so that what it left unfinished is no loss."""
     lost_sync: int = 0
     """A length it announced that cannot be one."""
+    last_words: str = ""
+    """Why it ends, if that was told before it did."""
     exit_code: int | None = None
     ended: bool = False
     gone: threading.Event = field(default_factory=threading.Event)
@@ -124,6 +145,12 @@ class Run:
         if seen != self.stderr_seen:
             self.stderr_lines = tail_lines(self.process.stderr_fd, SHOWN_LINES)
             self.stderr_seen = seen
+
+    def measure(self, pid: int, comm: str) -> None:
+        """From now on, what this process uses is what the plugin uses; on the ingest thread."""
+        self.meter.close()
+        self.meter = ProcessMeter(pid)
+        self.origin = self.origin._replace(pid=pid, comm=comm)
 
     def end_rates(self) -> None:
         """It is gone: it sends nothing and uses nothing any more."""
@@ -159,6 +186,8 @@ class Plugin:
     """When that is, monotonic; 0 = it is not to be started again."""
     watch: ExecutableWatch | None = None
     """If set it is started again when its executable has changed."""
+    keeping: Keeping | None = None
+    """If set it is a module."""
 
     @property
     def alive(self) -> bool:
@@ -175,7 +204,7 @@ class Plugin:
         run = self.run
         values: dict[str, JsonValue] = {
             "plugin": self.name,
-            "plugin_kind": "process",
+            "plugin_kind": "process" if self.keeping is None else "module",
             "state": self.state,
             "error": self.error,
             "version": clean(self.version, 80),
@@ -236,6 +265,8 @@ def _used(usage: Usage) -> dict[str, JsonValue]:
 def describe_exit(run: Run) -> str:
     """Why a plugin's process is gone; empty if it was asked to go and went."""
     name = run.plugin.name
+    if run.last_words:
+        return f"module {name}: {run.last_words}"
     if run.lost_sync:
         return (
             f"plugin {name} was killed: it announced a record of {run.lost_sync} bytes, "

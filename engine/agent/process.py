@@ -3,7 +3,7 @@
 What the plugin sees: an argument list of one element, fd 0 and 1 the null device, fd 2 its
 stderr file, fd 3 the read end of the task pipe, fd 4 the write end of the record pipe, nothing
 else open, its own process group, its working directory, and, if it was given a detail, an
-environment of `DETAIL` alone.
+environment of `DETAIL` alone. The keeper of a module differs in having arguments.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import signal
 import stat
 import struct
 import termios
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,6 +111,7 @@ def start_process(
     detail: str,
     pipe_bytes: int,
     inherit_env: bool = False,
+    arguments: Sequence[str] = (),
 ) -> PluginProcess:
     """Start one plugin.
 
@@ -120,6 +122,7 @@ def start_process(
         detail: If not empty, the plugin's environment is `DETAIL=<detail>` and nothing else.
         pipe_bytes: Wanted capacity of the record pipe; the kernel may refuse it.
         inherit_env: Add the detail to this process's environment instead.
+        arguments: What follows the executable in its argument list; an agent gives nothing.
 
     Raises:
         PluginError: the message names what is wrong with the executable.
@@ -137,7 +140,7 @@ def start_process(
             _enlarge(record_read, pipe_bytes)
             fds = {0: null, 1: null, 2: stderr, 3: task_read, 4: record_write}
             environment = _environment(detail, directory, inherit_env)
-            pid = spawn(executable, directory, environment, fds)
+            pid = spawn(executable, directory, environment, fds, arguments)
             pidfd = _open_pidfd(pid)
         except OSError as error:
             raise _explained(executable, error) from error

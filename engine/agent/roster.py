@@ -13,6 +13,7 @@ from engine.agent.heartbeat import AgentState
 from engine.agent.ingest import Ingest
 from engine.agent.launch import Launcher
 from engine.agent.plugin import (
+    Keeping,
     Plugin,
     PluginState,
     Run,
@@ -129,12 +130,7 @@ class Roster:
         if "\0" in detail or "\0" in str(executable):
             raise UsageError(f"the path or the detail of plugin {wanted} holds a NUL character")
         with self._lock:
-            known = self.plugins.get(wanted)
-            if known is not None and known.alive:
-                raise PluginError(
-                    f"plugin {wanted} is already {known.state}",
-                    fix="unload or restart it, or give the other one another name",
-                )
+            self._require_free(wanted)
             path = Path(os.path.abspath(executable.expanduser()))
             plugin = Plugin(wanted, path, detail, in_place, self.here().plugins_dir / wanted)
             plugin.inherit_env = inherit_env
@@ -143,6 +139,25 @@ class Roster:
             self.put_on(plugin)
             self._launch(plugin)
         return wanted
+
+    def load_module(self, name: str, keeper: Path, keeping: Keeping) -> str:
+        """Start the keeper of a module; see `PluginHost.load_module`."""
+        check_name(name)
+        with self._lock:
+            self._require_free(name)
+            plugin = Plugin(name, keeper, "", True, self.here().plugins_dir / name)
+            plugin.keeping = keeping
+            self.put_on(plugin)
+            self._launch(plugin)
+        return name
+
+    def _require_free(self, name: str) -> None:
+        known = self.plugins.get(name)
+        if known is not None and known.alive:
+            raise PluginError(
+                f"plugin {name} is already {known.state}",
+                fix="unload or restart it, or give the other one another name",
+            )
 
     def put_on(self, plugin: Plugin) -> None:
         """Put it on the list; one of that name that has exited leaves it its history."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -61,18 +61,22 @@ def require_spawn() -> None:
 
 
 def spawn(
-    executable: Path, directory: Path, environment: Mapping[bytes, bytes], fds: Mapping[int, int]
+    executable: Path,
+    directory: Path,
+    environment: Mapping[bytes, bytes],
+    fds: Mapping[int, int],
+    arguments: Sequence[str] = (),
 ) -> int:
     """Start `executable` as the leader of its own process group; returns its pid.
 
-    Its argument list is the path alone, no signal is blocked, ignored or handled, and it has no
-    file descriptors but those named.
+    No signal is blocked, ignored or handled, and it has no file descriptors but those named.
 
     Args:
-        executable: Absolute path.
+        executable: Absolute path; the first element of its argument list.
         directory: Its working directory.
         environment: Its whole environment.
         fds: For each of its descriptors, from 0 without gaps, one of this process.
+        arguments: The other elements of its argument list.
 
     Raises:
         OSError: as exec gave it: ENOENT, EACCES, ENOEXEC ...
@@ -99,7 +103,7 @@ def spawn(
                 path,
                 actions,
                 attributes,
-                _string_array((path,)),
+                _string_array((path, *map(os.fsencode, arguments))),
                 _string_array(tuple(b"%b=%b" % pair for pair in environment.items())),
             )
         )

@@ -100,6 +100,44 @@ PLUGIN_STATE = RecordKind(
     ),
 )
 
+MODULE_EVENT = RecordKind(
+    "module_event",
+    "A step in the life of a module.",
+    (
+        Field("plugin", "text", "Name of the module.", width=14, untrusted=True, priority=1),
+        Field(
+            "event",
+            "text",
+            "started, contained, watched, opening, opened, initialised, already_open, refused, "
+            "symbol_found, symbol_missing, interface_satisfied, interface_missing, called, "
+            "returned, panicked, exited, killed, garbage, ready or ended.",
+            width=19,
+            priority=1,
+        ),
+        Field("symbol", "text", "What was looked up or called.", width=18, untrusted=True),
+        Field(
+            "text",
+            "text",
+            "What was returned, what is missing, why it was refused or ended.",
+            width=48,
+            untrusted=True,
+            priority=1,
+        ),
+        Field(
+            "frame",
+            "text",
+            "The module's own function in which it panicked.",
+            width=24,
+            untrusted=True,
+            priority=3,
+        ),
+        Field("elapsed_us", "float", "Time it took.", unit="us", width=9, priority=2),
+        Field("module_kind", "text", "python, c-abi or go.", width=8, hidden=True),
+        Field("file", "text", "The module's file.", width=30, hidden=True, untrusted=True),
+        Field("details", "map", "What else was told.", width=30, hidden=True, untrusted=True),
+    ),
+)
+
 PROCESS = RecordKind(
     "process",
     "A process that owns a port, with the reason why it is listed.",
@@ -206,6 +244,7 @@ KERNEL_EVENT = RecordKind(
         Field("source", "text", "syscall_enter, syscall_exit or tracepoint.", hidden=True),
         Field("type_id", "int", "Kindling's type id.", width=4, hidden=True),
         Field("mono_ns", "int", "Monotonic time.", unit="ns", width=16, hidden=True),
+        Field("module", "text", "Module it was caused by.", hidden=True, untrusted=True),
     ),
 )
 
@@ -493,6 +532,7 @@ KINDS: dict[str, RecordKind] = {
         PLUGIN_RECORD,
         PLUGIN_FAULT,
         PLUGIN_STATE,
+        MODULE_EVENT,
         PROCESS,
         CAPTURE_STATE,
         KERNEL_EVENT,

@@ -77,9 +77,19 @@ class Converter:
 
     def __init__(self, containers: Containers | None = None) -> None:
         self._containers = containers
+        self._modules: dict[int, str] = {}
         self._comms: dict[bytes, str] = {}
         self.faithful = False
         """Whether events have the attributes and categories of Kindling's records, and no more."""
+
+    def name_module(self, cgroup: int, name: str) -> None:
+        """From now on, events of this control group are those of a module.
+
+        Args:
+            cgroup: Inode number of its directory in the version 2 tree; no other gets it later.
+            name: What is shown.
+        """
+        self._modules = {**self._modules, cgroup: name}
 
     def convert(self, data: memoryview, offset: int, length: int, wall_offset_ns: int) -> Record:
         """One raw event as a record without a number.
@@ -141,6 +151,7 @@ class Converter:
             cpu, tid, label, emitted, direction, result, error, latency, fd, described.type,
             described.name, attributes, uid, gid, name, described.protocol, described.role,
             described.state, described.inode, container, source, type_id, ts,
+            self._modules.get(cgroup),
         )  # fmt: skip
         return Record("kernel_event", 0, ts + wall_offset_ns, tgid, comm, values)
 

@@ -212,6 +212,20 @@ class KernelProbe(Source):
             follow = self._filters.follow and bool(pids)
             self.set_filters(replace(self._filters, tgids=pids, follow=follow))
 
+    @property
+    def wanted(self) -> frozenset[tuple[str, str]]:
+        """What is subscribed, as names and categories."""
+        return frozenset((cell.event.name, cell.category.label) for cell in self._wanted)
+
+    def name_module(self, cgroup: int, name: str) -> None:
+        """Show this name with every event of a control group.
+
+        Args:
+            cgroup: Inode number of its directory in the version 2 tree.
+            name: The module that runs in it.
+        """
+        self._events.name_module(cgroup, name)
+
     def set_snaplen(self, snaplen: int) -> None:
         """Keep as many bytes of what a call reads or writes as its `data`; 0 for none.
 

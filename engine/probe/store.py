@@ -66,6 +66,10 @@ class EventStore:
         """Show calls with Kindling's attributes alone, from the next reading on."""
         self._converter.faithful = wanted
 
+    def name_module(self, cgroup: int, name: str) -> None:
+        """Events of this control group, earlier ones included, are those of a module."""
+        self._converter.name_module(cgroup, name)
+
     def append(self, taken: Taken, wall_offset_ns: int) -> None:
         """Take events in.
 

@@ -19,6 +19,7 @@ from engine.discovery.explain import Explanation, explain
 from engine.discovery.policy import policy_of
 from engine.discovery.ports import PortEnum
 from engine.engine import Engine
+from engine.modules.runner.protocol import Wanted
 
 NOW_NS = 1_790_000_000_000_000_000
 SOURCES = ("agent", "discovery", "probe", "traffic", "wasm", "modules")
@@ -208,6 +209,17 @@ class FakeEngine(Engine):
         before = self.last_seq("wasm_result")
         self.emit(*self.repetitions)
         return tuple(range(before + 1, self.last_seq("wasm_result") + 1))
+
+    def load_module(self, wanted: Wanted, *, name: str = "") -> str:
+        """Note it, unless told to refuse."""
+        what = (wanted.symbol, wanted.interface, wanted.call)
+        self._obey("load_module", str(wanted.file), *what, name)
+        return name or wanted.file.stem
+
+    def call_module(self, name: str, method: str, args: tuple[JsonValue, ...] = ()) -> str:
+        """Note it, unless told to refuse."""
+        self._obey("call_module", name, method, *map(str, args))
+        return f"token-{len(self.calls)}"
 
     def attach(self, pid: int) -> None:
         """Note it, unless told to refuse."""

@@ -52,5 +52,7 @@ def command(
 
     loaded = load_settings({"open_port": open_port})
     config = discovery_config(loaded, "", beyla_config, faithful, inherit)
-    selection = Selection(agent=True, discovery=True, probe=True, live=True, beyla=config)
+    selection = Selection(
+        agent=True, modules=(), discovery=True, probe=True, live=True, beyla=config
+    )
     return open_console(LiveEngine(selection, loaded.values))

@@ -9,7 +9,15 @@ from tui.cli.options import bounded, filter_option, json_option, open_port_optio
 from tui.cli.output import choose_output
 from tui.cli.stream import StreamOptions, StreamRunner
 
-_FOR_PEOPLE = ("plugin_state", "process", "kernel_event", "l7_message", "wasm_plugin", "log")
+_FOR_PEOPLE = (
+    "plugin_state",
+    "module_event",
+    "process",
+    "kernel_event",
+    "l7_message",
+    "wasm_plugin",
+    "log",
+)
 _FOR_PROGRAMS = (*_FOR_PEOPLE, "plugin_record", "subscription", "wasm_result", "stats")
 
 

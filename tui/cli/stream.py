@@ -27,6 +27,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 SOURCE_OF_KIND = {
     "plugin_record": "agent",
     "plugin_state": "agent",
+    "module_event": "modules",
     "process": "discovery",
     "kernel_event": "probe",
     "l7_message": "traffic",
@@ -45,6 +46,8 @@ class StreamOptions:
     """Stop after so many records of the first kind."""
     header: bool = False
     """Open with a `recording` object, so that the output can be replayed."""
+    every: Callable[[Record], bool] = lambda record: True
+    """Which records concern the command; the filter chooses among them."""
     filter_text: str = ""
     """Which records to print, in the filter language; all, if empty."""
     done: Callable[[], bool] = lambda: False
@@ -198,6 +201,8 @@ class StreamRunner:
             self._left -= 1
 
     def _wanted(self, record: Record) -> bool:
+        if not self._options.every(record):
+            return False
         if self._filter is None:
             return True
         chosen = self._filter.matches(record)

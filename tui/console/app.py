@@ -47,6 +47,9 @@ from tui.console.widgets.table import TableView
 
 TABLES_EVERY_S = 1.0
 STREAMS_EVERY_S = 0.2
+STEPS_EVERY_S = 0.04
+"""Time between two looks at whether a module has done something."""
+LOOKS_AFTER_STEP = 2
 AFTER_COMMAND_S = (0.01, 0.02, 0.035, 0.055, 0.08)
 """When to look at the streams after a command, so that its effect is seen at once."""
 CONFIRM_AFTER_S = 0.1
@@ -71,6 +74,7 @@ class ConsoleApp(App[None]):
         self._life = EngineLife(engine)
         self._commands = asyncio.Lock()
         self._timing = False
+        self._steps = self._steps_looks = 0
         self._plugins = PluginCommands(self, engine, self.look_at_tables)
         self._processes = ProcessCommands(self, engine, self.look_at_tables)
         self._wasm = WasmCommands(self, engine, self.look_at_tables, self._show_runs)
@@ -86,6 +90,7 @@ class ConsoleApp(App[None]):
         self.look_at_tables()
         self.set_interval(TABLES_EVERY_S, self.look_at_tables)
         self.set_interval(STREAMS_EVERY_S, self.look_at_streams)
+        self.set_interval(STEPS_EVERY_S, self.look_after_step)
         self.call_after_refresh(self._start_engine)
 
     def _start_engine(self) -> None:
@@ -134,6 +139,18 @@ class ConsoleApp(App[None]):
             overlays[-1].pull(self.engine)
         else:
             self.main.pull(self.engine)
+
+    def look_after_step(self) -> None:
+        """Look at the streams soon after a module has done something, and not only in turn.
+
+        What it does shows in the kernel events some 30 ms after the step that led to it.
+        """
+        steps = self.engine.last_seq("module_event")
+        if steps != self._steps:
+            self._steps, self._steps_looks = steps, LOOKS_AFTER_STEP
+        if self._steps_looks:
+            self._steps_looks -= 1
+            self.look_at_streams()
 
     @property
     def _overlays(self) -> list[PartsScreen]:

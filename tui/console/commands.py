@@ -1,4 +1,4 @@
-"""What one can have done to plugins from the console: load, unload, restart, send a task."""
+"""What one can have done to plugins and modules: load, unload, restart, send a task, call."""
 
 from __future__ import annotations
 
@@ -17,10 +17,15 @@ from engine.core.sanitise import clean
 from engine.engine import Engine
 from tui.console.screens.dialog import ConfirmDialog
 from tui.console.screens.load import LoadDialog
+from tui.console.screens.module import Call, CallDialog, ModuleDialog
 from tui.console.screens.task import Task, TaskDialog
-from tui.console.wording import stop_consequences
+from tui.console.screens.verdict import VerdictDialog
+from tui.console.wording import is_module, stop_consequences
 
-Verb = Literal["load", "unload", "restart", "send_task"]
+_STEPS = 5_000
+"""Steps of modules that are looked through."""
+
+Verb = Literal["load", "unload", "restart", "send_task", "load_module", "call_module", "judge"]
 
 
 class PluginAsked(Message):
@@ -30,7 +35,7 @@ class PluginAsked(Message):
         super().__init__()
         self.verb = verb
         self.plugin = plugin
-        """Its row; None for `load`, and where none is selected."""
+        """Its row; None where none is selected or needed."""
 
 
 class PluginCommands:
@@ -47,6 +52,7 @@ class PluginCommands:
         self._engine = engine
         self._changed = changed
         self._last_tasks: dict[str, Task] = {}
+        self._last_calls: dict[str, Call] = {}
 
     async def carry_out(self, asked: PluginAsked) -> None:
         """Do what was asked for; waits for dialogs, so it is for a worker.
@@ -62,6 +68,12 @@ class PluginCommands:
         if asked.verb == "load":
             await self._load()
             return
+        if asked.verb == "load_module":
+            await self._load_module()
+            return
+        if asked.verb == "judge":
+            await self._judge(asked.plugin)
+            return
         if asked.plugin is None:
             raise UsageError("no plugin is selected", fix="choose one with the arrow keys first")
         match asked.verb:
@@ -71,6 +83,8 @@ class PluginCommands:
                 await self._restart(asked.plugin)
             case "send_task":
                 await self._send_task(asked.plugin)
+            case "call_module":
+                await self._call_module(asked.plugin)
 
     async def _load(self) -> None:
         engine = self._engine
@@ -81,6 +95,35 @@ class PluginCommands:
         name = await self._app.push_screen_wait(LoadDialog(load))
         if name is not None:
             self._report(f"plugin {name} is loaded")
+
+    async def _load_module(self) -> None:
+        name = await self._app.push_screen_wait(ModuleDialog(self._engine.load_module))
+        if name is not None:
+            self._report(f"module {name} is loaded; enter tells what becomes of it")
+
+    async def _judge(self, row: Record | None) -> None:
+        file = self._file_of(row) if is_module(row) else ""
+        verdict = await self._app.push_screen_wait(VerdictDialog(file))
+        if verdict is not None:
+            self._app.push_screen(verdict)
+
+    def _file_of(self, row: Record | None) -> str:
+        """The file of a module, as its last steps tell."""
+        last = self._engine.last_seq("module_event")
+        steps = self._engine.since("module_event", max(0, last - _STEPS), _STEPS).records
+        mine = [one for one in steps if row is not None and one.get("plugin") == row.get("plugin")]
+        return str(mine[-1].get("file") or "") if mine else ""
+
+    async def _call_module(self, row: Record) -> None:
+        name = str(row.get("plugin"))
+        if not is_module(row):
+            raise UsageError(f"{name} is no module", fix="choose one of kind module")
+        call = partial(self._engine.call_module, name)
+        dialog = CallDialog(name, self._last_calls.get(name), call)
+        called = await self._app.push_screen_wait(dialog)
+        if called is not None:
+            self._last_calls[name] = called
+            self._report(f"{called.name} of {name} is called; its row tells the reply")
 
     async def _unload(self, row: Record) -> None:
         name = str(row.get("plugin"))

@@ -57,11 +57,21 @@ def state_tone(record: Record) -> Tone:
     return _TONES.get(str(record.get("state")), "")
 
 
+def is_module(record: Record | None) -> bool:
+    """Whether a plugin is a module in the care of a keeper."""
+    return record is not None and record.get("plugin_kind") == "module"
+
+
 def stop_consequences(record: Record) -> str:
     """What stopping a plugin does to it, in sentences."""
     name, state = clean(str(record.get("plugin"))), record.get("state")
     if state not in ("running", "stopping"):
         return f"{name} does not run. It is taken off the list; its records stay."
+    if is_module(record):
+        return (
+            "A module cannot be closed: its runner is ended with SIGKILL, and everything it has "
+            "started with it. Then it is taken off the list; its records stay."
+        )
     group = record.get("pgid") or record.pid
     return (
         "Its task pipe is closed, which asks it to exit; what it still sends is read. If it is "

@@ -18,7 +18,15 @@ print("LOADED", loaded, "CODE", code)
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["--version"], ["doctor"], ["events", "--help"], ["events", "--list"]],
+    [
+        ["--help"],
+        ["--version"],
+        ["doctor"],
+        ["events", "--help"],
+        ["events", "--list"],
+        ["modules", "check", "--help"],
+        ["modules", "check", "/bin/sh"],
+    ],
     ids=" ".join,
 )
 def test_neither_textual_nor_bcc_is_loaded(arguments: list[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from textwrap import wrap
 
 from textual.app import ComposeResult
@@ -47,6 +48,12 @@ def direction_text(record: Record) -> str:
     return {"enter": ">", "exit": "<"}.get(direction, clean(direction))
 
 
+def comm_text(record: Record) -> str:
+    """The thread's name, `sh@doctor` where a module caused what it did."""
+    name, module = value_text(record.comm), record.get("module")
+    return f"{name}@{clean(str(module))}" if module else name
+
+
 def event_columns() -> tuple[Column[Record], ...]:
     """The columns of the stream."""
     declared = {
@@ -79,7 +86,12 @@ def event_columns() -> tuple[Column[Record], ...]:
         declared["cpu"],
         declared["pid"],
         declared["tid"],
-        declared["comm"],
+        replace(
+            declared["comm"],
+            text=comm_text,
+            tone=lambda record: "strong" if record.get("module") else "",
+            help="Name of the thread; NAME@MODULE where a module caused what it did.",
+        ),
         declared["category"],
         Column("direction", "", 1, direction_text, priority=2, help="> enter, < exit."),
         declared["name"],

@@ -23,7 +23,7 @@ from tui.console.widgets.columns import Column, Remark, SortKey, Tone, lift, rec
 from tui.console.widgets.frames import record_stream
 from tui.console.widgets.lines import LineView
 from tui.console.widgets.table import TableView
-from tui.console.wording import state_text, state_tone
+from tui.console.wording import is_module, state_text, state_tone
 
 _SPARK_WIDTH = 10
 _STATE_WIDTH = 15
@@ -163,7 +163,7 @@ class PluginsPane(Pane):
             plugin_columns(),
             key=lambda row: row.record.key(),
             kind="plugin_state",
-            empty="no plugin is loaded: press l to load one",
+            empty="no plugin is loaded: press l to load one, m for a module",
             remark=failure,
             widget_id="plugins",
         )
@@ -226,6 +226,24 @@ class PluginsPane(Pane):
     def action_load_plugin(self) -> None:
         """Ask for a plugin to be loaded."""
         self.post_message(PluginAsked("load"))
+
+    def action_load_module(self) -> None:
+        """Ask for a module to be loaded."""
+        self.post_message(PluginAsked("load_module"))
+
+    def action_judge_module(self) -> None:
+        """Ask what is known of a module's file."""
+        self.post_message(PluginAsked("judge", self.selected))
+
+    def action_call_module(self) -> None:
+        """Ask for a method of the selected module to be called."""
+        self.post_message(PluginAsked("call_module", self.selected))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What applies now."""
+        if action == "call_module":
+            return is_module(self.selected)
+        return super().check_action(action, parameters)
 
     def action_send_task(self) -> None:
         """Ask for a task for the selected plugin."""

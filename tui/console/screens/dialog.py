@@ -22,6 +22,10 @@ from tui.console.widgets.entry import Field
 ResultT = TypeVar("ResultT")
 
 
+class _Frame(VerticalScroll, inherit_bindings=False):
+    """Scrolls to the field that has the focus; the arrow keys go from field to field."""
+
+
 class Dialog(ModalScreen[ResultT | None], Generic[ResultT]):
     """Fields, and what is done with them; stays open, and says why, until that succeeds.
 
@@ -58,7 +62,7 @@ class Dialog(ModalScreen[ResultT | None], Generic[ResultT]):
 
     def compose(self) -> ComposeResult:
         """A frame that scrolls if it must."""
-        with VerticalScroll(id="dialog", can_focus=False) as frame:
+        with _Frame(id="dialog", can_focus=False) as frame:
             frame.border_title = Content(self._title)
             frame.border_subtitle = self.hint
             yield Static(self._text)

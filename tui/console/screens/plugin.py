@@ -1,8 +1,11 @@
-"""Everything about one plugin, live: figures, throughput, stderr, faults and records."""
+"""Everything about one plugin, live: figures, throughput, stderr, faults and records.
+
+Of a module, in place of throughput and faults: the steps of its life, and what the kernel tells.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from textual.binding import BindingType
@@ -11,7 +14,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from engine.core.fields import JsonValue
-from engine.core.kinds import PLUGIN_FAULT, PLUGIN_STATE
+from engine.core.kinds import KERNEL_EVENT, MODULE_EVENT, PLUGIN_FAULT, PLUGIN_STATE
 from engine.core.records import Record
 from engine.core.sanitise import clean
 from engine.core.snapshot import Snapshot
@@ -19,12 +22,13 @@ from tui.console.commands import PluginAsked, Verb
 from tui.console.format import ABSENT, field_lines, uptime, value_text
 from tui.console.history import ThroughputHistory
 from tui.console.keys import PLUGIN_KEYS, STREAM_KEYS
+from tui.console.panes.events import event_columns
 from tui.console.screens.parts import Part, PartsScreen, update_lines
 from tui.console.widgets.columns import cell, record_columns
 from tui.console.widgets.frames import record_stream
 from tui.console.widgets.graph import Graph
 from tui.console.widgets.stream import RecordReader, StreamView
-from tui.console.wording import state_text, state_tone, utc_text
+from tui.console.wording import is_module, state_text, state_tone, utc_text
 
 _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
@@ -50,6 +54,9 @@ _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
 _ELSEWHERE = frozenset({"kind", "seq", "ts", "plugin", "stderr", "last_stderr"})
 """Fields that are shown in other parts of the screen."""
 _ONLY_IF_KNOWN = frozenset({"error", "kill_in_s", "exit_code"})
+_BAD_STEPS = frozenset(
+    {"refused", "symbol_missing", "interface_missing", "panicked", "exited", "killed", "garbage"}
+)
 _NAME_WIDTH = 14
 _VALUE_WIDTH = 20
 _LEAST_HELP = 12
@@ -115,11 +122,43 @@ def fault_stream(widget_id: str) -> StreamView:
     )
 
 
+def life_stream(widget_id: str) -> StreamView:
+    """The steps of a module's life."""
+    return StreamView(
+        MODULE_EVENT.name,
+        record_columns(
+            MODULE_EVENT,
+            ["ts", "event", "symbol", "text", "frame", "elapsed_us"],
+            titles={"ts": "time", "elapsed_us": "took"},
+            widths={"event": 19, "symbol": 12, "text": 20, "frame": 20, "elapsed_us": 8},
+            tones={
+                "ts": lambda record: "dim",
+                "event": lambda record: "bad" if record.get("event") in _BAD_STEPS else "",
+            },
+            priorities={"text": 1, "event": 1, "symbol": 2, "frame": 5, "elapsed_us": 3},
+            flex="text",
+            ample=40,
+        ),
+        widget_id=widget_id,
+    )
+
+
+def deed_stream(widget_id: str) -> StreamView:
+    """What a module did, as the kernel tells it."""
+    return StreamView(KERNEL_EVENT.name, event_columns(), widget_id=widget_id)
+
+
+def _those_of(name: JsonValue, kind: str) -> Callable[[Record], bool]:
+    """Which records of a kind are a plugin's."""
+    field = "module" if kind == KERNEL_EVENT.name else "plugin"
+    return lambda record: record.get(field) == name
+
+
 class PluginScreen(PartsScreen):
     """One plugin; goes on showing what was last known when it is unloaded."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(binding for binding in PLUGIN_KEYS if binding.action != "load_plugin"),
+        *(binding for binding in PLUGIN_KEYS if not binding.action.startswith("load_")),
         *STREAM_KEYS,
     ]
 
@@ -133,23 +172,31 @@ class PluginScreen(PartsScreen):
         self._stderr = Static()
         self._stderr_frame = VerticalScroll(self._stderr)
         self._graphs = (Graph("records", "/s"), Graph("bytes", "B/s"))
-        self.faults = fault_stream("faults")
-        self.records = record_stream("records", with_plugin=False)
-        super().__init__(
-            (
-                Part("State", VerticalScroll(self._figures), part_id="state"),
-                Part("Throughput", *self._graphs, part_id="throughput"),
-                Part("stderr", self._stderr_frame, part_id="stderr"),
-                Part("Faults", self.faults, part_id="fault-part"),
-                Part("Records", self.records, part_id="record-part"),
-            )
-        )
         name = record.get("plugin")
         shown = clean(str(name))
-        self.faults.say_when_empty(f"nothing {shown} sent was no record")
+        self.records = record_stream("records", with_plugin=False)
         self.records.say_when_empty(f"no records of {shown} yet")
-        for stream in (self.faults, self.records):
-            stream.show_only(lambda one: one.get("plugin") == name)
+        state = Part("State", VerticalScroll(self._figures), part_id="state")
+        stderr = Part("stderr", self._stderr_frame, part_id="stderr")
+        records = Part("Records", self.records, part_id="record-part")
+        if is_module(record):
+            self.life, self.deeds = life_stream("life"), deed_stream("deeds")
+            self.streams: tuple[StreamView, ...] = (self.life, self.deeds, self.records)
+            self.life.say_when_empty(f"nothing has become of {shown} yet")
+            self.deeds.say_when_empty(f"the kernel has told nothing of {shown} yet")
+            life = Part("Life", self.life, part_id="life-part")
+            deeds = Part("What it did", self.deeds, part_id="deed-part")
+            parts = (state, life, stderr, deeds, records)
+        else:
+            self.faults = fault_stream("faults")
+            self.faults.say_when_empty(f"nothing {shown} sent was no record")
+            self.streams = (self.faults, self.records)
+            throughput = Part("Throughput", *self._graphs, part_id="throughput")
+            faults = Part("Faults", self.faults, part_id="fault-part")
+            parts = (state, throughput, stderr, faults, records)
+        super().__init__(parts)
+        for stream in self.streams:
+            stream.show_only(_those_of(name, stream.kind))
 
     def on_mount(self) -> None:
         """Show what is known already."""
@@ -218,24 +265,32 @@ class PluginScreen(PartsScreen):
 
     def pull(self, reader: RecordReader) -> None:
         """Let the streams in view take in what is new."""
-        for stream in (self.faults, self.records):
+        for stream in self.streams:
             if stream.size and stream.region:
                 stream.pull(reader)
 
     # Keys.
 
     def action_follow(self) -> None:
-        """Go to the newest records and faults."""
-        for stream in (self.faults, self.records):
+        """Go to the newest records, faults and steps."""
+        for stream in self.streams:
             stream.follow()
         self.refresh_bindings()
 
     def action_pause(self) -> None:
         """Hold the streams still, or let them go on."""
         paused = not self.records.paused
-        for stream in (self.faults, self.records):
+        for stream in self.streams:
             stream.set_paused(paused)
         self.refresh_bindings()
+
+    def action_judge_module(self) -> None:
+        """Ask what is known of the module's file."""
+        self._ask("judge")
+
+    def action_call_module(self) -> None:
+        """Ask for a method of the module to be called."""
+        self._ask("call_module")
 
     def action_send_task(self) -> None:
         """Ask for a task for the plugin."""
@@ -256,7 +311,11 @@ class PluginScreen(PartsScreen):
         """What applies now."""
         match action:
             case "follow":
-                return not (self.faults.moving and self.records.moving)
+                return not all(stream.moving for stream in self.streams)
             case "send_task" | "restart_plugin" | "unload_plugin":
                 return not self._gone
+            case "judge_module":
+                return is_module(self.record)
+            case "call_module":
+                return not self._gone and is_module(self.record)
         return super().check_action(action, parameters)

@@ -1,0 +1,245 @@
+"""The worst that a module does is told in its row, ends with it, and harms nothing else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.agent import sdk
+from engine.core.identity import read_stat
+from engine.modules.runner.protocol import EVENT_TYPE, Limits
+from tests.unit.agent.support import DEMO_PLUGINS, process_exists
+from tests.unit.modules.runner.support import (
+    DEADLINE_S,
+    SOON,
+    Modules,
+    python_module,
+    running_modules,
+)
+from tests.waiting import wait_until
+
+
+@pytest.fixture
+def modules() -> Iterator[Modules]:
+    """An engine beside whose modules another plugin goes on all the time."""
+    with running_modules() as running:
+        running.engine.load_plugin(DEMO_PLUGINS / "boxload")
+        yield running
+        sent = running.row("boxload")["tx_count"]
+        running.engine.send_task("boxload", 7010, "")
+        wait_until(lambda: running.row("boxload")["tx_count"] > sent, DEADLINE_S)
+        assert running.row("boxload")["state"] == "running"
+
+
+def pid_in(file: Path) -> int:
+    """The pid a module has written down."""
+    wait_until(lambda: file.exists() and file.read_text().endswith("\n"), DEADLINE_S)
+    return int(file.read_text())
+
+
+def test_one_that_panics_in_init_is_told_with_the_place(modules: Modules, tmp_path: Path) -> None:
+    file = python_module(tmp_path, "ill", "def go():\n    raise ValueError('no license')\ngo()\n")
+    modules.load(file)
+    row = modules.gone("ill")
+    assert row["error"] == (
+        "module ill: panicked: in init: ValueError: no license, in go at ill.py:2"
+    )
+    assert row["exit_code"] == 1
+    assert modules.told("ill")[-1] == "ended"
+
+
+def test_one_that_never_returns_from_init_is_killed_at_the_deadline(
+    modules: Modules, tmp_path: Path
+) -> None:
+    file = python_module(tmp_path, "slow", "import threading\nthreading.Event().wait()\n")
+    modules.load(file, limits=SOON)
+    row = modules.gone("slow")
+    assert row["error"] == "module slow: killed: opening it had not returned after 1 s"
+    assert row["exit_code"] == 2
+    assert modules.event("slow", "killed")["details"]["operation"] == "open"
+
+
+def test_a_call_that_never_returns_is_killed_and_its_caller_told(
+    modules: Modules, tmp_path: Path
+) -> None:
+    file = python_module(tmp_path, "busy", "def spin():\n    while True: pass\n")
+    modules.load(file, symbol="spin", limits=SOON)
+    modules.event("busy", "ready")
+    modules.engine.call_module("busy", "spin")
+    row = modules.gone("busy")
+    assert row["error"] == "module busy: killed: the call of spin had not returned after 1 s"
+    assert 'failed: "killed after 1 s"' in row["last_task"]
+
+
+@pytest.mark.parametrize("session", ["False", "True"], ids=["same session", "setsid"])
+def test_one_that_forks_leaves_nothing_behind(
+    modules: Modules, tmp_path: Path, session: str
+) -> None:
+    child = tmp_path / "child"
+    file = python_module(
+        tmp_path,
+        "forks",
+        f"""
+        import subprocess
+        command = ["sh", "-c", "(setsid sleep 1000 & echo $! > {child})"]
+        subprocess.run(command, start_new_session={session})
+        """,
+    )
+    modules.load(file)
+    modules.event("forks", "ready")
+    pid = pid_in(child)
+    assert process_exists(pid)
+    modules.engine.unload_plugin("forks")
+    assert modules.event("forks", "ended")["details"]["left_behind"] == "1"
+    assert not process_exists(pid)
+
+
+def test_one_that_forks_without_end_is_ended_for_it(modules: Modules, tmp_path: Path) -> None:
+    file = python_module(
+        tmp_path,
+        "many",
+        """
+        import subprocess, threading
+        children = [subprocess.Popen(["sleep", "1000"]) for _ in range(40)]
+        threading.Event().wait()
+        """,
+    )
+    modules.load(file, limits=Limits(open_s=DEADLINE_S, processes=20))
+    row = modules.gone("many")
+    assert "killed: ran " in row["error"]
+    assert "processes, more than the 20 it may have" in row["error"]
+    assert int(modules.event("many", "ended")["details"]["left_behind"]) > 0
+
+
+def test_one_that_allocates_without_end_is_ended_for_it(modules: Modules, tmp_path: Path) -> None:
+    file = python_module(
+        tmp_path,
+        "greedy",
+        """
+        import threading
+        held = []
+        while sum(map(len, held)) < 300 << 20:
+            held.append(b"x" * (1 << 20))
+        threading.Event().wait()
+        """,
+    )
+    modules.load(file, limits=Limits(open_s=DEADLINE_S, memory=100 << 20))
+    row = modules.gone("greedy")
+    assert "killed: held " in row["error"]
+    assert "MiB, more than the 100 it may have" in row["error"]
+
+
+def test_garbage_in_its_pipe_ends_it_and_is_counted_as_lost(
+    modules: Modules, tmp_path: Path
+) -> None:
+    file = python_module(
+        tmp_path,
+        "noisy",
+        """
+        import os, threading
+        os.write(4, b"this is no record at all")
+        threading.Event().wait()
+        """,
+    )
+    modules.load(file, limits=Limits(open_s=DEADLINE_S))
+    row = modules.gone("noisy")
+    assert "garbage: announced a record of 1936287860 bytes" in row["error"]
+    assert row["dropped"] == 1
+    assert modules.told("noisy")[-2:] == ["garbage", "ended"]
+    (fault,) = modules.engine.since("plugin_fault", 0).records
+    assert (fault.get("plugin"), fault.get("reason")) == ("noisy", "lost_sync")
+    for name in ("agent", "modules"):
+        assert modules.engine.snapshot().sources[name].counters.dropped == {"lost_sync": 1}
+
+
+def test_half_a_record_does_not_swallow_how_it_ended(modules: Modules, tmp_path: Path) -> None:
+    file = python_module(
+        tmp_path, "cut", "import os\nos.write(4, b'\\x40\\0\\0\\0half')\nos._exit(7)"
+    )
+    modules.load(file)
+    row = modules.gone("cut")
+    assert row["error"] == "module cut: exited: exit code 7, during opening it"
+    assert row["dropped"] == 1
+    assert modules.engine.snapshot().sources["modules"].counters.dropped == {"truncated": 1}
+
+
+def test_records_of_a_module_are_records_like_any_plugins(modules: Modules, tmp_path: Path) -> None:
+    file = python_module(
+        tmp_path,
+        "sends",
+        f"""
+        import importlib.util, sys
+        spec = importlib.util.spec_from_file_location("sdk", {sdk.__file__!r})
+        sdk = sys.modules["sdk"] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sdk)
+        def send():
+            with sdk.Client() as client:
+                for number in range(1000):
+                    client.send_record(7000, {{"number": str(number)}})
+        """,
+    )
+    modules.load(file, symbol="send", call="()")
+    modules.event("sends", "ready")
+
+    def sent() -> list[object]:
+        found = modules.engine.since("plugin_record", 0, 10_000).records
+        mine = [one for one in found if one.get("plugin") == "sends"]
+        return [one.get("fields") for one in mine if one.get("data_type") == 7000]
+
+    wait_until(lambda: len(sent()) == 1000, DEADLINE_S)
+    assert sent() == [{"number": str(number)} for number in range(1000)]
+    assert modules.row("sends")["plugin_kind"] == "module"
+
+
+def test_what_it_prints_is_its_stderr(modules: Modules, tmp_path: Path) -> None:
+    modules.load(python_module(tmp_path, "prints", "print('\\x1b[2Jhello', flush=True)"))
+    modules.event("prints", "ready")
+    wait_until(lambda: modules.row("prints")["last_stderr"], DEADLINE_S)
+    assert modules.row("prints")["last_stderr"] == "␛[2Jhello"
+
+
+def test_a_keeper_that_is_killed_takes_its_module_along(modules: Modules, tmp_path: Path) -> None:
+    child = tmp_path / "child"
+    body = f"""
+    import os, subprocess
+    subprocess.run(["sh", "-c", "setsid sleep 1000 & echo $! > {child}"])
+    def murder():
+        os.kill(os.getppid(), 9)
+    """
+    modules.load(python_module(tmp_path, "killer", body), symbol="murder", call="()")
+    row = modules.gone("killer")
+    assert row["error"] == "module killer: its keeper was ended from outside"
+    wait_until(lambda: not process_exists(row["pid"]), DEADLINE_S)
+    if modules.event("killer", "contained")["text"].count("no control group") == 0:
+        pid = pid_in(child)
+        wait_until(lambda: not process_exists(pid), DEADLINE_S)
+    else:
+        subprocess.run(["kill", "-9", str(pid_in(child))], check=False)
+
+
+def test_an_event_of_its_own_making_is_shown_made_safe(modules: Modules, tmp_path: Path) -> None:
+    frame = sdk.encode_record(EVENT_TYPE, 1, {"event": "returned", "text": "\x1b[31m", "pid": "x"})
+    sent = len(frame).to_bytes(4, "little") + frame
+    modules.load(python_module(tmp_path, "forger", f"import os\nos.write(4, {sent!r})\n"))
+    assert modules.event("forger", "returned")["text"] == "␛[31m"
+
+
+def test_modules_end_with_an_engine_that_is_killed(tmp_path: Path) -> None:
+    file = python_module(tmp_path, "alone", "import os\nprint(os.getpid(), os.getppid())\n")
+    command = [
+        sys.executable, "-m", "tui.cli", "modules", "run", str(file), "--no-events", "--json",
+        "--for", "600",
+    ]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as engine:
+        assert engine.stdout is not None
+        told = map(json.loads, engine.stdout)
+        runner = next(line["pid"] for line in told if line.get("event") == "ready")
+        keeper = read_stat(runner).ppid
+        engine.kill()
+    wait_until(lambda: not process_exists(runner), DEADLINE_S)
+    wait_until(lambda: not process_exists(keeper), DEADLINE_S)
