@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from engine.core.sanitise import clean
 from engine.traffic import calls, dns, nats, zmtp
 from engine.traffic.custom import CustomParser
 from engine.traffic.endpoints import Endpoints, Remembered
-from engine.traffic.flows import Flow, FlowTable
+from engine.traffic.flows import Flow, FlowTable, Side
 from engine.traffic.http1 import is_response, judge
 from engine.traffic.messages import BUILT_IN, Message
 from engine.traffic.options import TrafficOptions
@@ -28,6 +28,9 @@ UNKNOWN = "unknown"
 _MIN_PAYLOAD = 2
 _MAX_TRIES = 16
 """Payloads of a flow that are looked at before it is taken for unknown for good."""
+_SHORT = 8
+"""A first payload no longer than this may be the head of a record that is read in two parts, as TLS
+libraries and Kafka read theirs; what follows it tells its protocol."""
 _EXPIRE_EVERY_NS = 1_000_000_000
 _STEPS = {
     "documented": ("http", "wasm", "dns", "custom", "name"),
@@ -45,6 +48,12 @@ _Look: TypeAlias = Callable[[Flow, Segment, bytes], "_Found | str"]
 """Tries a protocol: its parser and what is known at once, or why it is none."""
 
 
+class _Head(NamedTuple):
+    side: Side
+    payload: bytes
+    ts_ns: int
+
+
 class Dissector:
     """Makes messages of segments.
 
@@ -59,6 +68,8 @@ class Dissector:
         self._flows = FlowTable(self._options.flow_capacity)
         self._parsers: dict[int, Parser] = {}
         self._tries: dict[int, int] = {}
+        self._heads: dict[int, _Head] = {}
+        """Short first payloads that nobody has claimed yet."""
         self._expired_ns = 0
         looks: dict[str, _Look] = {
             "http": self._http,
@@ -121,7 +132,9 @@ class Dissector:
     def _end(self, flow: Flow) -> list[Message]:
         self._tries.pop(flow.number, None)
         parser = self._parsers.pop(flow.number, None)
-        return [] if parser is None else parser.finish()
+        messages = [] if parser is None else parser.finish()
+        head = self._heads.pop(flow.number, None)
+        return messages if head is None else [*messages, _nobodys(flow, head.ts_ns, head.payload)]
 
     def _read(self, flow: Flow, segment: Segment) -> Iterator[Message]:
         payload = flow.fresh(segment)
@@ -168,6 +181,7 @@ class Dissector:
             return
         parser, messages = found
         self._parsers[flow.number] = parser
+        self._heads.pop(flow.number, None)
         yield from messages
         try:
             yield from parser.feed(segment, flow.direction(segment), payload)
@@ -276,7 +290,12 @@ class Dissector:
         return "no"
 
     def _name(self, flow: Flow, segment: Segment, payload: bytes) -> _Found | str:
-        found = recognise(payload) if flow.l4 == TCP else None
+        if flow.l4 != TCP:
+            return "no"
+        head = self._heads.get(flow.number)
+        if head is not None and head.side is flow.sides[flow.direction(segment)]:
+            payload = head.payload + payload
+        found = recognise(payload)
         if found is None:
             return "no"
         if not flow.client_known and found.from_client is not None:
@@ -295,11 +314,23 @@ class Dissector:
         self._tries[flow.number] = tries
         if tries >= _MAX_TRIES:
             self._parsers[flow.number] = Opaque()
-        flow.sides[flow.direction(segment)].lost = False
-        if tries == 1:
-            message = Message(segment.ts_ns, UNKNOWN, flow.client, flow.server, NOBODY, flow=flow)
-            message.head("first_bytes", payload[:64])
-            yield message
+        side = flow.sides[flow.direction(segment)]
+        side.lost = False
+        if tries == 1 and flow.l4 == TCP and len(payload) <= _SHORT:
+            self._heads[flow.number] = _Head(side, payload, segment.ts_ns)
+            return
+        head = self._heads.pop(flow.number, None)
+        if head is not None:
+            yield _nobodys(flow, head.ts_ns, head.payload)
+        elif tries == 1:
+            yield _nobodys(flow, segment.ts_ns, payload)
+
+
+def _nobodys(flow: Flow, ts_ns: int, payload: bytes) -> Message:
+    """A message nobody understands."""
+    message = Message(ts_ns, UNKNOWN, flow.client, flow.server, NOBODY, flow=flow)
+    message.head("first_bytes", payload[:64])
+    return message
 
 
 def _orient(flow: Flow, segment: Segment, payload: bytes) -> None:

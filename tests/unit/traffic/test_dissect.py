@@ -149,7 +149,7 @@ def test_a_protocol_nobody_knows_is_shown_once() -> None:
 
 def test_a_flow_that_stays_unknown_is_left_alone() -> None:
     talk = Talk()
-    noise = [talk.asks(b"\x17\x03\x03") for _ in range(16)]
+    noise = [talk.asks(b"\x00\x03\x03") for _ in range(16)]
     messages, drops = dissect([*noise, talk.asks(GET), talk.answers(OK)])
     assert [message.protocol for message in messages] == ["unknown"]
     assert drops == []

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.core.sanitise import clean
 from engine.traffic.recognise import recognise
 from tests.unit.traffic.talk import Talk
 from tests.unit.traffic.test_dissect import dissect
@@ -47,6 +48,23 @@ def test_what_they_say_is_shown() -> None:
     assert [one.says for one in said.values() if one] == [
         "connection preface", "GET", "greeting 8.0.36", "startup", "ApiVersions v3",
     ]  # fmt: skip
+
+
+def test_a_hello_read_in_two_parts_is_one_hello() -> None:
+    talk, hello = Talk(), client_hello()
+    segments = [*talk.open(), talk.asks(hello[:5]), talk.asks(hello[5:]), talk.answers(b"\x16\3\3")]
+    (message,), drops = dissect(segments)
+    assert (message.protocol, message.resource) == ("TLS", "ClientHello shop.test")
+    assert drops == []
+
+
+@pytest.mark.parametrize("rest", [[], ["asks"], ["answers"], ["asks", "answers", "asks"]])
+def test_a_short_beginning_that_tells_nothing_is_shown_once(rest: list[str]) -> None:
+    talk = Talk()
+    more = [getattr(talk, way)(b"\0\1\2") for way in rest]
+    (message,), _drops = dissect([*talk.open(), talk.asks(b"\0\0\0\5"), *more])
+    assert message.protocol == "unknown"
+    assert message.headers == {"first_bytes": clean(b"\0\0\0\5")}
 
 
 def test_tls_is_named_with_its_server_and_said_to_be_unreadable() -> None:
