@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.core.fields import JsonValue
@@ -70,11 +69,10 @@ class Enrichment:
     def attributes(self) -> Iterator[tuple[str, str]]:
         """What the log holds that has no column, as it was said."""
         log = self.log
-        if log.status in (None, Status.OK):
-            log = replace(log, exception="")
+        failed = log.status not in (None, Status.OK)
         for name, shown in _ATTRIBUTE_NAMES.items():
             value = getattr(log, name)
-            if value not in (None, "", 0):
+            if value not in (None, "", 0) and (failed or name != "exception"):
                 yield shown, str(value).lower() if isinstance(value, bool) else str(value)
         if log.trace_ids:
             yield "trace_id", " ".join(dict.fromkeys(each for _, each in sorted(log.trace_ids)))

@@ -6,8 +6,7 @@ it; merging makes a new entry, so that before and after can be compared.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.core.fields import JsonValue
 from engine.core.sanitise import clean
@@ -28,9 +27,11 @@ _APM_SPAN_ID = "apm_span_id"
 _TEXT = 1_024
 
 
-@dataclass(frozen=True, slots=True)
-class LogEntry:
-    """One message in the agent's log. Text is as it came; `as_json` sanitises it."""
+class LogEntry(NamedTuple):
+    """One message in the agent's log. Text is as it came; `as_json` sanitises it.
+
+    A named tuple, as one with another value costs a tenth of what it does with a data class.
+    """
 
     protocol: str = ""
     version: str = ""
@@ -65,7 +66,7 @@ class LogEntry:
 
     def differing(self, other: LogEntry) -> frozenset[str]:
         """The fields that are to be looked at to tell this entry from another for people."""
-        found = {name for name in self.__slots__ if getattr(self, name) != getattr(other, name)}
+        found = {name for name in self._fields if getattr(self, name) != getattr(other, name)}
         return frozenset(found | {"exception"} if "status" in found else found)
 
     def as_json(self, only: frozenset[str] | None = None) -> dict[str, JsonValue]:
@@ -148,7 +149,7 @@ def merge_http(entry: LogEntry, info: Info, direction: int) -> LogEntry:
                 result=response.result or merged.result,
                 exception=response.exception or merged.exception,
             )
-    return replace(_merge_common(merged, info, direction), parent_span_id=entry.parent_span_id)
+    return _merge_common(merged, info, direction)._replace(parent_span_id=entry.parent_span_id)
 
 
 def payload_entry(info: Info, number: int, name: str, direction: int) -> LogEntry:
@@ -202,7 +203,7 @@ def merge_custom(entry: LogEntry, info: Info, type_code: int, direction: int) ->
         return _merge_rocketmq(entry, info, direction)
     if type_code == SOFARPC:
         # The newest SDK offers it, and its example sends attributes; of more nothing is known.
-        return replace(entry, attributes=entry.attributes + info.attributes)
+        return entry._replace(attributes=entry.attributes + info.attributes)
     return entry
 
 
@@ -231,7 +232,7 @@ def _changed(entry: LogEntry, **values: object) -> LogEntry:
     others: dict[str, Any] = {
         name: value for name, value in values.items() if getattr(entry, name) != value
     }
-    return replace(entry, **others) if others else entry
+    return entry._replace(**others) if others else entry
 
 
 def _merge_http_request(entry: LogEntry, info: Info) -> LogEntry:
