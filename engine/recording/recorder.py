@@ -221,8 +221,9 @@ class Recorder:
         """Write every kind; returns how many were to be written, how many were lost, the lag."""
         now_ns, seen, lost, newest_ns = time.time_ns(), 0, 0, 0
         for kind in KINDS:
-            more = True
-            while more:
+            # What comes meanwhile is for the next transaction: this one must end.
+            newest = self._source.last_seq(kind)
+            while self._cursors[kind] < newest:
                 batch = self._source.since(kind, self._cursors[kind], _PULLED)
                 written = self._write(kind, batch.records)
                 if batch.missed:
@@ -232,7 +233,6 @@ class Recorder:
                 if batch.records:
                     newest_ns = max(newest_ns, batch.records[-1].ts_ns)
                 self._cursors[kind] = batch.last_seq
-                more = len(batch.records) == _PULLED
             if self._cursors[kind]:
                 self._database.execute(
                     "INSERT OR REPLACE INTO marks VALUES (?, ?, ?)",

@@ -74,7 +74,7 @@ async def test_any_process_can_be_asked_about(engine: FakeEngine, gone: int) -> 
         pid.value = str(gone)
         await pilot.press("enter")
         await until(pilot, lambda: dialog.refusal.display)
-        assert f"process {gone} has ended" in str(dialog.refusal.render())
+        assert f"there is no process {gone}" in str(dialog.refusal.render())
         pid.value = str(os.getppid())
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, WhyScreen))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import socket
@@ -15,12 +16,18 @@ import pytest
 from engine.core.clock import SystemClock
 from engine.core.source import Logbook
 from engine.discovery.watcher import PortWatcher
+from tests.unit.discovery.inside import namespace_of
 from tests.unit.discovery.listener import Listener
 
 Seen = set[tuple[str, int, str, int | None]]
 """Protocol, port, address and pid; None where no process is visible."""
 
+OWN = namespace_of(os.getpid())
+
 View = TypeVar("View")
+
+LINE = re.compile(r"\n(?=(?:tcp|udp) )")
+"""Where the next socket begins in what ss lists; names of processes may hold line feeds."""
 
 needs_ss = pytest.mark.skipif(shutil.which("ss") is None, reason="no ss on this box")
 needs_ipv6 = pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 on this box")
@@ -46,7 +53,7 @@ def by_ss() -> Seen:
     """What `ss -lntup` lists."""
     run = subprocess.run(["ss", "-Hlntup"], stdout=subprocess.PIPE, text=True, check=True)
     seen: Seen = set()
-    for line in run.stdout.splitlines():
+    for line in filter(None, LINE.split(run.stdout.strip())):
         proto, _, _, _, local, *_ = line.split()
         address, _, port = local.rpartition(":")
         pids = [int(pid) for pid in re.findall(r"pid=(\d+)", line)]
@@ -65,6 +72,7 @@ def seen_in(watcher: PortWatcher) -> Seen:
     return {
         (port["proto"], port["port"], port["address"], row.pid)  # type: ignore[index,call-overload]
         for row in watcher.scan_once()
+        if row.get("netns") == OWN  # the other tools see no other namespace
         for port in row.get("ports")  # type: ignore[union-attr]
     }
 

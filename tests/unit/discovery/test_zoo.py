@@ -18,6 +18,7 @@ import pytest
 
 from tests.unit.discovery.inside import listener_inside, namespace_of, needs_namespaces
 from tests.unit.discovery.listener import Listener
+from tests.unit.discovery.test_agreement import LINE
 from tests.waiting import wait_until
 
 Seen = set[tuple[int, str, int, str, int]]
@@ -110,7 +111,8 @@ def by_ss(zoo: Zoo) -> Seen:
 
 def by_ss_in(netns: int, enter: list[str], zoo: Zoo) -> Seen:
     seen: Seen = set()
-    for line in subprocess.check_output([*enter, "ss", "-Hlntup"], text=True).splitlines():
+    listed = subprocess.check_output([*enter, "ss", "-Hlntup"], text=True)
+    for line in filter(None, LINE.split(listed.strip())):
         proto, _, _, _, local, *_ = line.split()
         address, _, port = local.rpartition(":")
         for pid in re.findall(r"pid=(\d+)", line):
