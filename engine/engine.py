@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from engine.core.errors import FailedError
+from engine.core.lineage import ProcessTree, told_processes
 from engine.core.records import Batch
 from engine.core.snapshot import Snapshot
 
@@ -77,13 +78,24 @@ class Engine(ABC):
         """
         raise self._read_only("switch subscriptions")
 
-    def set_pids(self, pids: frozenset[int]) -> None:
+    def set_pids(self, pids: frozenset[int], *, follow: bool = False) -> None:
         """Deliver kernel events of these processes only; an empty set means of all.
+
+        Args:
+            pids: The processes.
+            follow: Also of the children they have from now on, from their first event.
 
         Raises:
             UsageError: not process ids, or too many.
+            ProbeError: the kernel refuses, or cannot follow children.
         """
         raise self._read_only("set a scope")
+
+    def process_tree(self, pid: int) -> ProcessTree:
+        """A process with all that descend from it, as far as the engine knows processes."""
+        return ProcessTree(
+            pid, lambda: told_processes(self.snapshot().tables.get("process", ()))
+        )
 
     def time_programs(self, wanted: bool) -> None:
         """Have the kernel time the probe's programs, which costs a little, or no longer.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from engine.core.clock import Clock, SystemClock
 from engine.core.errors import BoxscopeError, FailedError
 from engine.core.kinds import KINDS
+from engine.core.lineage import ProcessTree, living_processes
 from engine.core.records import Batch, Record, RecordRing, RecordStore
 from engine.core.settings import Settings
 from engine.core.snapshot import Snapshot
@@ -206,9 +207,13 @@ class LiveEngine(Engine):
             self._module_watch.chosen(subscriptions)
         probe.switch(subscriptions, on)
 
-    def set_pids(self, pids: frozenset[int]) -> None:
+    def set_pids(self, pids: frozenset[int], *, follow: bool = False) -> None:
         """Deliver kernel events of these processes only."""
-        _need(self._probe, "kernel events").set_pids(pids)
+        _need(self._probe, "kernel events").set_pids(pids, follow=follow)
+
+    def process_tree(self, pid: int) -> ProcessTree:
+        """A process with all that descend from it, read from /proc."""
+        return ProcessTree(pid, living_processes)
 
     def time_programs(self, wanted: bool) -> None:
         """Have the kernel time the probe's programs, or no longer."""

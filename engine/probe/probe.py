@@ -198,19 +198,19 @@ class KernelProbe(Source):
             raise ProbeError(f"cannot follow children: this kernel has no {self._no_following}")
         session.set_filters(filters)
 
-    def set_pids(self, pids: frozenset[int]) -> None:
+    def set_pids(self, pids: frozenset[int], *, follow: bool = False) -> None:
         """Deliver only events of these processes; an empty set means of all.
 
         Args:
             pids: Process ids in the initial pid namespace.
+            follow: Also those of the children they have from now on.
 
         Raises:
             UsageError: not process ids, or too many.
             ProbeError: if the kernel refuses.
         """
         with self._control:
-            follow = self._filters.follow and bool(pids)
-            self.set_filters(replace(self._filters, tgids=pids, follow=follow))
+            self.set_filters(replace(self._filters, tgids=pids, follow=follow and bool(pids)))
 
     @property
     def wanted(self) -> frozenset[tuple[str, str]]:
