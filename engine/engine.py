@@ -93,9 +93,7 @@ class Engine(ABC):
 
     def process_tree(self, pid: int) -> ProcessTree:
         """A process with all that descend from it, as far as the engine knows processes."""
-        return ProcessTree(
-            pid, lambda: told_processes(self.snapshot().tables.get("process", ()))
-        )
+        return ProcessTree(pid, lambda: told_processes(self.snapshot().tables.get("process", ())))
 
     def time_programs(self, wanted: bool) -> None:
         """Have the kernel time the probe's programs, which costs a little, or no longer.

@@ -242,9 +242,9 @@ class FakeEngine(Engine):
         self._obey("on" if on else "off", *(f"{event}:{each}" for event, each in subscriptions))
         self.set_cells(*((event, each, on) for event, each in subscriptions if each))
 
-    def set_pids(self, pids: frozenset[int]) -> None:
+    def set_pids(self, pids: frozenset[int], *, follow: bool = False) -> None:
         """Note it, unless told to refuse."""
-        self._obey("set_pids", *map(str, sorted(pids)))
+        self._obey("set_pids", *(["follow"] if follow else []), *map(str, sorted(pids)))
 
     def time_programs(self, wanted: bool) -> None:
         """Note it, unless told to refuse."""

@@ -25,15 +25,18 @@ from tui.console.panes.plugins import PluginRow
 from tui.console.panes.ports import PortRow
 from tui.console.presets import preset_choices
 from tui.console.processes import ProcessAsked, ProcessCommands
-from tui.console.scope import Process, process_of
+from tui.console.scope import Process
+from tui.console.scoping import Scoping
 from tui.console.screens.call import CallScreen
 from tui.console.screens.detail import DetailScreen
+from tui.console.screens.go_to import GoToDialog
 from tui.console.screens.help import HelpScreen
-from tui.console.screens.main import MainScreen
+from tui.console.screens.main import MainScreen, Place
 from tui.console.screens.message import MessageScreen
 from tui.console.screens.parts import PartsScreen
 from tui.console.screens.plugin import PluginScreen
 from tui.console.screens.presets import PresetScreen
+from tui.console.screens.process import ProcessScreen
 from tui.console.screens.record import RecordScreen
 from tui.console.screens.wasm import WasmScreen
 from tui.console.wasm import WasmAsked, WasmCommands
@@ -75,6 +78,7 @@ class ConsoleApp(App[None]):
         self._commands = asyncio.Lock()
         self._timing = False
         self._steps = self._steps_looks = 0
+        self._scoping = Scoping(engine, self.main, self._commands, self.complain)
         self._plugins = PluginCommands(self, engine, self.look_at_tables)
         self._processes = ProcessCommands(self, engine, self.look_at_tables)
         self._wasm = WasmCommands(self, engine, self.look_at_tables, self._show_runs)
@@ -124,6 +128,8 @@ class ConsoleApp(App[None]):
 
     def look_at_tables(self) -> None:
         """Take a snapshot and show it."""
+        if self._scoping.has_to_keep_up:
+            self.run_worker(self._scoping.keep_up(), group="tree", name="look at the tree")
         snapshot = self.engine.snapshot()
         overlays = self._overlays
         if overlays:
@@ -208,23 +214,79 @@ class ConsoleApp(App[None]):
 
         self.run_worker(self._tell_engine((), command), group="commands", name="time programs")
 
+    # Scope.
+
     def action_scope(self) -> None:
-        """Kernel events of the selected process only, or of all again."""
-        self._set_scope(None if self.main.scope else process_of(self.focused))
+        """All panes about the selected process only; again, about what they were about before."""
+        scope, process = self.main.scope, self._selected_process
+        if scope is not None and process in (None, scope.process):
+            self.action_leave_scope()
+        elif process is not None:
+            self._enter_scope(process, tree=False, place=self.main.place)
 
-    def _set_scope(self, process: Process | None) -> None:
-        pids = frozenset({process.pid} if process else ())
+    def action_scope_tree(self) -> None:
+        """The same for a process with all that descend from it."""
+        scope = self.main.scope
+        process = self._selected_process or (scope.process if scope else None)
+        if scope is not None and scope.tree is not None and process == scope.process:
+            self.action_leave_scope()
+        elif process is not None:
+            self._enter_scope(process, tree=True, place=self.main.place)
 
-        async def tell() -> None:
-            async with self._commands:
-                try:
-                    await asyncio.to_thread(self.engine.set_pids, pids)
-                except BoxscopeError as error:
-                    self.complain(error)
-                else:
-                    self.main.set_scope(process)
+    def action_leave_scope(self) -> None:
+        """Back to what was shown before."""
+        self.run_worker(self._leave_scope(), group="scope", name="leave the scope")
 
-        self.run_worker(tell(), group="commands", name="set the scope")
+    async def _leave_scope(self) -> None:
+        scope = self.main.scope
+        place = await self._scoping.leave()
+        self.look()
+        if scope is not None and place is not None and place.part:
+            self.main.go_to(place)
+            screen = ProcessScreen(scope.process, self.engine)
+            await self._cover(screen)
+            screen.go(place.part)
+
+    def _enter_scope(self, process: Process, *, tree: bool, place: Place) -> None:
+        async def enter() -> None:
+            await self._scoping.enter(process, tree=tree, place=place)
+            self.look()
+
+        self.run_worker(enter(), group="scope", name="enter a scope")
+
+    def on_process_screen_scope_asked(self, message: ProcessScreen.ScopeAsked) -> None:
+        """Show the process of a screen in the panes."""
+        place = self.main.place._replace(part=message.part)
+        self._enter_scope(message.process, tree=message.tree, place=place)
+        if message.pane:
+            self.main.go(message.pane)
+
+    @property
+    def _selected_process(self) -> Process | None:
+        return self.focused.process if isinstance(self.focused, LineView) else None
+
+    async def action_process(self) -> None:
+        """Open what there is to know about the process of the selected row."""
+        if (process := self._selected_process) is not None:
+            await self._cover(ProcessScreen(process, self.engine))
+
+    def action_step_back(self) -> None:
+        """From one pane to all, else out of the scope."""
+        if self.check_action("overview", ()):
+            self.action_overview()
+        else:
+            self.action_leave_scope()
+
+    # Streams.
+
+    def on_stream_view_time_asked(self, message: StreamView.TimeAsked) -> None:
+        """Let somebody choose a time and go there."""
+        self.run_worker(self._go_to_time(message.view), group="dialogs", name="go to a time")
+
+    async def _go_to_time(self, view: StreamView) -> None:
+        ts_ns = await self.push_screen_wait(GoToDialog(lambda: self.engine.snapshot().wall_ns))
+        if ts_ns is not None and (told := view.go_to_time(self.engine, ts_ns)):
+            self.notify(told, markup=False)
 
     def on_stream_view_came_into_view(self) -> None:
         """Do not leave a stream empty until the next tick."""
@@ -271,6 +333,9 @@ class ConsoleApp(App[None]):
                 await self._cover(CallScreen(browser, self.engine))
             case Record(kind="wasm_plugin") as record:
                 await self._cover(WasmScreen(record, self.engine))
+            case PortRow(record=record) if record.pid is not None:
+                process = Process(record.pid, record.comm or "")
+                await self._cover(ProcessScreen(process, self.engine))
             case PortRow(record=record, capture=capture):
                 captures = [capture] if capture is not None else []
                 self.push_screen(DetailScreen(record, "Capture of its traffic", captures))
@@ -335,6 +400,11 @@ class ConsoleApp(App[None]):
         if isinstance(self.focused, TableView):
             self.focused.action_sort()
 
+    def action_reverse(self) -> None:
+        """Turn the order of the focused table round."""
+        if isinstance(self.focused, TableView):
+            self.focused.action_reverse()
+
     def action_help(self) -> None:
         """Open the help."""
         self.push_screen(HelpScreen(SECTIONS))
@@ -344,8 +414,14 @@ class ConsoleApp(App[None]):
         match action:
             case "switch_cell":
                 return self.main.active is self.main.events
-            case "scope":
-                return self.main.scope is not None or process_of(self.focused) is not None
+            case "scope" | "scope_tree":
+                return self.main.scope is not None or self._selected_process is not None
+            case "process":
+                return self._selected_process is not None
+            case "step_back":
+                return self.main.scope is not None or (self.main.zoomed and not self.main.small)
+            case "reverse":
+                return isinstance(self.focused, TableView) and bool(self.focused.sort_name())
             case "follow":
                 return bool(self.main.active.streams) and not self.main.active.moving
             case "sort":

@@ -44,12 +44,32 @@ KEYS: tuple[Binding, ...] = (
         "scope",
         "Scope",
         id="scope",
-        tooltip="Kernel events of the selected process only, or of all again",
+        tooltip="All panes about the selected process only, or about all again",
+    ),
+    Binding(
+        "X",
+        "scope_tree",
+        "Tree",
+        id="scope.tree",
+        tooltip="All panes about the selected process and all that descend from it",
+    ),
+    Binding(
+        "i",
+        "process",
+        "Process",
+        id="process.open",
+        tooltip="Everything about the process of the selected row",
     ),
     Binding("s", "sort", "Sort", id="sort", tooltip="Sort this table by the next column"),
+    Binding("S", "reverse", "Reverse", id="sort.reverse", tooltip="Turn the order round"),
     Binding("o", "other_part", "Part", id="pane.part", tooltip="Go to the other half of this pane"),
+    Binding("0", "overview", "All panes", id="pane.all", tooltip="Go back to all four panes"),
     Binding(
-        "escape,0", "overview", "All panes", id="pane.all", tooltip="Go back to all four panes"
+        "escape",
+        "step_back",
+        "Back",
+        id="back",
+        tooltip="Back from one pane to all, else out of the scope",
     ),
     *(
         Binding(
@@ -83,6 +103,24 @@ LIST_KEYS: tuple[Binding, ...] = (
         "Filter",
         id="row.filter",
         tooltip="Show only the rows that are asked for",
+    ),
+    Binding(
+        "ctrl+f",
+        "find",
+        "Find",
+        id="row.find",
+        tooltip="Look for a text or a condition, without hiding the other rows",
+    ),
+    Binding("n", "find_next(1)", "Next", id="row.next", tooltip="Where it is found next"),
+    Binding(
+        "N", "find_next(-1)", "Before", id="row.before", tooltip="Where it was found before that"
+    ),
+    Binding(
+        "ctrl+g",
+        "go_to_time",
+        "Time",
+        id="row.time",
+        tooltip="Go to what there was at a time, such as 13:05:07 or -30s",
     ),
     Binding("up,k", "cursor(-1)", "Up", show=False, id="row.up", tooltip="The row above"),
     Binding("down,j", "cursor(1)", "Down", show=False, id="row.down", tooltip="The row below"),
@@ -290,6 +328,24 @@ PORT_KEYS: tuple[Binding, ...] = (
 )
 """The bindings of the ports pane."""
 
+PROCESS_KEYS: tuple[Binding, ...] = (
+    Binding(
+        "x",
+        "scope(False)",
+        "Scope",
+        id="process.scope",
+        tooltip="Go to the pane of this part, about this process only",
+    ),
+    Binding(
+        "X",
+        "scope(True)",
+        "Tree",
+        id="process.scope_tree",
+        tooltip="Go there with all that descend from this process, too",
+    ),
+)
+"""The bindings of the screen about one process, beside the others."""
+
 PART_KEYS: tuple[Binding, ...] = (
     Binding(
         "tab", "next_part(1)", "Part", id="part.next", tooltip="Go to the next part of the screen"
@@ -450,7 +506,8 @@ SECTIONS: tuple[tuple[str, tuple[Binding, ...]], ...] = (
     ("Plugins", PLUGIN_KEYS),
     ("Ports", PORT_KEYS),
     ("Traffic and Wasm plugins", (*WASM_KEYS, *CALL_KEYS, *RUN_KEYS)),
-    ("About one plugin, record or message", (*PART_KEYS, *STREAM_KEYS, *RECORD_KEYS)),
+    ("About one process", PROCESS_KEYS),
+    ("About one plugin, process, record or message", (*PART_KEYS, *STREAM_KEYS, *RECORD_KEYS)),
     ("In dialogs", (*DIALOG_KEYS, *CONFIRM_KEYS, *PATH_KEYS, *HEX_KEYS)),
 )
 """All of them, as the help shows them."""

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widget import Widget
 
-from engine.core.filters.values import as_text, leaves
-from engine.core.kinds import KINDS
 from engine.core.snapshot import Snapshot
-from tui.console.widgets.filter_bar import FilterBar
+from tui.console.scope import Scope
 from tui.console.widgets.lines import LineView
+from tui.console.widgets.list_tools import ListTools
 from tui.console.widgets.notice import Notice
 from tui.console.widgets.stream import RecordReader, StreamView
 
-_SAMPLED = 500
-"""Rows whose values are offered while a filter is written."""
 _TIGHT_HEIGHT = 8
 """Below this many lines a pane shows one of its parts instead of all."""
 
 
-class Pane(Vertical):
+class Pane(ListTools, Vertical):
     """One of the four panes.
 
     A pane owns no engine: it is shown a snapshot once a second, and its streams pull from the
@@ -40,16 +36,16 @@ class Pane(Vertical):
     def __init__(self) -> None:
         super().__init__(id=f"pane-{self.number}")
         self.paused = False
-        self.filter_bar = FilterBar()
+        self.make_tools()
         self._current: Widget | None = None
         self._snapshot: Snapshot | None = None
         self._shown: Snapshot | None = None
 
     def compose(self) -> ComposeResult:
-        """The notice, the parts, the line to filter them with."""
+        """The notice, the parts, the lines to filter them and to find something with."""
         yield Notice()
         yield from self.compose_parts()
-        yield self.filter_bar
+        yield from self.compose_tools()
 
     def compose_parts(self) -> ComposeResult:
         """The widgets of the pane."""
@@ -104,7 +100,7 @@ class Pane(Vertical):
         if not self.paused:
             self._shown = snapshot
             self.show_tables(snapshot)
-        self._count_filtered()
+        self.count_filtered()
 
     def pull(self, reader: RecordReader) -> None:
         """Let the streams in view take in what is new."""
@@ -114,7 +110,7 @@ class Pane(Vertical):
         for stream in self.streams:
             if stream.size:
                 stream.pull(reader)
-        self._count_filtered()
+        self.count_filtered()
 
     def on_mount(self) -> None:
         """Begin with the first part."""
@@ -142,6 +138,29 @@ class Pane(Vertical):
         for stream in self.streams:
             stream.follow()
 
+    # Scope.
+
+    @property
+    def lists(self) -> tuple[LineView[Any], ...]:
+        """The lists of the pane."""
+        return tuple(part for part in self.parts if isinstance(part, LineView))
+
+    def enter_scope(self, scope: Scope) -> None:
+        """Show what belongs to a process only."""
+        for view in self.lists:
+            view.enter_scope(scope)
+
+    def leave_scope(self, outer: Scope | None) -> None:
+        """Show what was shown before."""
+        for view in self.lists:
+            view.leave_scope(outer)
+
+    def scope_has_changed(self) -> None:
+        """The scope means other processes than before; streams take that in as they go on."""
+        for view in self.lists:
+            if not isinstance(view, StreamView):
+                view.refilter()
+
     def update_title(self) -> None:
         """The border tells the pane's number, whether it is active, and whether it is paused."""
         active = "► " if self.has_class("-active") else ""
@@ -164,10 +183,7 @@ class Pane(Vertical):
         self._current = current
         for part in self.parts:
             self.frame_of(part).set_class(part is current, "-current")
-        if isinstance(current, LineView):
-            self.filter_bar.show_for(current.kinds, current.filter, partial(_seen, current))
-        else:
-            self.filter_bar.display = False
+        self.offer_tools_for(current)
 
     def focus_part(self, step: int = 0) -> None:
         """Focus the current part, or the one `step` further."""
@@ -175,39 +191,3 @@ class Pane(Vertical):
         current = parts[(parts.index(self.current_part) + step) % len(parts)]
         self.make_current(current)
         current.focus()
-
-    # Filtering.
-
-    def on_line_view_filter_asked(self, message: LineView.FilterAsked) -> None:
-        """Let somebody write a filter for a part of the pane."""
-        message.stop()
-        self.make_current(message.view)
-        self.filter_bar.open()
-
-    def on_filter_bar_changed(self, message: FilterBar.Changed) -> None:
-        """Show what the filter chooses."""
-        message.stop()
-        if isinstance(self.current_part, LineView):
-            self.current_part.set_filter(message.filter)
-            self._count_filtered()
-            self.post_message(StreamView.CameIntoView())
-
-    def on_filter_bar_left(self, message: FilterBar.Left) -> None:
-        """Go to what is shown."""
-        message.stop()
-        self.focus_part()
-
-    def _count_filtered(self) -> None:
-        if isinstance(self.current_part, LineView):
-            self.filter_bar.show_counts(*self.current_part.filter_counts)
-
-
-def _seen(view: LineView[Any], path: str) -> Iterator[str]:
-    """Values that a field has in the last rows of a list, each once."""
-    name, _dot, inner = path.partition(".")
-    found: dict[str, None] = {}
-    for index in range(max(0, view.row_count - _SAMPLED), view.row_count):
-        record = view.record_of(view.row_at(index))
-        if record is not None and name in KINDS[record.kind].names:
-            found.update(dict.fromkeys(map(as_text, leaves(record.get(name), inner))))
-    yield from sorted(filter(None, found))

@@ -19,7 +19,6 @@ from engine.core.sanitise import clean
 from engine.core.snapshot import Snapshot
 from tui.console.format import count, duration, share, value_text
 from tui.console.panes.base import Pane
-from tui.console.scope import Process
 from tui.console.widgets.columns import Column, Tone, record_columns
 from tui.console.widgets.finder import Finder
 from tui.console.widgets.matrix import MatrixView
@@ -234,11 +233,6 @@ class EventsPane(Pane):
     def on_matrix_view_toggled(self) -> None:
         """Say at once what the switch is going to be."""
         self.describe_cell()
-
-    def show_scope(self, process: Process | None) -> None:
-        """Say whose events these are."""
-        self.heading = f"Events of {process}" if process else "Events"
-        self.update_title()
 
     # Searching.
 

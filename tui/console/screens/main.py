@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Container
@@ -13,7 +15,7 @@ from tui.console.panes.events import EventsPane
 from tui.console.panes.plugins import PluginsPane
 from tui.console.panes.ports import PortsPane
 from tui.console.panes.traffic import TrafficPane
-from tui.console.scope import Process
+from tui.console.scope import Scope
 from tui.console.widgets.header import HeaderLine
 from tui.console.widgets.honesty import HonestyLine
 from tui.console.widgets.keyline import KeyLine
@@ -24,6 +26,15 @@ GRID_WIDTH = 100
 """Columns below which one pane is shown at a time."""
 GRID_HEIGHT = 20
 """Lines below which one pane is shown at a time."""
+
+
+class Place(NamedTuple):
+    """Where somebody was before a scope was entered."""
+
+    pane: int
+    zoomed: bool
+    part: int = 0
+    """Part of the screen about the process, if that is where they were; 0 for the panes."""
 
 
 class MainScreen(Screen[None], inherit_bindings=False):
@@ -39,7 +50,7 @@ class MainScreen(Screen[None], inherit_bindings=False):
         self.plugins = PluginsPane()
         self.panes: tuple[Pane, ...] = (self.plugins, PortsPane(), self.events, TrafficPane())
         self.zoomed = False
-        self.scope: Process | None = None
+        self._scopes: list[tuple[Scope, Place]] = []
         self._active = 0
         self._snapshot: Snapshot | None = None
 
@@ -133,13 +144,53 @@ class MainScreen(Screen[None], inherit_bindings=False):
                     self.rearrange()
                 self.refresh_bindings()
 
-    def set_scope(self, process: Process | None) -> None:
-        """Say whose kernel events are shown."""
-        self.scope = process
-        self.header.show_scope(str(process) if process else "all")
-        self.events.show_scope(process)
-        self._show_tabs()
+    # Scope.
+
+    @property
+    def scope(self) -> Scope | None:
+        """The process everything is about; None for all."""
+        return self._scopes[-1][0] if self._scopes else None
+
+    @property
+    def outer_scopes(self) -> tuple[Scope, ...]:
+        """The scopes that are entered, without the last one."""
+        return tuple(scope for scope, _place in self._scopes[:-1])
+
+    @property
+    def place(self) -> Place:
+        """Where one is now."""
+        return Place(self.active.number, self.zoomed)
+
+    def enter_scope(self, scope: Scope, place: Place) -> None:
+        """Show a process only; `place` is given back when that is over."""
+        self._scopes.append((scope, place))
+        for pane in self.panes:
+            pane.enter_scope(scope)
+        self._tell_scope()
+
+    def leave_scope(self) -> Place | None:
+        """Show what was shown before; gives where that was."""
+        if not self._scopes:
+            return None
+        _scope, place = self._scopes.pop()
+        for pane in self.panes:
+            pane.leave_scope(self.scope)
+        self._tell_scope()
+        return place
+
+    def scope_has_changed(self) -> None:
+        """Other processes belong to the scope than before."""
+        for pane in self.panes:
+            pane.scope_has_changed()
+
+    def _tell_scope(self) -> None:
+        self.header.show_scope([str(scope) for scope, _place in self._scopes])
         self.refresh_bindings()
+
+    def go_to(self, place: Place) -> None:
+        """Be where one was."""
+        self.zoomed = place.zoomed
+        self.go(place.pane)
 
     def on_tab_strip_chosen(self, message: TabStrip.Chosen) -> None:
         """A tab was clicked."""

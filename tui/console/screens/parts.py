@@ -17,7 +17,9 @@ from textual.widgets import Static
 
 from engine.core.snapshot import Snapshot
 from tui.console.keys import PART_KEYS
+from tui.console.widgets.entry import TextInput
 from tui.console.widgets.keyline import KeyLine
+from tui.console.widgets.list_tools import ListTools
 from tui.console.widgets.stream import RecordReader
 from tui.console.widgets.tabs import Tab, TabStrip
 
@@ -41,7 +43,7 @@ class Part(Vertical):
         self.target = widgets[0]
 
 
-class PartsScreen(ModalScreen[None], inherit_bindings=False):
+class PartsScreen(ListTools, ModalScreen[None], inherit_bindings=False):
     """Covers the panes; knows which part is active and whether it is shown alone."""
 
     CSS_PATH = "parts.tcss"
@@ -57,6 +59,7 @@ class PartsScreen(ModalScreen[None], inherit_bindings=False):
         self.keys = KeyLine()
         self.alone = False
         self._active = 0
+        self.make_tools()
 
     def compose(self) -> ComposeResult:
         """Top to bottom."""
@@ -64,6 +67,7 @@ class PartsScreen(ModalScreen[None], inherit_bindings=False):
         yield self.tabs
         with Container(id="parts"):
             yield from self.parts
+        yield from self.compose_tools()
         yield self.keys
 
     @property
@@ -135,6 +139,8 @@ class PartsScreen(ModalScreen[None], inherit_bindings=False):
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """The part that got the focus is the active one."""
+        if not isinstance(event.widget, TextInput):
+            self.offer_tools_for(event.widget)
         for position, part in enumerate(self.parts):
             if part in event.widget.ancestors_with_self and position != self._active:
                 self._active = position

@@ -26,6 +26,8 @@ Tone = Literal["", "dim", "strong", "good", "bad", "warn"]
 
 SortKey: TypeAlias = tuple[bool, float | str]
 """Numbers before text, so that a column of mixed values still sorts."""
+UNKNOWN: SortKey = (True, "")
+"""What a row without a value sorts by."""
 
 _NEEDED = 4
 """Columns of a higher priority number are nice to have."""
@@ -182,7 +184,7 @@ def lift(column: Column[Record], record_of: Callable[[RowT], Record | None]) -> 
 
     def sort_key(row: RowT) -> SortKey:
         record = record_of(row)
-        return (True, "") if record is None or sort_key_of is None else sort_key_of(record)
+        return UNKNOWN if record is None or sort_key_of is None else sort_key_of(record)
 
     return Column(
         name=column.name,
@@ -245,10 +247,11 @@ def row_strip(
     return Strip(segments).simplify()
 
 
-def title_text(layout: Layout[RowT], sort_name: str = "") -> str:
-    """The headings of the columns; an arrow marks the one the rows are sorted by."""
+def title_text(layout: Layout[RowT], sort_name: str = "", *, descending: bool = False) -> str:
+    """The headings of the columns; an arrow marks the one the rows are sorted by, and which way."""
+    arrow = "▼" if descending else "▲"
     return "".join(
-        cell(column.title + ("▲" if column.name == sort_name else ""), width, column.align)
+        cell(column.title + (arrow if column.name == sort_name else ""), width, column.align)
         + " " * GAP
         for column, width in layout
     )

@@ -19,9 +19,6 @@ from tui.console.keys import FILTER_KEYS
 from tui.console.paths import beginning_of_all
 from tui.console.widgets.entry import TextInput
 
-PROMPT = "/ "
-_HINT = 'comm == nginx and latency_ms > 5ms, or any text: "GET /users"'
-
 
 class FilterInput(TextInput):
     """The input of the line; its keys are those of searching."""
@@ -53,6 +50,9 @@ class FilterInput(TextInput):
 class FilterBar(Vertical):
     """A filter being written or in force; out of view as long as there is none."""
 
+    prompt: ClassVar[str] = "/ "
+    hint: ClassVar[str] = 'comm == nginx and latency_ms > 5ms, or any text: "GET /users"'
+
     class Changed(Message):
         """Another filter is to be in force; None for no filter."""
 
@@ -66,7 +66,7 @@ class FilterBar(Vertical):
     def __init__(self) -> None:
         super().__init__()
         self.display = False
-        self.input = FilterInput(placeholder=_HINT, compact=True, select_on_focus=False)
+        self.input = FilterInput(placeholder=self.hint, compact=True, select_on_focus=False)
         self._counts = Static(markup=False, classes="counts")
         self._below = Static(Content(""), markup=False, classes="below")
         self._below.display = False
@@ -79,32 +79,42 @@ class FilterBar(Vertical):
     def compose(self) -> ComposeResult:
         """The line, and what is wrong or what may follow underneath."""
         with Horizontal():
-            yield Static(PROMPT, markup=False, classes="prompt")
+            yield Static(self.prompt, markup=False, classes="prompt")
             yield self.input
             yield self._counts
         yield self._below
 
     # Opening and closing.
 
+    @property
+    def text(self) -> str:
+        """What is in force, as it was written."""
+        return self._in_force
+
     def show_for(
         self,
         kinds: Sequence[str],
-        filter_: Filter | None,
+        text: str,
         values: Callable[[str], Iterable[str]],
     ) -> None:
         """Show the filter of another list.
 
         Args:
             kinds: Kinds of the list's records.
-            filter_: What is in force there.
+            text: What is in force there, as it was written.
             values: Values that a field has in the list, to be offered.
         """
         self._kinds, self._values = tuple(kinds), values
-        self._in_force = filter_.text if filter_ else ""
+        self._in_force = text
+        self.say_beside("")
         with self.prevent(FilterInput.Changed):
             self.input.value = self._in_force
         self.display = bool(self._in_force)
         self._say(Content(""))
+
+    def put_away(self) -> None:
+        """Show nothing; no list is looked at."""
+        self.display = False
 
     def open(self) -> None:
         """Let somebody type."""
@@ -116,7 +126,10 @@ class FilterBar(Vertical):
 
     def show_counts(self, shown: int, seen: int) -> None:
         """Say how many records the filter chose, of how many it was asked about."""
-        text = f" {count(shown)} of {count(seen)}" if self._in_force else ""
+        self.say_beside(f" {count(shown)} of {count(seen)}" if self._in_force else "")
+
+    def say_beside(self, text: str) -> None:
+        """Show something at the end of the line."""
         if text != str(self._counts.content):
             self._counts.update(text)
 
@@ -148,7 +161,7 @@ class FilterBar(Vertical):
         text = self.input.value
         error = self._error()
         if error is None:
-            if not any(each.end > each.start for each in self._completions()):
+            if not any(each.end > each.start for each in self.completions()):
                 self._enforce(text)
             self._offer()
             return
@@ -158,12 +171,20 @@ class FilterBar(Vertical):
         else:
             self._complain(error)
 
+    def make(self, text: str) -> Filter:
+        """The filter a text means.
+
+        Raises:
+            FilterError: it means none.
+        """
+        return Filter(text, self._kinds)
+
     def _error(self) -> FilterError | None:
         text = self.input.value
         if not text.strip():
             return None
         try:
-            Filter(text, self._kinds)
+            self.make(text)
         except FilterError as error:
             return error
         return None
@@ -172,13 +193,13 @@ class FilterBar(Vertical):
         text = text.strip()
         if text != self._in_force:
             self._in_force = text
-            self.post_message(self.Changed(Filter(text, self._kinds) if text else None))
+            self.post_message(self.Changed(self.make(text) if text else None))
 
     def _complain(self, error: FilterError) -> None:
         """Say what is wrong, under its column as far as it is in view."""
         hint = f": {error.hint}" if error.hint else ""
         told = clean(f"{error.problem}{hint}")
-        column = max(0, error.start - int(self.input.scroll_offset.x)) + len(PROMPT)
+        column = max(0, error.start - int(self.input.scroll_offset.x)) + len(self.prompt)
         carets = "^" * min(error.end - error.start, 20)
         if column + len(carets) + 1 + len(told) <= self.size.width or column < 2:
             line = " " * column + f"{carets} {told}"
@@ -190,13 +211,14 @@ class FilterBar(Vertical):
 
     # Completing.
 
-    def _completions(self) -> list[Completion]:
+    def completions(self) -> list[Completion]:
+        """What may come next at the cursor."""
         return complete(self.input.value, self.input.cursor_position, self._kinds, self._values)
 
     def _offer(self) -> None:
         """Show what may come next, as far as there is room."""
         room, offered = max(20, self.size.width - 4), ""
-        found = self._completions()
+        found = self.completions()
         if len(found) == 1 and found[0].help:
             offered = f"{found[0].text}: {found[0].help}"
         else:
@@ -205,12 +227,12 @@ class FilterBar(Vertical):
                     offered += "…"
                     break
                 offered += f"{each.text}  "
-        self._say(Content.styled(" " * len(PROMPT) + clean(offered), "dim"))
+        self._say(Content.styled(" " * len(self.prompt) + clean(offered), "dim"))
 
     def on_filter_input_completion_asked(self, message: FilterInput.CompletionAsked) -> None:
         """Complete the word at the cursor as far as all that may follow agree."""
         message.stop()
-        found = self._completions()
+        found = self.completions()
         if not found:
             return
         text, first = self.input.value, found[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from textual.content import Content
 from textual.widget import Widget
 
@@ -11,26 +13,28 @@ from tui.console.format import uptime
 from tui.console.widgets.honesty import LEGEND
 
 _SEPARATOR = " · "
+_CRUMB = " › "
 
 
-def header_parts(snapshot: Snapshot, scope: str) -> list[tuple[int, str]]:
+def header_parts(snapshot: Snapshot, scopes: Sequence[str]) -> list[tuple[int, str]]:
     """What the header may show, left to right, each with its priority (1 = last to go)."""
     live = snapshot.source_label == "live"
     return [
-        (1, clean(snapshot.host.hostname)),
+        (1, _CRUMB.join([clean(snapshot.host.hostname), *scopes])),
         (5, clean(snapshot.host.kernel)),
         (3, clean(snapshot.host.rights)),
         (2, f"up {uptime(snapshot.elapsed_s)}"),
-        (4, f"scope {scope}"),
         (6 if live else 1, "live" if live else clean(snapshot.source_label)),
     ]
 
 
-def header_text(snapshot: Snapshot, scope: str, width: int) -> str:
+def header_text(snapshot: Snapshot, scopes: Sequence[str], width: int) -> str:
     """The parts that fit `width` cells, least important ones left out first."""
-    parts = header_parts(snapshot, scope)
+    parts = header_parts(snapshot, scopes)
     while len(parts) > 1 and len(_SEPARATOR.join(text for _priority, text in parts)) > width:
         parts.remove(max(parts, key=lambda part: part[0]))
+    if len(parts) == 1 and scopes and len(parts[0][1]) > width:
+        return f"…{_CRUMB}{scopes[-1]}"[: max(0, width)]
     return _SEPARATOR.join(text for _priority, text in parts)
 
 
@@ -43,16 +47,16 @@ class HeaderLine(Widget):
     def __init__(self) -> None:
         super().__init__()
         self._snapshot: Snapshot | None = None
-        self.scope = "all"
+        self.scopes: tuple[str, ...] = ()
 
     def show(self, snapshot: Snapshot) -> None:
         """Take over a new snapshot."""
         self._snapshot = snapshot
         self.refresh()
 
-    def show_scope(self, scope: str) -> None:
-        """Say what is looked at."""
-        self.scope = scope
+    def show_scope(self, scopes: Iterable[str]) -> None:
+        """Say which process is looked at, and in which other scopes that was asked for."""
+        self.scopes = tuple(scopes)
         self.refresh()
 
     def render(self) -> Content:
@@ -61,6 +65,6 @@ class HeaderLine(Widget):
         if self._snapshot is None:
             return name
         room = self.size.width - len(self.NAME) - 1
-        text = header_text(self._snapshot, self.scope, room)
+        text = header_text(self._snapshot, self.scopes, room)
         legend = f"{LEGEND} ".rjust(room - len(text)) if len(text) + len(LEGEND) + 3 < room else ""
         return Content.assemble(name, " ", text, (legend, "dim"))

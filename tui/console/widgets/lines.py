@@ -24,6 +24,7 @@ from textual.strip import Strip
 from engine.core.filters import Filter
 from engine.core.records import Record
 from tui.console.keys import LIST_KEYS
+from tui.console.scope import Process, Scope
 from tui.console.widgets.columns import (
     Column,
     Layout,
@@ -78,6 +79,21 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
             super().__init__()
             self.view = view
 
+    class FindAsked(Message):
+        """Somebody looks for a row, without hiding the others."""
+
+        def __init__(self, view: LineView[Any]) -> None:
+            super().__init__()
+            self.view = view
+
+    class FindRepeated(Message):
+        """Somebody wants to see the next row that is looked for, or the one before."""
+
+        def __init__(self, view: LineView[Any], step: int) -> None:
+            super().__init__()
+            self.view = view
+            self.step = step
+
     class CursorMoved(Message):
         """The cursor stands on another row."""
 
@@ -96,6 +112,12 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
         self.columns = tuple(columns)
         self.filter: Filter | None = None
         """What chooses the rows, as far as somebody filters them."""
+        self.scope: Scope | None = None
+        """The process whose rows are shown; None for those of all."""
+        self.sought: Filter | None = None
+        """What is looked for, without hiding the other rows."""
+        self.sought_text = ""
+        """The same as it was written."""
         self._empty = empty
         self.cursor_key: Hashable | None = None
         self._layout_now: Layout[RowT] = ()
@@ -143,12 +165,27 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
         self.filter = filter_
         self.refilter()
 
+    def enter_scope(self, scope: Scope) -> None:
+        """Show the rows of one process only."""
+        self.scope = scope
+        self.refilter()
+
+    def leave_scope(self, outer: Scope | None) -> None:
+        """Show the rows of the scope around it, or of all processes."""
+        self.scope = outer
+        self.refilter()
+
     def refilter(self) -> None:
-        """Choose the rows anew; the filter is another one."""
+        """Choose the rows anew; the filter or the scope is another one."""
 
     def sort_name(self) -> str:
         """Name of the column the rows are sorted by; empty for their own order."""
         return ""
+
+    @property
+    def descending(self) -> bool:
+        """Whether they are sorted the other way round."""
+        return False
 
     def remark(self, row: RowT) -> Remark | None:
         """What stands in a row instead of the cells right of a column; None for the cells."""
@@ -185,6 +222,13 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
             self._empty = text
             self.refresh()
 
+    @property
+    def empty_text(self) -> str:
+        """What is shown instead of rows while there are none."""
+        if self.scope is not None and any(map(self.scope.concerns, self.kinds)):
+            return f"nothing here of {self.scope}: escape shows all"
+        return self._empty
+
     def lay_out(self) -> None:
         """Choose the columns that fit and forget every strip drawn for another width."""
         self._layout_now = fit(self.columns, max(1, self.size.width - GUTTER))
@@ -216,8 +260,8 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
             return self._title_strip(width)
         index = self.top_row + y - self.title_rows
         if index >= self.row_count:
-            if index == 0 and self._empty:
-                text = " " * GUTTER + self._empty
+            if index == 0 and (empty := self.empty_text):
+                text = " " * GUTTER + empty
                 style = base + self.palette.tones["dim"]
                 return Strip([Segment(text, style)]).crop_extend(0, width, base)
             return Strip.blank(width, base)
@@ -263,7 +307,8 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
 
     def _title_strip(self, width: int) -> Strip:
         style = self.get_component_rich_style("line--title")
-        titles = " " * GUTTER + title_text(self._layout_now, self.sort_name())
+        headings = title_text(self._layout_now, self.sort_name(), descending=self.descending)
+        titles = " " * GUTTER + headings
         strip = Strip([Segment(titles, style)])
         strip = strip.crop_extend(self._left, self._left + width, style)
         badge = self.badge()[:width]
@@ -284,6 +329,48 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
         """The row under the cursor."""
         index = self.cursor_index
         return None if index is None else self.row_at(index)
+
+    @property
+    def process(self) -> Process | None:
+        """The process of the row under the cursor, if it has one."""
+        row = self.cursor_row
+        record = None if row is None else self.record_of(row)
+        if record is None or record.pid is None:
+            return None
+        return Process(record.pid, record.comm or "")
+
+    def look_for(self, sought: Filter | None, text: str = "") -> None:
+        """Have something looked for, or nothing any more."""
+        self.sought, self.sought_text = sought, text
+        self.refresh_bindings()
+
+    def seek(self, step: int, *, stay: bool = False) -> str:
+        """Go to the next row that is looked for (1) or the one before (-1), round the end.
+
+        Args:
+            step: Which way.
+            stay: Stay on the row under the cursor if it is one.
+
+        Returns:
+            What to tell: nothing, that it went round the end, or that there is none.
+        """
+        rows, here = self.row_count, self.cursor_index
+        begin = here
+        if begin is None:
+            begin = self.top_row - 1 if step > 0 else min(self.top_row + self.page_rows, rows)
+        for offset in range(0 if stay and here is not None else 1, rows + 1):
+            index = begin + step * offset
+            if not self._is_sought(index % rows):
+                continue
+            if offset and index % rows == here:
+                break
+            self.move_to(index % rows)
+            return "" if 0 <= index < rows else "went round"
+        return "no more"
+
+    def _is_sought(self, index: int) -> bool:
+        record = self.record_of(self.row_at(index))
+        return record is not None and self.sought is not None and self.sought.matches(record)
 
     def move_to(self, index: int) -> None:
         """Put the cursor on the row at a position and bring that row into view."""
@@ -342,8 +429,26 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
 
     def action_filter(self) -> None:
         """Ask for a filter."""
-        if self.kinds:
-            self.post_message(self.FilterAsked(self))
+        self.post_message(self.FilterAsked(self))
+
+    def action_find(self) -> None:
+        """Ask for what to look for."""
+        self.post_message(self.FindAsked(self))
+
+    def action_find_next(self, step: int) -> None:
+        """Go on to where it is found again."""
+        self.post_message(self.FindRepeated(self, step))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What applies to these rows."""
+        match action:
+            case "filter" | "find":
+                return bool(self.kinds)
+            case "find_next":
+                return self.sought is not None
+            case "go_to_time":
+                return False
+        return True
 
     def on_click(self, event: events.Click) -> None:
         """A click puts the cursor on a row, a second one opens its detail."""

@@ -18,9 +18,11 @@ from textual import events
 from textual.message import Message
 from textual.strip import Strip
 
-from engine.core.filters import Filter
 from engine.core.records import Batch, Record
 from tui.console.format import count
+from tui.console.moments import RecordsByNumber, first_since
+from tui.console.scope import Scope
+from tui.console.widgets.choice import Choice
 from tui.console.widgets.columns import Column, lift
 from tui.console.widgets.lines import GUTTER, LineView
 
@@ -37,14 +39,8 @@ BACKLOG = 100_000
 """Records looked at, pull by pull, when others are to be shown than before."""
 
 
-class RecordReader(Protocol):
+class RecordReader(RecordsByNumber, Protocol):
     """What a stream pulls from; the engine is one."""
-
-    def since(self, kind: str, seq: int, limit: int = ...) -> Batch:
-        """Records of a kind numbered above `seq`, oldest first."""
-
-    def last_seq(self, kind: str) -> int:
-        """Number of the newest record of a kind."""
 
     def raw(self, kind: str, seq: int) -> bytes | None:
         """The bytes a record was made of; None where they are not kept."""
@@ -62,6 +58,19 @@ class Skipped:
 StreamRow: TypeAlias = Record | Skipped
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where somebody stood before a scope was entered."""
+
+    rows: tuple[StreamRow, ...]
+    taken_seq: int
+    counts: tuple[int, int]
+    """Shown, looked at."""
+    cursor_key: Hashable
+    top_row: int
+    choice: Choice
+
+
 def _record_of(row: StreamRow) -> Record | None:
     return row if isinstance(row, Record) else None
 
@@ -74,6 +83,13 @@ class StreamView(LineView[StreamRow]):
 
     class CameIntoView(Message):
         """A stream can be seen that could not, and is to be pulled at once."""
+
+    class TimeAsked(Message):
+        """Somebody wants to see what there was at a time."""
+
+        def __init__(self, view: StreamView) -> None:
+            super().__init__()
+            self.view = view
 
     def __init__(
         self,
@@ -92,8 +108,11 @@ class StreamView(LineView[StreamRow]):
         self.pending = 0
         """Records that came since the view stands still."""
         self._only: Callable[[Record], bool] | None = None
-        self._chosen: Callable[[Record], bool] | None = None
-        """`_only` and the filter together."""
+        self._choice = Choice()
+        self._places: list[_Place | None] = []
+        """One for each scope entered; None where the stream was followed."""
+        self._held_seq = 0
+        """Up to here records are taken while the view stands still."""
         self._sought_to = 0
         """Up to here the backlog is looked at."""
         self._looked_at = 0
@@ -149,9 +168,41 @@ class StreamView(LineView[StreamRow]):
         self._only = predicate
         self.refilter()
 
+    def enter_scope(self, scope: Scope) -> None:
+        """Begin anew with the records of a process; who stood somewhere is brought back there."""
+        self._places.append(None if self.following else self._place())
+        super().enter_scope(scope)
+
+    def leave_scope(self, outer: Scope | None) -> None:
+        """Show what was shown before, at the same place."""
+        place = self._places.pop() if self._places else None
+        super().leave_scope(outer)
+        if place is not None and place.choice == self._choice:
+            self._go_back_to(place)
+
+    def _place(self) -> _Place:
+        return _Place(
+            tuple(self._rows),
+            self._taken_seq,
+            (self._shown, self._looked_at),
+            self.cursor_key,
+            self.top_row,
+            self._choice,
+        )
+
+    def _go_back_to(self, place: _Place) -> None:
+        self._rows.extend(place.rows)
+        self._taken_seq = self._held_seq = self._sought_to = place.taken_seq
+        self._shown, self._looked_at = place.counts
+        self.cursor_key = place.cursor_key
+        self.following = False
+        self._stood_still()
+        self.rows_changed()
+        self.scroll_to(y=place.top_row, animate=False, force=True, immediate=True)
+
     def refilter(self) -> None:
-        """Begin anew with the records that are wanted."""
-        self._chosen = self._both(self._only, self.filter)
+        """Begin anew with the records that are wanted; paused, with those from before."""
+        self._choice = Choice(self._only, self.scope, self.filter)
         self._rows.clear()
         self._taken_seq = self._shown = self._looked_at = 0
         self._sought_to = -1
@@ -159,14 +210,6 @@ class StreamView(LineView[StreamRow]):
         self.following = True
         self._stood_still()
         self.rows_changed()
-
-    @staticmethod
-    def _both(
-        only: Callable[[Record], bool] | None, filter_: Filter | None
-    ) -> Callable[[Record], bool] | None:
-        if only is None or filter_ is None:
-            return filter_.matches if filter_ else only
-        return lambda record: only(record) and filter_.matches(record)
 
     # Pulling.
 
@@ -178,10 +221,12 @@ class StreamView(LineView[StreamRow]):
         """Take in what is new, or count it while the view stands still."""
         last = reader.last_seq(self.kind)
         if last < self._taken_seq:
-            self.show_only(self._only)  # a replay has gone back
+            self._begin_anew(last)
         if self.moving:
-            if last > self._taken_seq:
-                self._take(reader, last)
+            self._held_seq = last
+        if self._held_seq > self._taken_seq:
+            self._take(reader, self._held_seq)
+        if self.moving:
             return
         before = self.pending
         if last > self._counted_seq:
@@ -189,38 +234,51 @@ class StreamView(LineView[StreamRow]):
         if self.pending != before:
             self.refresh_lines(self.top_row)
 
+    def _begin_anew(self, last: int) -> None:
+        """A replay has gone back; what was shown is still to come."""
+        self._held_seq = last
+        self._places = [None] * len(self._places)
+        self.refilter()
+
     def _take(self, reader: RecordReader, last: int) -> None:
         begin = self._begin(last)
-        batch = reader.since(self.kind, begin, self._lot)
+        batch = reader.since(self.kind, begin, min(self._lot, last - begin))
         skipped = begin - self._taken_seq + batch.missed
         if skipped and self._taken_seq:
             self._rows.append(Skipped(begin + batch.missed, skipped))
-        chosen = self._chosen
-        wanted = [record for record in batch.records if chosen is None or chosen(record)]
-        self._rows.extend(wanted)
-        self._shown += len(wanted)
-        self._looked_at += len(batch.records)
-        self._taken_seq = batch.last_seq
+        self._take_over(batch)
         self._stood_still()
         self.taken(reader)
         self.fit_virtual_size()
         self._to_end()
         self.refresh()
 
+    def _take_over(self, batch: Batch) -> None:
+        chosen = self._choice.of(batch.records)
+        self._rows.extend(chosen.records)
+        self._shown += len(chosen.records)
+        self._looked_at += chosen.asked
+        self._taken_seq = batch.last_seq
+
     @property
     def _lot(self) -> int:
         """Records looked at in one pull at most."""
-        return self.pulled if self._chosen is None else SOUGHT * self.pulled // PULLED
+        return SOUGHT * self.pulled // PULLED if self._choice else self.pulled
+
+    @property
+    def _backlog(self) -> int:
+        """How far back it is looked for records that are to be shown."""
+        return BACKLOG * self.pulled // PULLED
 
     def _begin(self, last: int) -> int:
         """After which record to go on; what came too fast to be read or looked at is left out."""
         new, lot = last - self._taken_seq, self._lot
-        if self._chosen is None:
+        if not self._choice:
             flood = new > 2 * lot and self._taken_seq > 0
             return last - (min(SAMPLED, lot) if flood else min(new, lot))
         if self._sought_to < 0:
             self._sought_to = last
-            return max(0, last - BACKLOG * self.pulled // PULLED)
+            return max(0, last - self._backlog)
         behind = new > lot and self._taken_seq >= self._sought_to
         return last - lot if behind else self._taken_seq
 
@@ -228,22 +286,69 @@ class StreamView(LineView[StreamRow]):
         """New records are in; for a stream that keeps more than these."""
 
     def _count(self, reader: RecordReader, last: int) -> None:
-        if self._chosen is None:
+        if not self._choice:
             self.pending = last - self._taken_seq
-        else:
-            begin = max(self._counted_seq, last - self.pulled)
-            batch = reader.since(self.kind, begin, self.pulled)
-            self.pending += sum(map(self._chosen, batch.records))
-        self._counted_seq = last
+            self._counted_seq = last
+            return
+        begin = max(self._counted_seq, last - self._backlog)
+        batch = reader.since(self.kind, begin, min(self._lot, last - begin))
+        self.pending += len(self._choice.of(batch.records).records)
+        self._counted_seq = batch.last_seq
 
     def _stood_still(self) -> None:
         self.pending = 0
         self._counted_seq = self._taken_seq
 
+    # Going to a time.
+
+    def go_to_time(self, reader: RecordReader, ts_ns: int) -> str:
+        """Stand still on the first record from a time on, with those around it.
+
+        Returns:
+            What to tell; nothing where it is what was asked for.
+        """
+        if not (last := reader.last_seq(self.kind)):
+            return "there is nothing yet"
+        seq, exact = first_since(reader, self.kind, ts_ns)
+        if seq > last:
+            self.follow()
+            return "that is still to come"
+        index = bisect_left(self._rows, seq, key=lambda row: row.seq)
+        if not self._covers(seq, index):
+            index = self._load_around(reader, seq)
+        if not self._rows:
+            return "nothing is shown from that time"
+        self.move_to(index)
+        return "" if exact else "this is the oldest that is kept"
+
+    def _covers(self, seq: int, index: int) -> bool:
+        """Whether the row at an index is where the record of a number is, or would be."""
+        if index >= len(self._rows) or self._rows[0].seq > seq:
+            return False
+        return isinstance(self._rows[index], Record)
+
+    def _load_around(self, reader: RecordReader, seq: int) -> int:
+        """Take the records around one instead of those there are; tells where it is."""
+        self._rows.clear()
+        self._shown = self._looked_at = 0
+        last, at = reader.last_seq(self.kind), max(0, seq - 1 - self.pulled // 2)
+        furthest = min(last, seq + self._backlog)
+        self._taken_seq = at
+        while self._taken_seq < furthest:
+            self._take_over(reader.since(self.kind, self._taken_seq, self.pulled))
+            if self._rows and self._rows[-1].seq >= seq:
+                break
+        self._held_seq = self._sought_to = self._taken_seq
+        self._stood_still()
+        self.rows_changed()
+        return bisect_left(self._rows, seq, key=lambda row: row.seq)
+
     # Following and pausing.
 
     def set_paused(self, paused: bool) -> None:
         """Stop or go on taking records in."""
+        if paused and not self.paused:
+            self._held_seq = self._taken_seq
         self.paused = paused
         self.refresh()
 
@@ -266,6 +371,7 @@ class StreamView(LineView[StreamRow]):
         """Stop following; what is in view stays."""
         if self.following:
             self.following = False
+            self._held_seq = self._taken_seq
             self.refresh()
             self.refresh_bindings()
 
@@ -290,6 +396,14 @@ class StreamView(LineView[StreamRow]):
         """And a click above its handle."""
         self.stand_still()
 
+    def action_go_to_time(self) -> None:
+        """Ask for a time."""
+        self.post_message(self.TimeAsked(self))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What applies to streams."""
+        return True if action == "go_to_time" else super().check_action(action, parameters)
+
     def title_clicked(self, x: int) -> None:
         """A click on the headings, where the badge is, follows again."""
         self.follow()
@@ -307,7 +421,7 @@ class StreamView(LineView[StreamRow]):
         """A record, or the line that says how many are missing."""
         if isinstance(row, Record):
             return super().draw_row(row, selected)
-        unseen = "not shown" if self._chosen is None else "not looked at"
+        unseen = "not looked at" if self._choice else "not shown"
         text = f"{' ' * GUTTER}··· {count(row.number)} {unseen} ···"
         style = self.palette.base + self.palette.tones["warn"]
         return Strip([Segment(text, style)])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 
-from tui.console.widgets.columns import Column, Remark, RowT
+from engine.core.records import Record
+from tui.console.widgets.columns import UNKNOWN, Column, Remark, RowT
 from tui.console.widgets.lines import LineView
 
 
@@ -26,9 +27,11 @@ class TableView(LineView[RowT]):
         self._key = key
         self._remark = remark
         self._given: tuple[RowT, ...] = ()
+        self._in_scope = 0
         self._rows: tuple[RowT, ...] = ()
         self._positions: dict[Hashable, int] = {}
         self._sorted_by: Column[RowT] | None = None
+        self._descending = False
 
     @property
     def rows(self) -> tuple[RowT, ...]:
@@ -59,8 +62,8 @@ class TableView(LineView[RowT]):
 
     @property
     def filter_counts(self) -> tuple[int, int]:
-        """Rows in the table, and rows there are."""
-        return (len(self._rows), len(self._given))
+        """Rows in the table, and rows there are in the scope."""
+        return (len(self._rows), self._in_scope)
 
     def refilter(self) -> None:
         """Choose the rows anew."""
@@ -73,6 +76,11 @@ class TableView(LineView[RowT]):
     def sort_name(self) -> str:
         """Name of the column the rows are sorted by."""
         return self._sorted_by.name if self._sorted_by else ""
+
+    @property
+    def descending(self) -> bool:
+        """Whether the largest row is on top."""
+        return self._descending
 
     def set_rows(self, rows: Sequence[RowT], *, redraw: bool = False) -> None:
         """Take over a new picture; draws only if something differs or `redraw` is set."""
@@ -89,23 +97,48 @@ class TableView(LineView[RowT]):
             following = sortable[sortable.index(self._sorted_by) + 1 :]
         else:
             following = sortable
-        self._sorted_by = following[0] if following else None
-        self._arrange()
+        self._sort(following[0] if following else None)
+
+    def action_reverse(self) -> None:
+        """Turn the order round."""
+        self._sort(self._sorted_by, descending=not self._descending)
 
     def title_clicked(self, x: int) -> None:
-        """A click on a heading sorts by its column, a second one goes back."""
+        """A click on a heading sorts by its column, a second one turns it round."""
         column = self.column_at(x)
-        if column is not None and column.sort_key:
-            self._sorted_by = None if column is self._sorted_by else column
-            self._arrange()
+        if column is None or not column.sort_key:
+            return
+        again = column is self._sorted_by
+        self._sort(None if again and self._descending else column, descending=again)
+
+    def _sort(self, column: Column[RowT] | None, *, descending: bool = False) -> None:
+        """Sort anew; the row under the cursor stays in view."""
+        self._sorted_by = column
+        self._descending = descending and column is not None
+        self._arrange()
+        self.refresh_bindings()
+        if (index := self.cursor_index) is not None:
+            self.move_to(index)
 
     def _arrange(self) -> None:
-        sort_key = self._sorted_by.sort_key if self._sorted_by else None
-        chosen = tuple(filter(self._chosen, self._given)) if self.filter else self._given
-        self._rows = tuple(sorted(chosen, key=sort_key)) if sort_key else chosen
+        scope, filter_ = self.scope, self.filter
+        chosen = [row for row in self._given if scope is None or self._passes(scope.shows, row)]
+        self._in_scope = len(chosen)
+        if filter_ is not None:
+            chosen = [row for row in chosen if self._passes(filter_.matches, row)]
+        self._rows = tuple(self._sorted(chosen))
         self._positions = {self._key(row): index for index, row in enumerate(self._rows)}
         self.rows_changed()
 
-    def _chosen(self, row: RowT) -> bool:
+    def _sorted(self, rows: list[RowT]) -> list[RowT]:
+        """The rows in order; those without a value come last either way."""
+        sort_key = self._sorted_by.sort_key if self._sorted_by else None
+        if sort_key is None:
+            return rows
+        known = [row for row in rows if sort_key(row) != UNKNOWN]
+        unknown = [row for row in rows if sort_key(row) == UNKNOWN]
+        return sorted(known, key=sort_key, reverse=self._descending) + unknown
+
+    def _passes(self, predicate: Callable[[Record], bool], row: RowT) -> bool:
         record = self.record_of(row)
-        return self.filter is None or (record is not None and self.filter.matches(record))
+        return record is not None and predicate(record)
