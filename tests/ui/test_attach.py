@@ -100,6 +100,8 @@ async def test_enter_shows_what_the_capture_costs() -> None:
     app = ConsoleApp(engine)
     async with app.run_test(size=(120, 30)) as pilot:
         await press_in_ports(app, pilot, "down", "enter")
+        await until(pilot, lambda: "Its traffic" in screen_text(pilot), "the process")
+        await pilot.press("2", "down", "enter")
         await until(pilot, lambda: isinstance(app.screen, DetailScreen), "the detail")
         shown = "\n".join(str(widget.render()) for widget in app.screen.query("Static"))
         assert "Capture of its traffic" in shown

@@ -7,15 +7,15 @@ from tests.ui.fake_engine import FakeEngine, record
 from tui.console.app import ConsoleApp
 from tui.console.screens.detail import DetailScreen
 
-OWNER = record("process", 5, "server", exe="/usr/bin/server", ports=[{"port": 80}], start=1)
+UNOWNED = record("process", exe="/usr/bin/server", ports=[{"port": 80}], start=1)
 
 
 EVENT = record("kernel_event", 5, "server", name="openat", fd_name="/etc/hosts")
 
 
-async def test_enter_on_a_port_shows_everything_about_its_process() -> None:
+async def test_enter_on_a_port_whose_owner_is_hidden_shows_what_is_known() -> None:
     engine = FakeEngine()
-    engine.set_table("process", [OWNER])
+    engine.set_table("process", [UNOWNED])
     app = ConsoleApp(engine)
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("2")

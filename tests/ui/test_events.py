@@ -362,32 +362,6 @@ async def test_the_matrix_survives_any_size() -> None:
             screen_text(pilot)
 
 
-async def test_the_stream_is_narrowed_to_the_process_of_the_selected_event_and_widened() -> None:
-    engine = FakeEngine()
-    async with on_matrix(engine) as (app, _matrix, pilot):
-        engine.emit_events(3)
-        await until(pilot, lambda: "/tmp/3" in text_of(app.main.events.stream))
-        assert not app.check_action("scope", ()), "a matrix has no processes"
-        await pilot.press("o", "up", "x")
-        await until(pilot, lambda: engine.calls == [("set_pids", "7")])
-        await until(pilot, lambda: "scope 7 cat" in screen_text(pilot))
-        assert "Events of 7 cat" in screen_text(pilot)
-        await pilot.press("o", "x")
-        await until(pilot, lambda: engine.calls[1:] == [("set_pids",)])
-        await until(pilot, lambda: "scope all" in screen_text(pilot))
-
-
-async def test_a_scope_that_is_refused_changes_nothing() -> None:
-    engine = FakeEngine()
-    async with on_matrix(engine) as (app, _matrix, pilot):
-        engine.emit_events(1)
-        await until(pilot, lambda: "/tmp/1" in text_of(app.main.events.stream))
-        engine.refusal = ProbeError("no")
-        await pilot.press("o", "up", "x")
-        await until(pilot, lambda: app._notifications)
-        assert app.main.scope is None
-
-
 async def test_a_preset_is_switched_on_and_off_as_a_whole() -> None:
     engine = FakeEngine()
     async with on_matrix(engine) as (_app, _matrix, pilot):

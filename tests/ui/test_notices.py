@@ -123,8 +123,14 @@ def test_the_honesty_line_never_grows_beyond_its_room(width: int, lines: int) ->
 
 def test_the_header_leaves_out_the_least_important_first() -> None:
     shown = snapshot_of()
-    assert header_text(shown, "all", 100) == (
-        "a-box · 6.18.44 · root · up 0:01:23 · scope all · live"
-    )
-    assert header_text(shown, "all", 30) == "a-box · root · up 0:01:23"
-    assert header_text(shown, "all", 5) == "a-box"
+    assert header_text(shown, (), 100) == "a-box · 6.18.44 · root · up 0:01:23 · live"
+    assert header_text(shown, (), 30) == "a-box · root · up 0:01:23"
+    assert header_text(shown, (), 5) == "a-box"
+
+
+def test_the_header_tells_the_way_into_the_scope_and_never_leaves_out_its_end() -> None:
+    shown = snapshot_of()
+    way = ("10 nginx + tree", "11 nginx")
+    assert header_text(shown, way, 60).startswith("a-box › 10 nginx + tree › 11 nginx · ")
+    assert header_text(shown, way, 20) == "… › 11 nginx"
+    assert header_text(shown, way, 6) == "… › 11"

@@ -75,15 +75,33 @@ async def test_sorting_keeps_the_order_of_equal_rows_and_ends_where_it_began() -
         assert orders[""] == [80, 81, 82]
 
 
-async def test_a_click_on_a_heading_sorts_by_it_and_a_second_one_goes_back() -> None:
-    owners = (owner(9, 80), owner(6, 81))
+async def test_a_click_on_a_heading_sorts_a_second_one_turns_it_round_a_third_ends_it() -> None:
+    owners = (owner(9, 80), owner(6, 81), owner(7, 82))
     async with on_ports(*owners) as (_engine, _app, table, pilot):
         heading = text_of(table).splitlines()[0].index("pid")
-        await pilot.click(table, offset=(heading, 0))
-        assert [row.port for row in table.rows] == [81, 80]
-        assert "pid▲" in text_of(table)
-        await pilot.click(table, offset=(heading, 0))
-        assert [row.port for row in table.rows] == [80, 81]
+        for expected, mark in (([81, 82, 80], "pid▲"), ([80, 82, 81], "pid▼"), ([80, 81, 82], "")):
+            await pilot.click(table, offset=(heading, 0))
+            assert [row.port for row in table.rows] == expected
+            assert mark in text_of(table)
+
+
+async def test_reversing_keeps_the_selection_in_view_and_the_unknown_last() -> None:
+    owners = [owner(pid, pid, comm="web") for pid in range(100, 160)]
+    unknown = record("process", ports=[{"port": 99, "proto": "tcp"}], start=1)
+    async with on_ports(*owners, unknown) as (_engine, app, table, pilot):
+        assert not app.check_action("reverse", ()), "nothing is sorted"
+        await pilot.press("down", *["s"] * 4)
+        assert table.sort_name() == "pid"
+        await pilot.press("home", "S")
+        assert [row.port for row in table.rows][:2] == [159, 158]
+        assert [row.port for row in table.rows][-1] == 99, "its pid is not known"
+        row = table.cursor_row
+        assert row is not None
+        assert row.port == 100
+        marked = [line for line in text_of(table).splitlines() if line.startswith("›")]
+        assert len(marked) == 1, "it is in view"
+        await pilot.press("S")
+        assert [row.port for row in table.rows][0] == 100
 
 
 async def test_paused_the_table_holds_still_and_then_catches_up() -> None:

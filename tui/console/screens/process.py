@@ -176,14 +176,24 @@ class ProcessScreen(PartsScreen):
         self.count_filtered()
 
     def _draw(self) -> None:
-        content = facts_content(self._record, self._capture, self._explanation)
+        explanation = None if self._is_another else self._explanation
+        content = facts_content(self._record, self._capture, explanation)
         if not content.plain:
             content = Content(self._remark or "looking at it")
         if content.plain != str(self._facts.content):
             update_lines(self._facts, content)
         self._draw_plugin()
-        remark = f"   {self._remark}" if self._remark else ""
+        told = "its pid means another process now" if self._is_another else self._remark
+        remark = f"   {told}" if told else ""
         self.say(Content.assemble((f" {self.process}", "bold"), (remark, "$text-warning")))
+
+    @property
+    def _is_another(self) -> bool:
+        """Whether the process that has the pid now is not the one that is listed."""
+        if self._explanation is None or self._record is None:
+            return False
+        start = self._record.get("start")
+        return isinstance(start, int) and start != self._explanation.facts.identity.start_ticks
 
     def _draw_plugin(self) -> None:
         if self._plugin_record is None:

@@ -357,6 +357,8 @@ class StreamView(LineView[StreamRow]):
         self.following = True
         self.paused = False
         self.cursor_key = None
+        # What was counted meanwhile was looked at, so it is not left out now.
+        self._sought_to = max(self._sought_to, self._counted_seq)
         self._to_end()
         self.refresh()
         self.refresh_bindings()
