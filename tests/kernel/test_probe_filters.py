@@ -106,6 +106,20 @@ class TestFollowing:
         ]
         assert sorted(ended, key=str) == sorted(executed, key=str)
 
+    def test_a_scope_follows_children_only_while_that_is_asked_for(
+        self, watch: Watch, actor: Actor, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "scoped"
+        path.touch()
+        watch.probe.set_pids(one(actor.pid), follow=True)
+        watch.subscribe("syscall_exit-openat")
+        actor.do("run", "/bin/sh", "-c", self.SCRIPT.format(path))
+        assert len(set(self.opened_by(watch, str(path)))) == 2
+        watch.probe.set_pids(one(actor.pid))
+        watch.restart()
+        actor.do("run", "/bin/sh", "-c", self.SCRIPT.format(path))
+        assert self.opened_by(watch, str(path)) == []
+
     def test_without_following_children_are_not_seen(
         self, watch: Watch, actor: Actor, tmp_path: Path
     ) -> None:

@@ -12,6 +12,9 @@ import pytest
 from textual.pilot import Pilot
 
 from engine.core.fields import JsonValue
+
+
+from engine.core.errors import FailedError
 from engine.core.records import record_from_json
 from engine.recording.replay import ReplayEngine
 from tests.ui.driving import screen_text, until
@@ -335,3 +338,122 @@ def test_the_bytes_of_a_record_at_80x24(snap_compare: SnapCompare) -> None:
 
 def test_the_dialog_that_loads_a_plugin(snap_compare: SnapCompare) -> None:
     assert look_at_plugin(snap_compare, (80, 24), "l", "enter", shown="a path is needed")
+
+
+def process_engine() -> FakeEngine:
+    """A server with a port, a file it opened and requests it answered, one of them badly."""
+    engine = FakeEngine()
+    engine.refusal = FailedError("cannot explain a process in a recording")
+    engine.set_table(
+        "process",
+        [
+            record(
+                "process",
+                812,
+                "nginx",
+                start=4_711,
+                ports=[{"port": port, "proto": "tcp", "address": "0.0.0.0"} for port in (80, 443)],
+                exe="/usr/sbin/nginx",
+                argv=["nginx", "-g", "daemon off;"],
+                user="www-data",
+                language="c",
+                criterion="open_ports: 80",
+                verdict="selected",
+                ppid=1,
+                ancestry=["1 init"],
+                attached=True,
+            )
+        ],
+    )
+    engine.set_table(
+        "capture_state",
+        [
+            record(
+                "capture_state",
+                812,
+                "nginx",
+                state="attached",
+                cause="by hand",
+                payloads=12_345,
+                payload_bytes=4_500_000,
+                dropped=3,
+                us_per_payload=12.5,
+                start=4_711,
+            )
+        ],
+    )
+    engine.emit_events(20)
+    for number in range(1, 31):
+        failed = number % 10 == 0
+        engine.emit(
+            record(
+                "kernel_event",
+                812,
+                "nginx",
+                name="openat",
+                direction="exit",
+                category="file",
+                errno="ENOENT" if failed else None,
+                result=-2 if failed else number,
+                latency_ns=12_300 * number,
+                attributes={"name": f"/var/www/{number}.html"},
+            ),
+            record(
+                "l7_message",
+                812,
+                "nginx",
+                protocol="HTTP",
+                parsed_by="built-in",
+                status="404" if failed else "200",
+                request=f"GET /{number}.html",
+                latency_ms=0.25 * number,
+                server_pid=812,
+            ),
+        )
+    return engine
+
+
+def look_at_process(
+    snap_compare: SnapCompare, size: tuple[int, int], *keys: str, shown: str
+) -> bool:
+    """Compare the console over a scripted process that is selected in the ports pane."""
+    app = ConsoleApp(process_engine())
+
+    async def run_before(pilot: Pilot[None]) -> None:
+        await pilot.press("2")
+        app.look()
+        await pilot.press("down")
+        for key in keys:
+            await pilot.press(key)
+            await pilot.pause()
+            app.look()
+        await until(pilot, lambda: shown in screen_text(pilot), shown)
+        await pilot.pause()
+
+    return snap_compare(app, terminal_size=size, run_before=run_before)
+
+
+def test_everything_about_a_process_at_120x40(snap_compare: SnapCompare) -> None:
+    assert look_at_process(snap_compare, (120, 40), "enter", shown="GET /30.html")
+
+
+def test_the_events_of_a_process_at_80x24(snap_compare: SnapCompare) -> None:
+    assert look_at_process(snap_compare, (80, 24), "enter", "3", shown="/var/www/30.html")
+
+
+def test_all_panes_about_one_process_at_120x40(snap_compare: SnapCompare) -> None:
+    assert look_at_process(snap_compare, (120, 40), "x", "0", shown="› 812 nginx")
+
+
+def test_looking_for_an_error_in_the_events_of_a_process(snap_compare: SnapCompare) -> None:
+    keys = ("x", "3", "o", "ctrl+f", *"ENOENT", "enter", "n")
+    assert look_at_process(snap_compare, (80, 24), *keys, shown="find ENOENT")
+
+
+def test_a_table_sorted_the_other_way_round(snap_compare: SnapCompare) -> None:
+    assert look_at_process(snap_compare, (80, 24), "s", "S", shown="port▼")
+
+
+def test_the_dialog_that_asks_for_a_time(snap_compare: SnapCompare) -> None:
+    keys = ("3", "o", "ctrl+g", *"soon", "enter")
+    assert look_at_process(snap_compare, (80, 24), *keys, shown="this is no time")

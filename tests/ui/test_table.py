@@ -101,7 +101,7 @@ async def test_reversing_keeps_the_selection_in_view_and_the_unknown_last() -> N
         marked = [line for line in text_of(table).splitlines() if line.startswith("›")]
         assert len(marked) == 1, "it is in view"
         await pilot.press("S")
-        assert [row.port for row in table.rows][0] == 100
+        assert table.rows[0].port == 100
 
 
 async def test_paused_the_table_holds_still_and_then_catches_up() -> None:

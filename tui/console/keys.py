@@ -51,6 +51,7 @@ KEYS: tuple[Binding, ...] = (
         "scope_tree",
         "Tree",
         id="scope.tree",
+        show=False,
         tooltip="All panes about the selected process and all that descend from it",
     ),
     Binding(
@@ -61,7 +62,9 @@ KEYS: tuple[Binding, ...] = (
         tooltip="Everything about the process of the selected row",
     ),
     Binding("s", "sort", "Sort", id="sort", tooltip="Sort this table by the next column"),
-    Binding("S", "reverse", "Reverse", id="sort.reverse", tooltip="Turn the order round"),
+    Binding(
+        "S", "reverse", "Reverse", id="sort.reverse", show=False, tooltip="Turn the order round"
+    ),
     Binding("o", "other_part", "Part", id="pane.part", tooltip="Go to the other half of this pane"),
     Binding("0", "overview", "All panes", id="pane.all", tooltip="Go back to all four panes"),
     Binding(
@@ -109,6 +112,7 @@ LIST_KEYS: tuple[Binding, ...] = (
         "find",
         "Find",
         id="row.find",
+        show=False,
         tooltip="Look for a text or a condition, without hiding the other rows",
     ),
     Binding("n", "find_next(1)", "Next", id="row.next", tooltip="Where it is found next"),
@@ -120,6 +124,7 @@ LIST_KEYS: tuple[Binding, ...] = (
         "go_to_time",
         "Time",
         id="row.time",
+        show=False,
         tooltip="Go to what there was at a time, such as 13:05:07 or -30s",
     ),
     Binding("up,k", "cursor(-1)", "Up", show=False, id="row.up", tooltip="The row above"),

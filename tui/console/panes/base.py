@@ -190,4 +190,5 @@ class Pane(ListTools, Vertical):
         parts = list(self.parts)
         current = parts[(parts.index(self.current_part) + step) % len(parts)]
         self.make_current(current)
-        current.focus()
+        # At once: what is typed next is meant for this part.
+        self.screen.set_focus(current)

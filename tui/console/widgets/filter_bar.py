@@ -105,8 +105,9 @@ class FilterBar(Vertical):
             values: Values that a field has in the list, to be offered.
         """
         self._kinds, self._values = tuple(kinds), values
+        if text != self._in_force:
+            self.say_beside("")
         self._in_force = text
-        self.say_beside("")
         with self.prevent(FilterInput.Changed):
             self.input.value = self._in_force
         self.display = bool(self._in_force)

@@ -319,6 +319,8 @@ class StreamView(LineView[StreamRow]):
         if not self._rows:
             return "nothing is shown from that time"
         self.move_to(index)
+        above = max(0, index - self.page_rows // 2)
+        self.scroll_to(y=above, animate=False, force=True, immediate=True)
         return "" if exact else "this is the oldest that is kept"
 
     def _covers(self, seq: int, index: int) -> bool:
