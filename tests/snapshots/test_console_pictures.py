@@ -14,7 +14,6 @@ from textual.pilot import Pilot
 from engine.core.fields import JsonValue
 
 
-from engine.core.errors import FailedError
 from engine.core.records import record_from_json
 from engine.recording.replay import ReplayEngine
 from tests.ui.driving import screen_text, until
@@ -343,7 +342,7 @@ def test_the_dialog_that_loads_a_plugin(snap_compare: SnapCompare) -> None:
 def process_engine() -> FakeEngine:
     """A server with a port, a file it opened and requests it answered, one of them badly."""
     engine = FakeEngine()
-    engine.refusal = FailedError("cannot explain a process in a recording")
+    engine.relabel("replay web.boxscope")
     engine.set_table(
         "process",
         [
@@ -438,7 +437,7 @@ def test_everything_about_a_process_at_120x40(snap_compare: SnapCompare) -> None
 
 
 def test_the_events_of_a_process_at_80x24(snap_compare: SnapCompare) -> None:
-    assert look_at_process(snap_compare, (80, 24), "enter", "3", shown="/var/www/30.html")
+    assert look_at_process(snap_compare, (80, 24), "enter", "3", shown="ENOENT")
 
 
 def test_all_panes_about_one_process_at_120x40(snap_compare: SnapCompare) -> None:

@@ -153,10 +153,17 @@ async def test_w_tells_why_and_a_has_its_traffic_captured() -> None:
 async def test_in_a_recording_it_shows_what_was_told_of_the_process() -> None:
     engine = populated()
     engine.relabel("replay x")
-    engine.refusal = FailedError("cannot explain a process in a recording")
     async with opened(engine) as (_app, _screen, pilot):
         await until(pilot, lambda: "/opt/web" in screen_text(pilot))
-        assert "cannot explain a process in a recording" in screen_text(pilot)
+    assert not engine.calls
+
+
+async def test_what_cannot_be_found_out_is_told_and_the_rest_is_shown() -> None:
+    engine = populated()
+    engine.refusal = FailedError("discovery does not run here")
+    async with opened(engine) as (_app, _screen, pilot):
+        await until(pilot, lambda: "discovery does not run here" in screen_text(pilot))
+        assert "/opt/web" in screen_text(pilot)
 
 
 async def test_a_pid_that_means_another_process_now_is_not_explained_as_this_one() -> None:

@@ -149,6 +149,9 @@ class ProcessScreen(PartsScreen):
         self._draw()
 
     async def _find_out(self) -> None:
+        """Ask the box; a recording has told all it knows in its tables."""
+        if self._engine.snapshot().source_label != "live":
+            return
         try:
             self._explanation = await asyncio.to_thread(self._engine.explain, self.process.pid)
         except BoxscopeError as error:
@@ -179,7 +182,7 @@ class ProcessScreen(PartsScreen):
         explanation = None if self._is_another else self._explanation
         content = facts_content(self._record, self._capture, explanation)
         if not content.plain:
-            content = Content(self._remark or "looking at it")
+            content = Content("no more is known of it than its records")
         if content.plain != str(self._facts.content):
             update_lines(self._facts, content)
         self._draw_plugin()
