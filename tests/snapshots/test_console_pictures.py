@@ -12,8 +12,6 @@ import pytest
 from textual.pilot import Pilot
 
 from engine.core.fields import JsonValue
-
-
 from engine.core.records import record_from_json
 from engine.recording.replay import ReplayEngine
 from tests.ui.driving import screen_text, until

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from rich.console import RenderableType
 from textual import events
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import BindingType
 from textual.screen import Screen
 
@@ -26,12 +26,13 @@ from tui.console.panes.ports import PortRow
 from tui.console.presets import preset_choices
 from tui.console.processes import ProcessAsked, ProcessCommands
 from tui.console.scope import Process
+from tui.console.scope_actions import ScopeActions
 from tui.console.scoping import Scoping
 from tui.console.screens.call import CallScreen
 from tui.console.screens.detail import DetailScreen
 from tui.console.screens.go_to import GoToDialog
 from tui.console.screens.help import HelpScreen
-from tui.console.screens.main import MainScreen, Place
+from tui.console.screens.main import MainScreen
 from tui.console.screens.message import MessageScreen
 from tui.console.screens.parts import PartsScreen
 from tui.console.screens.plugin import PluginScreen
@@ -60,7 +61,7 @@ CONFIRM_AFTER_S = 0.1
 _SYSTEM_COMMANDS = ("Theme", "Screenshot")
 
 
-class ConsoleApp(App[None]):
+class ConsoleApp(ScopeActions):
     """Four live panes over an engine, which starts after the first paint and stops on exit."""
 
     TITLE = "boxscope"
@@ -78,7 +79,7 @@ class ConsoleApp(App[None]):
         self._commands = asyncio.Lock()
         self._timing = False
         self._steps = self._steps_looks = 0
-        self._scoping = Scoping(engine, self.main, self._commands, self.complain)
+        self.scoping = Scoping(engine, self.main, self._commands, self.complain)
         self._plugins = PluginCommands(self, engine, self.look_at_tables)
         self._processes = ProcessCommands(self, engine, self.look_at_tables)
         self._wasm = WasmCommands(self, engine, self.look_at_tables, self._show_runs)
@@ -128,8 +129,8 @@ class ConsoleApp(App[None]):
 
     def look_at_tables(self) -> None:
         """Take a snapshot and show it."""
-        if self._scoping.has_to_keep_up:
-            self.run_worker(self._scoping.keep_up(), group="tree", name="look at the tree")
+        if self.scoping.has_to_keep_up:
+            self.run_worker(self.scoping.keep_up(), group="tree", name="look at the tree")
         snapshot = self.engine.snapshot()
         overlays = self._overlays
         if overlays:
@@ -143,6 +144,7 @@ class ConsoleApp(App[None]):
         overlays = self._overlays
         if overlays:
             overlays[-1].pull(self.engine)
+            overlays[-1].count_filtered()
         else:
             self.main.pull(self.engine)
 
@@ -214,69 +216,6 @@ class ConsoleApp(App[None]):
 
         self.run_worker(self._tell_engine((), command), group="commands", name="time programs")
 
-    # Scope.
-
-    def action_scope(self) -> None:
-        """All panes about the selected process only; again, about what they were about before."""
-        scope, process = self.main.scope, self._selected_process
-        if scope is not None and process in (None, scope.process):
-            self.action_leave_scope()
-        elif process is not None:
-            self._enter_scope(process, tree=False, place=self.main.place)
-
-    def action_scope_tree(self) -> None:
-        """The same for a process with all that descend from it."""
-        scope = self.main.scope
-        process = self._selected_process or (scope.process if scope else None)
-        if scope is not None and scope.tree is not None and process == scope.process:
-            self.action_leave_scope()
-        elif process is not None:
-            self._enter_scope(process, tree=True, place=self.main.place)
-
-    def action_leave_scope(self) -> None:
-        """Back to what was shown before."""
-        self.run_worker(self._leave_scope(), group="scope", name="leave the scope")
-
-    async def _leave_scope(self) -> None:
-        scope = self.main.scope
-        place = await self._scoping.leave()
-        self.look()
-        if scope is not None and place is not None and place.part:
-            self.main.go_to(place)
-            screen = ProcessScreen(scope.process, self.engine)
-            await self._cover(screen)
-            screen.go(place.part)
-
-    def _enter_scope(self, process: Process, *, tree: bool, place: Place) -> None:
-        async def enter() -> None:
-            await self._scoping.enter(process, tree=tree, place=place)
-            self.look()
-
-        self.run_worker(enter(), group="scope", name="enter a scope")
-
-    def on_process_screen_scope_asked(self, message: ProcessScreen.ScopeAsked) -> None:
-        """Show the process of a screen in the panes."""
-        place = self.main.place._replace(part=message.part)
-        self._enter_scope(message.process, tree=message.tree, place=place)
-        if message.pane:
-            self.main.go(message.pane)
-
-    @property
-    def _selected_process(self) -> Process | None:
-        return self.focused.process if isinstance(self.focused, LineView) else None
-
-    async def action_process(self) -> None:
-        """Open what there is to know about the process of the selected row."""
-        if (process := self._selected_process) is not None:
-            await self._cover(ProcessScreen(process, self.engine))
-
-    def action_step_back(self) -> None:
-        """From one pane to all, else out of the scope."""
-        if self.check_action("overview", ()):
-            self.action_overview()
-        else:
-            self.action_leave_scope()
-
     # Streams.
 
     def on_stream_view_time_asked(self, message: StreamView.TimeAsked) -> None:
@@ -322,27 +261,28 @@ class ConsoleApp(App[None]):
         """Open what there is to know about a row."""
         match message.row:
             case PluginRow(record=record):
-                await self._cover(PluginScreen(record, self.main.plugins.history))
+                await self.cover(PluginScreen(record, self.main.plugins.history))
             case Record(kind="plugin_record" | "plugin_fault") as record:
-                await self._cover(RecordScreen(self._browser(record, message.view)))
+                await self.cover(RecordScreen(self._browser(record, message.view)))
             case Record(kind="l7_message") as record:
                 browser = self._browser(record, message.view)
-                await self._cover(MessageScreen(browser, self.engine))
+                await self.cover(MessageScreen(browser, self.engine))
             case Record(kind="wasm_result") as record:
                 browser = self._browser(record, message.view)
-                await self._cover(CallScreen(browser, self.engine))
+                await self.cover(CallScreen(browser, self.engine))
             case Record(kind="wasm_plugin") as record:
-                await self._cover(WasmScreen(record, self.engine))
+                await self.cover(WasmScreen(record, self.engine))
             case PortRow(record=record) if record.pid is not None:
                 process = Process(record.pid, record.comm or "")
-                await self._cover(ProcessScreen(process, self.engine))
+                await self.cover(ProcessScreen(process, self.engine))
             case PortRow(record=record, capture=capture):
                 captures = [capture] if capture is not None else []
                 self.push_screen(DetailScreen(record, "Capture of its traffic", captures))
             case Record() as record:
                 self.push_screen(DetailScreen(record))
 
-    async def _cover(self, screen: PartsScreen) -> None:
+    async def cover(self, screen: PartsScreen) -> None:
+        """Put a screen over the panes."""
         await self.push_screen(screen, self.look)
         self.look()
 
@@ -415,9 +355,9 @@ class ConsoleApp(App[None]):
             case "switch_cell":
                 return self.main.active is self.main.events
             case "scope" | "scope_tree":
-                return self.main.scope is not None or self._selected_process is not None
+                return self.main.scope is not None or self.selected_process is not None
             case "process":
-                return self._selected_process is not None
+                return self.selected_process is not None
             case "step_back":
                 return self.main.scope is not None or (self.main.zoomed and not self.main.small)
             case "reverse":

@@ -176,7 +176,6 @@ class ProcessScreen(PartsScreen):
         self._plugin_record = plugins[-1] if plugins else self._plugin_record
         self.ports.set_rows([port for row in rows for port in port_rows(row, self._capture)])
         self._draw()
-        self.count_filtered()
 
     def _draw(self) -> None:
         explanation = None if self._is_another else self._explanation
@@ -211,7 +210,6 @@ class ProcessScreen(PartsScreen):
         for stream in self.streams:
             if stream.size and stream.region:
                 stream.pull(reader)
-        self.count_filtered()
 
     def on_line_view_row_chosen(self, message: LineView.RowChosen) -> None:
         """Everything about a port, which in the panes leads to this very screen."""

@@ -100,7 +100,13 @@ def call_table(*, widget_id: str, empty: str) -> TableView[Record]:
         _payload_column(6),
         _outcome_column("result", outcome_text),
     )
-    return TableView(columns, lambda call: call.seq, empty=empty, widget_id=widget_id)
+    return TableView(
+        columns,
+        lambda call: call.seq,
+        kind=WASM_RESULT.name,
+        empty=empty,
+        widget_id=widget_id,
+    )
 
 
 def run_table(*, widget_id: str, empty: str) -> TableView[Record]:
@@ -116,7 +122,13 @@ def run_table(*, widget_id: str, empty: str) -> TableView[Record]:
         _payload_column(4),
         _outcome_column("compared with that call", compared_text, compared_tone),
     )
-    return TableView(columns, lambda call: call.seq, empty=empty, widget_id=widget_id)
+    return TableView(
+        columns,
+        lambda call: call.seq,
+        kind=WASM_RESULT.name,
+        empty=empty,
+        widget_id=widget_id,
+    )
 
 
 def export_table(*, widget_id: str) -> TableView[ExportRow]:
