@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Self
 from engine.core.errors import FailedError
 from engine.core.lineage import ProcessTree, told_processes
 from engine.core.records import Batch
-from engine.core.snapshot import Snapshot
+from engine.core.snapshot import RecordingFacts, Snapshot
 
 if TYPE_CHECKING:
     from engine.core.fields import JsonValue
     from engine.discovery.explain import Explanation
     from engine.modules.runner.protocol import Wanted
+    from engine.recording.options import RecordingOptions
+    from engine.recording.playhead import Playhead
 
 
 class Engine(ABC):
@@ -195,6 +197,56 @@ class Engine(ABC):
             The numbers of the new results.
         """
         raise self._read_only("run a Wasm plugin")
+
+    def start_recording(self, path: Path, options: RecordingOptions | None = None) -> None:
+        """Record everything from now on into a new file.
+
+        Raises:
+            UsageError: the options mean nothing.
+            RecordingError: one is being recorded, or the file exists or cannot be made.
+        """
+        raise self._read_only("record")
+
+    def stop_recording(self) -> RecordingFacts | None:
+        """End the recording; returns what it holds, None where nothing was recorded.
+
+        Raises:
+            RecordingError: the last of it could not be written.
+        """
+        raise self._read_only("record")
+
+    def dump_recording(self, path: Path, options: RecordingOptions | None = None) -> RecordingFacts:
+        """Write all that the engine's memory still holds into a new file.
+
+        Raises:
+            UsageError: the options mean nothing.
+            RecordingError: the file exists or cannot be written.
+        """
+        raise self._read_only("record")
+
+    @property
+    def playhead(self) -> Playhead | None:
+        """Where a replay is, to be moved; None for a live engine."""
+        return None
+
+    def step(self) -> None:
+        """Have a replay stand still on its next record.
+
+        Raises:
+            FailedError: it is a live engine.
+        """
+        raise self._only_replayed("stepped through")
+
+    def next_problem(self) -> str:
+        """Have a replay stand still on its next loss or error; returns what it is, or nothing.
+
+        Raises:
+            FailedError: it is a live engine.
+        """
+        raise self._only_replayed("searched for problems")
+
+    def _only_replayed(self, what: str) -> FailedError:
+        return FailedError(f"only a recording can be {what}", fix="boxscope replay FILE")
 
     def _read_only(self, what: str) -> FailedError:
         return FailedError(

@@ -8,16 +8,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+from engine.context import context_of
 from engine.core.clock import Clock, SystemClock
-from engine.core.errors import BoxscopeError, FailedError
+from engine.core.errors import BoxscopeError, FailedError, RecordingError
+from engine.core.fields import JsonValue
 from engine.core.kinds import KINDS
 from engine.core.lineage import ProcessTree, living_processes
 from engine.core.records import Batch, Record, RecordRing, RecordStore
 from engine.core.settings import Settings
-from engine.core.snapshot import Snapshot
+from engine.core.snapshot import RecordingFacts, Snapshot
 from engine.core.source import Logbook, Source, SourceStatus
 from engine.engine import Engine
 from engine.host import OwnCost, host_facts
+from engine.recording.control import Recordings
+from engine.recording.options import RecordingOptions
 from engine.sampler import SAMPLED, Sampler
 
 if TYPE_CHECKING:
@@ -123,6 +127,7 @@ class LiveEngine(Engine):
         self._started_ns = self._clock.monotonic_ns()
         self._lock = threading.Lock()
         self._sampler = Sampler(self.snapshot, self._own_rings)
+        self._recordings = Recordings(self, self._context)
         self._agent: PluginHost | None = None
         self._modules: ModuleSource | None = None
         self._module_watch: ModuleWatch | None = None
@@ -157,6 +162,10 @@ class LiveEngine(Engine):
         for source in reversed(self._sources.values()):
             source.stop()
         self._sampler.stop()
+        try:
+            self._recordings.stop()
+        except RecordingError as error:
+            self._logbook.write("recording", "error", str(error))
 
     def snapshot(self) -> Snapshot:
         """The state of everything now."""
@@ -174,6 +183,7 @@ class LiveEngine(Engine):
             tables=tables,
             own_cpu=share,
             own_rss=resident,
+            recording=self._recordings.facts(),
         )
 
     def since(self, kind: str, seq: int, limit: int = 1_000) -> Batch:
@@ -290,9 +300,29 @@ class LiveEngine(Engine):
         """Offer the message of a result to its plugin again."""
         return _need(self._wasm, "Wasm plugins").rerun(seq, payload=payload, cuts=cuts)
 
+    def start_recording(self, path: Path, options: RecordingOptions | None = None) -> None:
+        """Record everything from now on into a new file."""
+        self._recordings.start(path, options or RecordingOptions())
+
+    def stop_recording(self) -> RecordingFacts | None:
+        """End the recording."""
+        return self._recordings.stop()
+
+    def dump_recording(self, path: Path, options: RecordingOptions | None = None) -> RecordingFacts:
+        """Write all that the engine's memory still holds into a new file."""
+        return self._recordings.dump(path, options or RecordingOptions())
+
+    def _context(self) -> Mapping[str, JsonValue]:
+        """What is subscribed, filtered and attached, as a recording tells it."""
+        filters = self._probe.filters if self._probe is not None else self._selection.filters
+        return context_of(self._selection, self._settings, filters, self.attached)
+
     def _statuses(self, sources: Mapping[str, Source]) -> dict[str, SourceStatus]:
         """How each source is; live traffic is no better than the probe it comes from."""
         statuses = {name: source.status() for name, source in sources.items()}
+        recording = self._recordings.status()
+        if recording is not None:
+            statuses["recording"] = recording
         probe, traffic = statuses.get("probe"), statuses.get("traffic")
         if self._live is not None and probe and traffic and probe.state == "failed":
             statuses["traffic"] = replace(

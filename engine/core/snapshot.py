@@ -20,6 +20,36 @@ class HostFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingFacts:
+    """What is being recorded."""
+
+    path: str
+    bytes: int
+    """Of the file, its journal included."""
+    records: int
+    """Written so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayFacts:
+    """Where a replay is."""
+
+    first_ns: int
+    last_ns: int
+    """Wall time of the first and the last record."""
+    now_ns: int
+    speed: float
+    """Seconds of the recording that pass in one."""
+    held: bool
+    """Whether it stands still because somebody wanted it to."""
+
+    @property
+    def at_end(self) -> bool:
+        """Whether there is nothing more to come."""
+        return self.now_ns >= self.last_ns
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything that is a state; streams are pulled with `Engine.since`."""
 
@@ -36,3 +66,7 @@ class Snapshot:
     """Resident memory of this process in bytes."""
     source_label: str = "live"
     """`live`, or the recording that is replayed."""
+    recording: RecordingFacts | None = None
+    """What is being recorded, if anything is."""
+    replay: ReplayFacts | None = None
+    """Where the replay is, if it is one."""

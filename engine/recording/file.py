@@ -5,8 +5,11 @@ from __future__ import annotations
 import heapq
 import json
 import sqlite3
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
+from typing import NamedTuple
 
 from engine.core.errors import RecordingError
 from engine.core.fields import JsonValue
@@ -19,6 +22,7 @@ from engine.recording.schema import APPLICATION_ID, VERSION, RowReader, kinds_in
 MAGIC = b"SQLite format 3\x00"
 _LATEST_NS = 2_000_000_000
 """How much later than its time a record may have been written."""
+_NEVER = 2**62
 
 
 def is_database(path: Path) -> bool:
@@ -42,8 +46,10 @@ class RecordingFile:
     """
 
     def __init__(self, database: sqlite3.Connection, name: str) -> None:
-        self._database = database
+        self.database = database
+        """For reading only."""
         self.name = name
+        self._windows: dict[str, _Window] = {}
         try:
             self._check()
             self.meta = read_meta(database)
@@ -73,11 +79,11 @@ class RecordingFile:
 
     def close(self) -> None:
         """Close the file."""
-        self._database.close()
+        self.database.close()
 
     def _check(self) -> None:
-        (application,) = self._database.execute("PRAGMA application_id").fetchone()
-        (version,) = self._database.execute("PRAGMA user_version").fetchone()
+        (application,) = self.database.execute("PRAGMA application_id").fetchone()
+        (version,) = self.database.execute("PRAGMA user_version").fetchone()
         if application != APPLICATION_ID:
             raise RecordingError(
                 f"{self.name} is an SQLite database, but no recording of boxscope",
@@ -112,8 +118,10 @@ class RecordingFile:
 
     @property
     def first_ns(self) -> int:
-        """Time of its first record; 0 without one."""
-        return min((bounds[0] for bounds in self._bounds.values() if bounds), default=0)
+        """Time of its first record, or from which on it is whole; 0 without one."""
+        first = min((bounds[0] for bounds in self._bounds.values() if bounds), default=0)
+        pruned = self.meta.get("pruned_before_ns", "")
+        return min(max(first, int(pruned)), self.last_ns) if pruned.isdecimal() else first
 
     @property
     def last_ns(self) -> int:
@@ -121,7 +129,7 @@ class RecordingFile:
         return max((bounds[1] for bounds in self._bounds.values() if bounds), default=0)
 
     def _bounds_of(self, kind: str) -> tuple[int, int] | None:
-        first, last = self._database.execute(
+        first, last = self.database.execute(
             f'SELECT min(ts_ns), max(ts_ns) FROM "{kind}"'
         ).fetchone()
         return None if first is None else (first, last)
@@ -134,88 +142,126 @@ class RecordingFile:
         Raises:
             RecordingError: the file is damaged there.
         """
+        return self._select(
+            kind, "WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?", (after, up_to, limit)
+        )
+
+    def _select(self, kind: str, condition: str, values: Sequence[int]) -> list[Record]:
+        """Records of a kind that what stands behind FROM chooses."""
         reader = self._readers.get(kind)
         if reader is None:
             return []
-        rows = self._database.execute(
-            f'SELECT {reader.columns} FROM "{kind}" '
-            "WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
-            (after, up_to, limit),
-        )
         try:
+            rows = self.database.execute(
+                f'SELECT {reader.columns} FROM "{kind}" {condition}', values
+            )
             return [reader.record(row) for row in rows]
-        except (sqlite3.Error, ValueError) as error:
+        except (sqlite3.Error, ValueError, RecursionError) as error:
             raise self._damaged(error) from error
 
-    def reached(self, kind: str, ts_ns: int, since: int = 0) -> int:
-        """Number of the last record of a kind up to a moment, known to be at least `since`.
+    def reached(self, kind: str, ts_ns: int) -> int:
+        """Number of the last record of a kind up to a moment.
 
         The marks tell between which numbers it is; records of a kind are in order but for those
         of different processors, whose order is that of their numbers.
         """
         if kind not in self._readers:
-            return since
-        low, high = self._between_marks(kind, ts_ns)
-        (found,) = self._database.execute(
-            f'SELECT max(seq) FROM "{kind}" WHERE seq > ? AND seq <= ? AND ts_ns <= ?',
-            (max(low, since), high, ts_ns),
-        ).fetchone()
-        return max(since, low, found or 0)
+            return 0
+        window = self._windows.get(kind)
+        if window is None or not window.begin_ns <= ts_ns < window.end_ns:
+            try:
+                window = self._windows[kind] = self._window(kind, ts_ns)
+            except sqlite3.Error as error:
+                raise self._damaged(error) from error
+        return window.last_by(ts_ns)
 
-    def _between_marks(self, kind: str, ts_ns: int) -> tuple[int, int]:
-        (low,) = self._database.execute(
-            "SELECT max(seq) FROM marks WHERE kind = ? AND ts_ns <= ?", (kind, ts_ns)
+    def _window(self, kind: str, ts_ns: int) -> _Window:
+        """What lies between the marks around a moment."""
+        low, begin_ns = self.database.execute(
+            "SELECT max(seq), max(ts_ns) FROM marks WHERE kind = ? AND ts_ns <= ?", (kind, ts_ns)
         ).fetchone()
+        (end_ns,) = self.database.execute(
+            "SELECT min(ts_ns) FROM marks WHERE kind = ? AND ts_ns > ?", (kind, ts_ns)
+        ).fetchone()
+        end_ns = _NEVER if end_ns is None else end_ns
         # What happened before a moment may have been written up to some seconds after it.
-        (high,) = self._database.execute(
-            "SELECT min(seq) FROM marks WHERE kind = ? AND ts_ns > ?",
-            (kind, ts_ns + _LATEST_NS),
+        (high,) = self.database.execute(
+            "SELECT min(seq) FROM marks WHERE kind = ? AND ts_ns > ?", (kind, end_ns + _LATEST_NS)
         ).fetchone()
-        return low or 0, 2**62 if high is None else high
+        rows = self.database.execute(
+            f'SELECT seq, ts_ns FROM "{kind}" WHERE seq > ? AND seq <= ? ORDER BY seq',
+            (low or 0, _NEVER if high is None else high),
+        ).fetchall()
+        return _Window.of(begin_ns or 0, end_ns, low or 0, rows)
 
     def rows_at(self, kind: str, up_to: int) -> list[Record]:
         """The last record of each row of a table up to number `up_to`, oldest rows first."""
-        reader = self._readers.get(kind)
-        if reader is None:
-            return []
         keys = ", ".join(TABLE_KEYS[kind])
         group = f"GROUP BY {keys}" if keys else ""
-        rows = self._database.execute(
-            f'SELECT {reader.columns} FROM "{kind}" JOIN '
-            f'(SELECT max(seq) AS newest, min(seq) AS oldest FROM "{kind}" WHERE seq <= ? {group}) '
-            "ON seq = newest ORDER BY oldest",
+        return self._select(
+            kind,
+            f'JOIN (SELECT max(seq) AS newest, min(seq) AS oldest FROM "{kind}" WHERE seq <= ? '
+            f"{group}) ON seq = newest ORDER BY oldest",
             (up_to,),
         )
-        return [reader.record(row) for row in rows]
 
     def first_where(self, kind: str, after_ns: int, condition: str) -> Record | None:
         """The first record of a kind after a moment that a condition in SQL holds for."""
-        reader = self._readers.get(kind)
-        if reader is None:
-            return None
-        row = self._database.execute(
-            f'SELECT {reader.columns} FROM "{kind}" WHERE seq > ? AND ts_ns > ? AND ({condition}) '
-            "ORDER BY seq LIMIT 1",
-            (max(0, self._between_marks(kind, after_ns)[0]), after_ns),
+        (low,) = self.database.execute(
+            "SELECT max(seq) FROM marks WHERE kind = ? AND ts_ns <= ?", (kind, after_ns)
         ).fetchone()
-        return reader.record(row) if row else None
+        found = self._select(
+            kind,
+            f"WHERE seq > ? AND ts_ns > ? AND ({condition}) ORDER BY seq LIMIT 1",
+            (low or 0, after_ns),
+        )
+        return found[0] if found else None
 
     def counts(self) -> dict[str, int]:
         """How many records of each kind it holds."""
         return {
-            kind: self._database.execute(f'SELECT count(*) FROM "{kind}"').fetchone()[0]
+            kind: self.database.execute(f'SELECT count(*) FROM "{kind}"').fetchone()[0]
             for kind in self._readers
         }
 
-    def in_order(self) -> Iterator[Record]:
-        """Every record, in the order of time and, within a kind, of number."""
+    def in_order(self, after: Mapping[str, int], kinds: Iterable[str]) -> Iterator[Record]:
+        """Every record of some kinds, in the order of time and, within a kind, of number.
+
+        Args:
+            after: By kind, the number to begin behind; from the beginning where there is none.
+            kinds: Which kinds.
+        """
         # Merged here, not by SQLite: a union over all tables would be sorted in memory first.
         yield from heapq.merge(
-            *(self._stream(kind) for kind in self._readers), key=lambda record: record.ts_ns
+            *(self._stream(kind, after.get(kind, 0)) for kind in kinds),
+            key=lambda record: record.ts_ns,
         )
 
-    def _stream(self, kind: str) -> Iterator[Record]:
-        after = 0
-        while batch := self.records(kind, after, 2**62, 2_000):
+    def _stream(self, kind: str, after: int) -> Iterator[Record]:
+        while batch := self.records(kind, after, _NEVER, 2_000):
             yield from batch
             after = batch[-1].seq
+
+
+class _Window(NamedTuple):
+    """The records of a kind around a moment, to find the last one up to it without asking."""
+
+    begin_ns: int
+    end_ns: int
+    """From when until when it tells."""
+    low: int
+    """Number of the last record that lies before all of them."""
+    seqs: list[int]
+    earliest: list[int]
+    """The earliest time of each record and all that are numbered above it."""
+
+    @classmethod
+    def of(cls, begin_ns: int, end_ns: int, low: int, rows: Sequence[tuple[int, int]]) -> _Window:
+        """The window of records given as number and time."""
+        earliest = list(accumulate((ts_ns for _seq, ts_ns in reversed(rows)), min))[::-1]
+        return cls(begin_ns, end_ns, low, [seq for seq, _ts_ns in rows], earliest)
+
+    def last_by(self, ts_ns: int) -> int:
+        """Number of the last record up to a moment."""
+        number = bisect_right(self.earliest, ts_ns)
+        return self.seqs[number - 1] if number else self.low

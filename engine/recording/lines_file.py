@@ -7,10 +7,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from engine.core.kinds import KINDS
+from engine.recording.creation import lay_out
 from engine.recording.file import RecordingFile
 from engine.recording.lines import read_recording
-from engine.recording.schema import create_tables, insertion, row_of, write_meta
-from engine.recording.views import create_views
+from engine.recording.schema import insertion, row_of, write_meta
 
 _MARK_EVERY = 500
 
@@ -26,9 +26,7 @@ def import_lines(path: Path) -> tuple[RecordingFile, tuple[str, ...]]:
     recording = read_recording(path)
     database = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     database.execute("BEGIN")
-    create_tables(database)
-    for statement in create_views().split(";\n"):
-        database.execute(statement)
+    lay_out(database)
     write_meta(database, {"host": asdict(recording.host)})
     last = dict.fromkeys(KINDS, 0)
     for record in recording.records:

@@ -6,6 +6,7 @@ import threading
 
 from engine.core.clock import Clock
 from engine.core.errors import UsageError
+from engine.core.snapshot import ReplayFacts
 
 SLOWEST, FASTEST = 0.01, 1_000.0
 
@@ -49,6 +50,11 @@ class Playhead:
     def at_end(self) -> bool:
         """Whether there is nothing more to come."""
         return self.now_ns >= self.last_ns
+
+    def facts(self) -> ReplayFacts:
+        """Where it is, all at one moment."""
+        with self._lock:
+            return ReplayFacts(self.first_ns, self.last_ns, self._now(), self._speed, self._held)
 
     def hold(self) -> None:
         """Stand still."""

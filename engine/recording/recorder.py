@@ -8,57 +8,52 @@ the engine's own memory; what had left that memory meanwhile is counted in `loss
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from engine.core.counters import Counters, Tally
-from engine.core.errors import RecordingError
-from engine.core.kinds import KINDS, TABLE_KEYS
-from engine.core.records import Batch, Record
-from engine.core.snapshot import Snapshot
+from engine.core.fields import JsonValue
+from engine.core.kinds import KINDS
+from engine.core.records import Record
 from engine.core.source import SourceState, SourceStatus
+from engine.recording.beginning import Beginning, Recorded, from_memory, from_now
+from engine.recording.creation import create_file
+from engine.recording.options import RecordingOptions
+from engine.recording.pruning import Pruner
 from engine.recording.redaction import redaction
-from engine.recording.schema import create_tables, insertion, row_of, write_meta
-from engine.recording.views import create_views
+from engine.recording.schema import insertion, row_of, write_meta
 
 COMMIT_S = 0.5
+FORGOT, NOT_WRITTEN = "engine_forgot", "not_written"
 _PULLED = 1_000
 """Records decoded at once: the screen must have its turn between two lots."""
-_SPARE = 0.9
-"""Of the greatest size, what a file that has grown too large is pruned to."""
+
+_UNKNOWN = object()
+"""No value of the context."""
+
+Context = Callable[[], Mapping[str, JsonValue]]
 
 
-class Recorded(Protocol):
-    """What is recorded; an engine is one."""
+@dataclass
+class _Pass:
+    """What one transaction has written."""
 
-    def snapshot(self) -> Snapshot:
-        """The state of everything now."""
+    now_ns: int
+    kept: dict[str, int] = field(default_factory=dict)
+    lost: dict[str, int] = field(default_factory=dict)
+    newest_ns: int = 0
 
-    def since(self, kind: str, seq: int, limit: int = ...) -> Batch:
-        """Records of a kind numbered above `seq`, oldest first."""
-
-    def last_seq(self, kind: str) -> int:
-        """Number of the newest record of a kind."""
-
-
-@dataclass(frozen=True)
-class RecordingOptions:
-    """What a recording may grow to, and what is left out of it."""
-
-    keep_s: float | None = None
-    """Only the last so many seconds are kept; None for all."""
-    max_bytes: int | None = None
-    """The oldest records go when the file is larger; None for no bound."""
-    redact: tuple[str, ...] = ()
-    """Sorts of content left out, see `engine.recording.redaction`."""
-    filter_text: str = ""
-    """The filter in force, told in the file; what it leaves out is not recorded."""
+    @property
+    def lag_ms(self) -> float:
+        """Age of the newest record."""
+        return max(0, self.now_ns - self.newest_ns) / 1e6 if self.newest_ns else 0.0
 
 
 class Recorder:
@@ -67,10 +62,11 @@ class Recorder:
     Args:
         source: What is recorded.
         path: The file; must not exist yet.
-        options: Bounds and redaction.
-        wanted: Which records are written; all, if None.
+        options: Bounds, redaction and filter.
+        context: What is subscribed, filtered and attached; asked each time, changes are recorded.
 
     Raises:
+        UsageError: the options mean nothing.
         RecordingError: the file exists or cannot be made.
     """
 
@@ -79,53 +75,65 @@ class Recorder:
         source: Recorded,
         path: Path,
         options: RecordingOptions | None = None,
-        *,
-        wanted: Callable[[Record], bool] | None = None,
+        context: Context = dict,
     ) -> None:
         self.path = path
         self._source = source
         self._options = options or RecordingOptions()
-        self._wanted = wanted
+        self._options.check()
+        self._wanted = self._options.wanted()
         self._redact = redaction(self._options.redact)
-        self._tally = Tally()
+        self._context = context
+        self._known_context: dict[str, JsonValue] = {}
+        self._tallies = {kind: Tally() for kind in KINDS}
+        self._lag_ms = 0.0
         self._state: tuple[SourceState, str, str] = ("starting", "", "")
         self._cursors = dict.fromkeys(KINDS, 0)
+        self._opening: Mapping[str, list[Record]] = {}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="boxscope-recorder", daemon=True)
-        self._database = self._create(path)
+        self._database = create_file(path)
         self._inode = path.stat().st_ino
+        self._pruner = Pruner(self._database, self._options)
 
     # Life.
 
-    def start(self, *, from_now: bool = True) -> None:
-        """Begin to write.
-
-        Args:
-            from_now: Whether to begin with what comes; else with all the engine still remembers.
-        """
-        if from_now:
-            for kind in KINDS:
-                if kind not in TABLE_KEYS:
-                    self._cursors[kind] = self._source.last_seq(kind)
-        self._state = ("running", "", "")
+    def start(self) -> None:
+        """Begin to write what comes."""
+        self._begin(from_now(self._source))
         self._thread.start()
+
+    def write_memory(self) -> None:
+        """Write all that the engine remembers, in the calling thread, and close the file."""
+        self._begin(from_memory(self._source))
+        self._write_what_is_new()
+        self.stop()
 
     def stop(self) -> None:
         """Write what is left and close the file; may be called twice."""
         self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join()
+        if self._state[0] in ("degraded", "failed"):
+            self._count_as_lost()
+            self._state = ("failed", *self._state[1:])
+        else:
+            self._state = ("off", "", "")
         self._close()
 
     def status(self) -> SourceStatus:
-        """State and counters, as of a source."""
+        """State and counters, as of a source; its stages are the kinds."""
         state, reason, fix = self._state
-        return SourceStatus("recording", state, reason, fix, counters=self.counters)
+        stages = {kind: tally.read() for kind, tally in self._tallies.items()}
+        told = {kind: counters for kind, counters in stages.items() if counters.seen}
+        return SourceStatus(
+            "recording", state, reason, fix, counters=_sum(told.values(), self._lag_ms), stages=told
+        )
 
     @property
     def counters(self) -> Counters:
         """Records that were to be written, and what became of them."""
-        return self._tally.read()
+        return self.status().counters
 
     @property
     def size(self) -> int:
@@ -136,80 +144,83 @@ class Recorder:
                 total += os.stat(f"{self.path}{suffix}").st_size
         return total
 
-    def _create(self, path: Path) -> sqlite3.Connection:
-        try:
-            # The kernel refuses what exists; nobody else can read what is about to be written.
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-            database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = NORMAL")
-            database.execute("BEGIN")
-            create_tables(database)
-            for statement in create_views().split(";\n"):
-                database.execute(statement)
-            self._write_facts(database)
-            database.execute("COMMIT")
-        except FileExistsError as error:
-            raise RecordingError(
-                f"there is a file {path} already", fix="choose another name, or remove it"
-            ) from error
-        except (OSError, sqlite3.Error) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise RecordingError(
-                f"cannot write the recording {path}: {reason}",
-                fix="choose a directory that can be written, with room on its disk",
-            ) from error
-        return database
-
-    def _write_facts(self, database: sqlite3.Connection) -> None:
+    def _begin(self, beginning: Beginning) -> None:
+        self._cursors, self._opening = beginning.cursors, beginning.rows
         snapshot = self._source.snapshot()
-        write_meta(
-            database,
-            {
-                "host": asdict(snapshot.host),
-                "began_ns": snapshot.wall_ns,
-                "elapsed_s": snapshot.elapsed_s,
-                "options": asdict(self._options),
-            },
-        )
+        facts: dict[str, JsonValue] = {
+            "host": asdict(snapshot.host),
+            "began_ns": snapshot.wall_ns,
+            "elapsed_s": snapshot.elapsed_s,
+            "options": asdict(self._options),
+            "forgotten": beginning.forgotten,
+        }
+        try:
+            write_meta(self._database, facts)
+        except sqlite3.Error as error:
+            self._degrade(error)
+        else:
+            self._state = ("running", "", "")
 
     # Writing.
 
     def _run(self) -> None:
-        while not self._stopping.wait(COMMIT_S):
+        try:
+            while not self._stopping.wait(COMMIT_S):
+                self._write_what_is_new()
             self._write_what_is_new()
-        self._write_what_is_new()
+        except Exception as error:  # a bug here must not leave the recording looking alive
+            self._fail(f"the recording {self.path} has failed: {error!r}")
 
     def _write_what_is_new(self) -> None:
         """One transaction; when it fails nothing of it counts, and it is tried again."""
-        if self._state[0] == "failed":
-            return
-        if not self._is_ours():
-            self._state = (
-                "failed",
-                f"the recording {self.path} is no longer where it was: it was removed or replaced",
-                "start another one",
+        if self._state[0] != "failed" and not self._is_ours():
+            self._fail(
+                f"the recording {self.path} is no longer where it was: it was removed or replaced"
             )
+        if self._state[0] == "failed":
+            self._count_as_lost()
             return
-        before = dict(self._cursors)
+        before = dict(self._cursors), dict(self._known_context)
+        done = _Pass(time.time_ns())
         try:
             self._database.execute("BEGIN IMMEDIATE")
-            written = self._write_all()
-            self._prune()
+            self._write_all(done)
+            self._pruner.prune(done.now_ns)
             self._database.execute("COMMIT")
         except sqlite3.Error as error:
-            self._cursors = before
+            self._cursors, self._known_context = before
             with contextlib.suppress(sqlite3.Error):
                 self._database.execute("ROLLBACK")
-            self._state = (
-                "degraded",
-                f"the recording {self.path} cannot be written: {error}",
-                "make room on its disk; it is tried again",
-            )
+            self._degrade(error)
             return
-        seen, lost, lag_ms = written
-        self._tally.add(seen=seen, kept=seen - lost, dropped={"engine_forgot": lost}, lag_ms=lag_ms)
+        self._account(done)
+
+    def _account(self, done: _Pass) -> None:
+        """What was written is in the file now."""
+        self._opening = {}
+        self._lag_ms = done.lag_ms
+        for kind in done.kept.keys() | done.lost.keys():
+            kept, lost = done.kept.get(kind, 0), done.lost.get(kind, 0)
+            self._tallies[kind].add(seen=kept + lost, kept=kept, dropped={FORGOT: lost})
         self._state = ("running", "", "")
+
+    def _degrade(self, error: sqlite3.Error) -> None:
+        self._state = (
+            "degraded",
+            f"the recording {self.path} cannot be written: {error}",
+            "make room on its disk; it is tried again",
+        )
+
+    def _fail(self, reason: str) -> None:
+        self._state = ("failed", reason, "start another one")
+
+    def _count_as_lost(self) -> None:
+        """What has come and will not be written; with a filter, also what it would not choose."""
+        for kind, cursor in self._cursors.items():
+            last = self._source.last_seq(kind)
+            lost = max(0, last - cursor)
+            self._tallies[kind].add(seen=lost, kept=0, dropped={NOT_WRITTEN: lost})
+            self._cursors[kind] = max(cursor, last)
 
     def _is_ours(self) -> bool:
         try:
@@ -217,84 +228,59 @@ class Recorder:
         except OSError:
             return False
 
-    def _write_all(self) -> tuple[int, int, float]:
-        """Write every kind; returns how many were to be written, how many were lost, the lag."""
-        now_ns, seen, lost, newest_ns = time.time_ns(), 0, 0, 0
+    def _write_all(self, done: _Pass) -> None:
+        """Write what every kind has now; what comes meanwhile is for the next time."""
+        self._write_context(done.now_ns)
         for kind in KINDS:
-            # What comes meanwhile is for the next transaction: this one must end.
-            newest = self._source.last_seq(kind)
-            while self._cursors[kind] < newest:
+            self._write(done, kind, self._opening.get(kind, ()))
+            last = self._source.last_seq(kind)
+            while self._cursors[kind] < last:
                 batch = self._source.since(kind, self._cursors[kind], _PULLED)
-                written = self._write(kind, batch.records)
+                self._write(done, kind, batch.records)
                 if batch.missed:
-                    self._note_loss(now_ns, kind, batch.missed)
-                seen += written + batch.missed
-                lost += batch.missed
-                if batch.records:
-                    newest_ns = max(newest_ns, batch.records[-1].ts_ns)
+                    self._note_loss(done, kind, batch.missed)
                 self._cursors[kind] = batch.last_seq
             if self._cursors[kind]:
                 self._database.execute(
                     "INSERT OR REPLACE INTO marks VALUES (?, ?, ?)",
-                    (now_ns, kind, self._cursors[kind]),
+                    (done.now_ns, kind, self._cursors[kind]),
                 )
-        return seen, lost, max(0, now_ns - newest_ns) / 1e6 if newest_ns else 0.0
 
-    def _write(self, kind: str, records: Iterable[Record]) -> int:
+    def _write(self, done: _Pass, kind: str, records: Sequence[Record]) -> None:
         wanted, redact = self._wanted, self._redact
-        rows = [row_of(redact(record)) for record in records if wanted is None or wanted(record)]
+        rows = [row_of(redact(record)) for record in records if wanted(record)]
         if rows:
             self._database.executemany(insertion(KINDS[kind]), rows)
-        return len(rows)
+            done.kept[kind] = done.kept.get(kind, 0) + len(rows)
+            done.newest_ns = max(done.newest_ns, records[-1].ts_ns)
 
-    def _note_loss(self, now_ns: int, kind: str, number: int) -> None:
+    def _note_loss(self, done: _Pass, kind: str, number: int) -> None:
+        done.lost[kind] = done.lost.get(kind, 0) + number
         self._database.execute(
-            "INSERT INTO losses VALUES (?, ?, ?, ?)", (now_ns, kind, number, "engine_forgot")
+            "INSERT INTO losses VALUES (?, ?, ?, ?)", (done.now_ns, kind, number, FORGOT)
         )
 
-    # Keeping it small.
-
-    def _prune(self) -> None:
-        """Let the oldest records go, as far as the bounds ask for it."""
-        keep_s, max_bytes = self._options.keep_s, self._options.max_bytes
-        if keep_s is not None:
-            self._forget_before(time.time_ns() - int(keep_s * 1e9))
-        if max_bytes is None:
-            return
-        while self._used > max_bytes * _SPARE:
-            oldest = self._database.execute(
-                "SELECT ts_ns FROM marks GROUP BY ts_ns ORDER BY ts_ns LIMIT 1 OFFSET 1"
-            ).fetchone()
-            if oldest is None:
-                return
-            self._forget_before(oldest[0])
-
-    @property
-    def _used(self) -> int:
-        """Bytes of the pages in use."""
-        (pages,), (free,), (page_size,) = (
-            self._database.execute(f"PRAGMA {name}").fetchone()
-            for name in ("page_count", "freelist_count", "page_size")
-        )
-        return int((pages - free) * page_size)
-
-    def _forget_before(self, ts_ns: int) -> None:
-        """Delete what the marks before a moment cover; of tables, what has been superseded."""
-        covered = self._database.execute(
-            "SELECT kind, max(seq) FROM marks WHERE ts_ns <= ? GROUP BY kind", (ts_ns,)
-        ).fetchall()
-        for kind, seq in covered:
-            latest = ""
-            if kind in TABLE_KEYS:
-                keys = ", ".join(TABLE_KEYS[kind])
-                group = f"GROUP BY {keys}" if keys else ""
-                latest = f'AND seq NOT IN (SELECT max(seq) FROM "{kind}" WHERE seq <= ?1 {group})'
-            self._database.execute(f'DELETE FROM "{kind}" WHERE seq <= ?1 {latest}', (seq,))
-        self._database.execute("DELETE FROM marks WHERE ts_ns <= ?", (ts_ns,))
-        write_meta(self._database, {"pruned_before_ns": ts_ns})
+    def _write_context(self, now_ns: int) -> None:
+        """What of the context has changed since it was last written."""
+        for name, value in self._context().items():
+            if self._known_context.get(name, _UNKNOWN) != value:
+                self._database.execute(
+                    "INSERT INTO context VALUES (?, ?, ?)", (now_ns, name, json.dumps(value))
+                )
+                self._known_context[name] = value
 
     def _close(self) -> None:
         with contextlib.suppress(sqlite3.Error):
             write_meta(self._database, {"ended_ns": time.time_ns()})
             self._database.execute("PRAGMA journal_mode = DELETE")
         self._database.close()
+
+
+def _sum(several: Iterable[Counters], lag_ms: float) -> Counters:
+    """The counters of all kinds together."""
+    every = list(several)
+    dropped: Counter[str] = Counter()
+    for counters in every:
+        dropped.update(counters.dropped)
+    seen, kept = sum(each.seen for each in every), sum(each.kept for each in every)
+    return Counters(seen, kept, dict(dropped), lag_ms)

@@ -7,6 +7,7 @@ the playhead has reached.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from engine.core.clock import Clock, SystemClock
@@ -16,13 +17,14 @@ from engine.core.records import Batch, Record
 from engine.core.snapshot import Snapshot
 from engine.core.source import SourceStatus
 from engine.engine import Engine
-from engine.recording.file import RecordingFile, is_database
 from engine.recording.lines import sources_from_json
-from engine.recording.lines_file import import_lines
+from engine.recording.opening import open_recording
 from engine.recording.playhead import Playhead
 from engine.recording.problems import next_problem
 
 RowKey = tuple[JsonValue, ...]
+_FAR = 5_000
+"""Records of a table from which on its rows are looked up anew instead of followed."""
 
 
 class ReplayEngine(Engine):
@@ -38,13 +40,10 @@ class ReplayEngine(Engine):
     """
 
     def __init__(self, path: Path, *, clock: Clock | None = None, instant: bool = False) -> None:
-        self.faults: tuple[str, ...] = ()
+        self.faults: tuple[str, ...]
         """Lines of a JSON Lines recording that could not be read."""
-        if is_database(path):
-            self._file = RecordingFile.open(path)
-        else:
-            self._file, self.faults = import_lines(path)
-        self.playhead = Playhead(clock or SystemClock(), self._file.first_ns, self._file.last_ns)
+        self._file, self.faults = open_recording(path)
+        self._playhead = Playhead(clock or SystemClock(), self._file.first_ns, self._file.last_ns)
         self._label = f"replay {path.name}"
         self._instant = instant
         self._lock = threading.RLock()
@@ -54,6 +53,23 @@ class ReplayEngine(Engine):
         self._rows_seq = dict.fromkeys(TABLE_KEYS, 0)
         self._sources: tuple[int, dict[str, SourceStatus]] = (0, {})
         self._closed = False
+
+    @property
+    def playhead(self) -> Playhead:
+        """Where the replay is, to be moved."""
+        return self._playhead
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of records it may hold."""
+        return self._file.kinds
+
+    def in_order(self, kinds: Iterable[str]) -> Iterator[Record]:
+        """Every record of some kinds behind the present moment, in the order of time."""
+        with self._lock:
+            self._advance()
+            after = dict(self._reached)
+        return self._file.in_order(after, kinds)
 
     def start(self) -> None:
         """Begin to play."""
@@ -86,6 +102,7 @@ class ReplayEngine(Engine):
                 own_cpu=0.0,
                 own_rss=0,
                 source_label=self._label,
+                replay=self._playhead.facts(),
             )
 
     def since(self, kind: str, seq: int, limit: int = 1_000) -> Batch:
@@ -135,19 +152,18 @@ class ReplayEngine(Engine):
         now_ns = self.playhead.now_ns
         if now_ns == self._reached_ns:
             return
-        onwards = now_ns > self._reached_ns
         for kind in self._file.kinds:
-            before = self._reached[kind] if onwards else 0
-            self._reached[kind] = self._file.reached(kind, now_ns, before)
+            self._reached[kind] = self._file.reached(kind, now_ns)
         self._reached_ns = now_ns
 
     def _table(self, kind: str) -> tuple[Record, ...]:
         reached, known = self._reached[kind], self._rows_seq[kind]
         if reached != known:
-            rows = self._rows[kind] if reached > known else {}
+            near = 0 < reached - known < _FAR and known > 0
+            rows = self._rows[kind] if near else {}
             told = (
-                self._file.records(kind, known, reached, 2**31)
-                if rows
+                self._file.records(kind, known, reached, _FAR)
+                if near
                 else self._file.rows_at(kind, reached)
             )
             for record in told:

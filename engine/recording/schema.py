@@ -4,8 +4,10 @@
 | --- | --- |
 | `meta` | facts of the file as name and value: `host`, `began_ns`, `ended_ns`, `options`, ... |
 | a kind's name | its records: `seq` (key), `ts_ns`, `pid`, `comm`, then its own fields |
+| `context` | what was subscribed, filtered, attached, ...: name and value (JSON) from a moment on |
 | `marks` | each half second the last `seq` of every kind: for seeking and pruning |
 | `losses` | records of a kind that could not be written, with the reason |
+| `pruned` | how many records of a kind were written and let go again for the bounds |
 
 Lists and maps are JSON text, truth values 0 and 1, absent values NULL. A whole number beyond 63
 bits, which SQLite cannot hold, is text with a `u` before it. Views for people stand in
@@ -21,13 +23,19 @@ from collections.abc import Iterable, Mapping
 from engine.core.fields import Field, JsonValue, RecordKind
 from engine.core.kinds import KINDS
 from engine.core.records import Record
+from engine.core.sanitise import clean
 
 VERSION = 1
 """Version of this layout, in `meta`; a reader refuses a newer one and says so."""
 APPLICATION_ID = 0x626F7873
 """`boxs`, in the header of the file, so that `file` and readers know what it is."""
 
+GONE = {"process": "change = 'deleted'", "plugin_state": "state = 'unloaded'"}
+"""When a record of a table says that its row is no more."""
+
 _MOST = 2**63
+_LONGEST = 1 << 24
+"""Characters of a text that are read; more than any record has."""
 _TYPES = {"int": "INTEGER", "float": "REAL", "bool": "INTEGER"}
 _COMMON = ("seq", "ts_ns", "pid", "comm")
 
@@ -43,7 +51,9 @@ def create_tables(database: sqlite3.Connection) -> None:
         "CREATE TABLE marks (ts_ns INTEGER, kind TEXT, seq INTEGER, PRIMARY KEY (kind, ts_ns)) "
         "WITHOUT ROWID"
     )
+    database.execute("CREATE TABLE context (ts_ns INTEGER, name TEXT, value TEXT)")
     database.execute("CREATE TABLE losses (ts_ns INTEGER, kind TEXT, number INTEGER, reason TEXT)")
+    database.execute("CREATE TABLE pruned (kind TEXT PRIMARY KEY, number INTEGER) WITHOUT ROWID")
     for kind in KINDS.values():
         own = ", ".join(f'"{field.name}" {_type(field)}' for field in kind.fields)
         database.execute(
@@ -103,12 +113,6 @@ class RowReader:
         """What to select, in the order `record` takes it."""
         self._json = tuple(field.type in ("list", "map") for field in kind.fields)
         self._bool = tuple(field.type == "bool" for field in kind.fields)
-        self._plain = not any(self._json) and not any(self._bool)
-
-    @property
-    def known(self) -> bool:
-        """Whether the file has a table of the kind."""
-        return "NULL" not in self.columns or '"' in self.columns
 
     def record(self, row: tuple[Stored, ...]) -> Record:
         """The record of a row.
@@ -128,19 +132,30 @@ class RowReader:
             seq,
             ts_ns,
             pid if isinstance(pid, int) else None,
-            comm if isinstance(comm, str) else None,
+            clean(comm, _LONGEST) if isinstance(comm, str) else None,
             values,
         )
 
     def _value(self, value: int | float | str, position: int) -> JsonValue:
         if self._json[position] and isinstance(value, str):
-            loaded: JsonValue = json.loads(value)
-            return loaded
+            return _cleaned(json.loads(value))
         if self._bool[position]:
             return bool(value)
         if self._kind.fields[position].type == "int" and isinstance(value, str):
             return int(value.removeprefix("u"))
-        return value
+        return clean(value, _LONGEST) if isinstance(value, str) else value
+
+
+def _cleaned(value: JsonValue) -> JsonValue:
+    """A value with its texts made safe to show: a recording may come from anybody."""
+    match value:
+        case str():
+            return clean(value, _LONGEST)
+        case Mapping():
+            return {clean(key, _LONGEST): _cleaned(item) for key, item in value.items()}
+        case list():
+            return [_cleaned(item) for item in value]
+    return value
 
 
 def _columns_of(database: sqlite3.Connection, table: str) -> frozenset[str]:

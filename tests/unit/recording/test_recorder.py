@@ -8,7 +8,6 @@ import sqlite3
 import stat
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -19,9 +18,11 @@ from engine.core.errors import RecordingError, UsageError
 from engine.core.fields import Field, JsonValue, RecordKind
 from engine.core.kinds import KINDS, TABLE_KEYS
 from engine.core.records import Batch, Record, RecordRing, new_record
+from engine.core.sanitise import clean
 from engine.core.snapshot import HostFacts, Snapshot
 from engine.recording.file import RecordingFile
-from engine.recording.recorder import Recorder, RecordingOptions
+from engine.recording.options import RecordingOptions
+from engine.recording.recorder import Recorder
 from engine.recording.redaction import HIDDEN
 from tests.waiting import wait_until
 
@@ -33,7 +34,8 @@ class Rings:
 
     def __init__(self, capacity: int = 10_000) -> None:
         self.rings = {kind: RecordRing(capacity) for kind in KINDS}
-        self.asked = threading.Event()
+        self.held = False
+        self.rows: dict[str, tuple[Record, ...]] = {}
 
     def add(self, kind: str, ts_ns: int = SECOND, **values: JsonValue) -> Record:
         record = new_record(KINDS[kind], values, ts_ns=ts_ns, pid=1, comm="x")
@@ -41,34 +43,40 @@ class Rings:
         return record
 
     def snapshot(self) -> Snapshot:
-        return Snapshot(SECOND, 0.0, HostFacts("box", "6.18", "root"), {}, {}, 0.0, 0)
+        return Snapshot(SECOND, 0.0, HostFacts("box", "6.18", "root"), {}, self.rows, 0.0, 0)
 
     def since(self, kind: str, seq: int, limit: int = 1_000) -> Batch:
         return self.rings[kind].since(seq, limit)
 
     def last_seq(self, kind: str) -> int:
-        return self.rings[kind].last_seq
+        return 0 if self.held else self.rings[kind].last_seq
 
 
 def recorded(path: Path, rings: Rings, options: RecordingOptions | None = None) -> Recorder:
     """A recording of all that the rings hold, ended."""
     recorder = Recorder(rings, path, options)
-    recorder.start(from_now=False)
-    recorder.stop()
+    recorder.write_memory()
+    return recorder
+
+
+def started(path: Path, rings: Rings, options: RecordingOptions | None = None) -> Recorder:
+    """A recording that has begun, before anything has come."""
+    recorder = Recorder(rings, path, options)
+    recorder.start()
     return recorder
 
 
 def read(path: Path) -> list[Record]:
     file = RecordingFile.open(path)
     try:
-        return list(file.in_order())
+        return list(file.in_order({}, file.kinds))
     finally:
         file.close()
 
 
 def value_of(field: Field) -> st.SearchStrategy[JsonValue]:
     """Any value a field may hold."""
-    text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+    text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20).map(clean)
     leaves = st.none() | st.booleans() | st.integers(-(2**63), 2**64) | text
     of_type: dict[str, st.SearchStrategy[JsonValue]] = {
         "int": st.integers(-(2**63), 2**64),
@@ -126,21 +134,57 @@ def test_it_begins_with_what_comes_but_with_the_tables_as_they_are(tmp_path: Pat
     rings = Rings()
     rings.add("kernel_event", name="before")
     rings.add("process", change="created", start=1)
-    recorder = Recorder(rings, tmp_path / "r.db")
-    recorder.start()
+    rings.add("process", change="changed", start=1)
+    rings.rows["process"] = (rings.add("process", ts_ns=5, change="created", start=2),)
+    recorder = started(tmp_path / "r.db", rings)
     rings.add("kernel_event", name="after")
+    rings.add("process", change="deleted", start=2)
     recorder.stop()
-    assert [(record.kind, record.seq) for record in read(recorder.path)] == [
-        ("process", 1),
-        ("kernel_event", 2),
+    assert [
+        (record.kind, record.seq, record.get("start")) for record in read(recorder.path)[:2]
+    ] == [
+        ("process", 3, 2),
+        ("process", 4, 2),
     ]
+    assert read(recorder.path)[2].get("name") == "after"
+
+
+def test_tables_whose_rows_are_still_to_be_told_are_not_told_twice(tmp_path: Path) -> None:
+    rings = Rings()
+    rings.rows["process"] = (new_record(KINDS["process"], {"start": 1}, ts_ns=1, pid=1),)
+    recorder = started(tmp_path / "r.db", rings)
+    rings.add("process", change="created", start=1)
+    recorder.stop()
+    assert [record.seq for record in read(recorder.path)] == [1]
+
+
+def test_what_the_engine_remembers_is_written_with_the_rows_it_has_forgotten(
+    tmp_path: Path,
+) -> None:
+    rings = Rings(capacity=5)
+    old = rings.add("process", change="created", start=1)
+    for number in range(8):
+        new = rings.add("process", ts_ns=(10 + number) * SECOND, change="changed", start=2)
+    rings.rows["process"] = (old, new)
+    recorder = recorded(tmp_path / "r.db", rings)
+    rows = [
+        (record.seq, record.get("start"), record.ts_ns // SECOND) for record in read(recorder.path)
+    ]
+    assert rows == [(4, 1, 13), (5, 2, 13), (6, 2, 14), (7, 2, 15), (8, 2, 16), (9, 2, 17)]
+    assert (recorder.counters.seen, recorder.counters.kept) == (6, 6)
+    file = RecordingFile.open(recorder.path)
+    assert file.meta["forgotten"] == '{"process": 4}'
+    file.close()
 
 
 def test_records_that_left_the_engine_before_they_were_written_are_counted(tmp_path: Path) -> None:
     rings = Rings(capacity=10)
+    rings.held = True
+    recorder = started(tmp_path / "r.db", rings)
     for _ in range(25):
         rings.add("log", text="x")
-    recorder = recorded(tmp_path / "r.db", rings)
+    rings.held = False
+    recorder.stop()
     counters = recorder.counters
     assert (counters.seen, counters.kept, dict(counters.dropped)) == (25, 10, {"engine_forgot": 15})
     with sqlite3.connect(recorder.path) as database:
@@ -149,12 +193,17 @@ def test_records_that_left_the_engine_before_they_were_written_are_counted(tmp_p
         ]
 
 
+def limit_pages(recorder: Recorder) -> None:
+    """Leave the file no room to grow: what SQLite then says is what it says of a full disk."""
+    (pages,) = recorder._database.execute("PRAGMA page_count").fetchone()
+    recorder._database.execute(f"PRAGMA max_page_count = {pages}")
+
+
 def test_a_disk_without_room_costs_nothing_that_the_engine_remembers(tmp_path: Path) -> None:
     rings = Rings()
     recorder = Recorder(rings, tmp_path / "r.db")
-    (pages,) = recorder._database.execute("PRAGMA page_count").fetchone()
-    recorder._database.execute(f"PRAGMA max_page_count = {pages}")
-    recorder.start(from_now=False)
+    limit_pages(recorder)
+    recorder.start()
     for number in range(2_000):
         rings.add("log", text=f"{number} {'x' * 100}")
     wait_until(lambda: recorder.status().state == "degraded")
@@ -165,26 +214,88 @@ def test_a_disk_without_room_costs_nothing_that_the_engine_remembers(tmp_path: P
     assert len(read(recorder.path)) == 2_000
 
 
-def test_a_file_that_was_removed_is_told(tmp_path: Path) -> None:
+def test_what_never_could_be_written_is_counted(tmp_path: Path) -> None:
     rings = Rings()
     recorder = Recorder(rings, tmp_path / "r.db")
+    limit_pages(recorder)
     recorder.start()
+    for number in range(2_000):
+        rings.add("log", text=f"{number} {'x' * 100}")
+    wait_until(lambda: recorder.status().state == "degraded")
+    recorder.stop()
+    status = recorder.status()
+    assert (status.state, status.counters.seen) == ("failed", 2_000)
+    assert status.counters.dropped == {"not_written": 2_000}
+    assert read(recorder.path) == []
+
+
+def test_a_file_that_was_removed_is_told_and_what_comes_then_is_counted(tmp_path: Path) -> None:
+    rings = Rings()
+    recorder = started(tmp_path / "r.db", rings)
     recorder.path.unlink()
     wait_until(lambda: recorder.status().state == "failed")
     assert "removed or replaced" in recorder.status().reason
+    rings.add("log", text="x")
+    wait_until(lambda: recorder.counters.dropped == {"not_written": 1})
     recorder.stop()
+    assert recorder.status().state == "failed"
+
+
+def test_the_counters_of_each_kind_are_the_records_in_the_file(tmp_path: Path) -> None:
+    rings = Rings()
+    recorder = started(tmp_path / "r.db", rings)
+    for number in range(300):
+        rings.add("kernel_event", name=str(number))
+        rings.add("log", text="x")
+        rings.add("stats", sources={})
+    recorder.stop()
+    stages = recorder.status().stages
+    with sqlite3.connect(recorder.path) as database:
+        for kind in KINDS:
+            counted = database.execute(f"SELECT count(*) FROM {kind}").fetchone()[0]
+            assert counted == (stages[kind].kept if kind in stages else 0)
+    assert sum(counters.kept for counters in stages.values()) == recorder.counters.kept == 900
+
+
+def test_only_the_records_that_a_filter_chooses_but_every_state(tmp_path: Path) -> None:
+    rings = Rings()
+    rings.add("kernel_event", name="read")
+    rings.add("kernel_event", name="write")
+    rings.add("process", change="created", start=1)
+    rings.add("log", text="x")
+    options = RecordingOptions(filter_text="name == write")
+    kinds = [
+        (record.kind, record.seq)
+        for record in read(recorded(tmp_path / "r.db", rings, options).path)
+    ]
+    assert sorted(kinds) == [("kernel_event", 2), ("log", 1), ("process", 1)]
+
+
+def test_what_is_in_force_is_recorded_when_it_changes(tmp_path: Path) -> None:
+    rings, ports = Rings(), ["80"]
+    recorder = Recorder(rings, tmp_path / "r.db", None, lambda: {"ports": ports[0], "exe": ""})
+    recorder.start()
+    rings.add("log", text="one")
+    wait_until(lambda: recorder.counters.kept == 1)
+    ports[0] = "443"
+    recorder.stop()
+    with sqlite3.connect(recorder.path) as database:
+        told = database.execute("SELECT name, value FROM context ORDER BY ts_ns, name").fetchall()
+    assert told == [("exe", '""'), ("ports", '"80"'), ("ports", '"443"')]
 
 
 def test_only_the_last_while_is_kept_but_the_tables_stay_whole(tmp_path: Path) -> None:
     rings = Rings()
+    recorder = started(tmp_path / "r.db", rings, RecordingOptions(keep_s=0.2))
     rings.add("process", change="created", start=1)
+    rings.add("process", change="created", start=2)
+    rings.add("process", change="deleted", start=2)
     rings.add("kernel_event", name="old")
-    recorder = Recorder(rings, tmp_path / "r.db", RecordingOptions(keep_s=0.2))
-    recorder.start(from_now=False)
-    wait_until(lambda: recorder.counters.kept == 2)
+    wait_until(lambda: recorder.counters.kept == 4)
     held = sqlite3.connect(recorder.path)
     wait_until(lambda: held.execute("SELECT count(*) FROM kernel_event").fetchone() == (0,))
-    assert held.execute("SELECT count(*) FROM process").fetchone() == (1,)
+    assert held.execute("SELECT start FROM process").fetchall() == [(1,)]
+    assert held.execute("SELECT * FROM pruned").fetchall() == [("kernel_event", 1), ("process", 2)]
     held.close()
     recorder.stop()
 
@@ -192,8 +303,7 @@ def test_only_the_last_while_is_kept_but_the_tables_stay_whole(tmp_path: Path) -
 def test_a_file_does_not_grow_beyond_its_bound(tmp_path: Path) -> None:
     rings = Rings(capacity=100_000)
     bound = 1_000_000
-    recorder = Recorder(rings, tmp_path / "r.db", RecordingOptions(max_bytes=bound))
-    recorder.start(from_now=False)
+    recorder = started(tmp_path / "r.db", rings, RecordingOptions(max_bytes=bound))
     for part in range(1, 7):
         for number in range(1_000):
             rings.add("log", text=f"{part} {number} {'x' * 300}")
@@ -233,7 +343,7 @@ from tests.unit.recording.test_recorder import Rings
 from engine.recording.recorder import Recorder
 rings = Rings(100_000)
 recorder = Recorder(rings, Path(sys.argv[1]))
-recorder.start(from_now=False)
+recorder.start()
 number = 0
 while True:
     for number in range(number + 1, number + 1_001):
@@ -307,9 +417,21 @@ def test_a_flood_that_is_faster_than_the_disk_does_not_hold_up_what_is_committed
             return batch
 
     rings = Flood(100_000)
+    recorder = started(tmp_path / "r.db", rings)
     rings.add("log", text="x")
-    recorder = Recorder(rings, tmp_path / "r.db")
-    recorder.start(from_now=False)
     wait_until(lambda: recorder.counters.kept >= 2)
     recorder.stop()
     assert recorder.counters.balanced
+
+
+def test_a_recording_from_anybody_shows_nothing_a_terminal_obeys(tmp_path: Path) -> None:
+    rings = Rings()
+    rings.add("log", text="x")
+    rings.add("kernel_event", attributes={})
+    recorder = recorded(tmp_path / "r.db", rings)
+    with sqlite3.connect(recorder.path) as database:
+        database.execute("UPDATE log SET text = ?", ("\x1b[31mred\u202e",))
+        database.execute("UPDATE kernel_event SET attributes = ?", ('{"\\u001b": ["\\u001b"]}',))
+    event, log = sorted(read(recorder.path), key=lambda record: record.kind)
+    assert log.get("text") == "␛[31mred\\u202e"
+    assert event.get("attributes") == {"␛": ["␛"]}

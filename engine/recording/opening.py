@@ -1,0 +1,22 @@
+"""Opening a recording of either form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine.recording.file import RecordingFile, is_database
+from engine.recording.lines_file import import_lines
+
+
+def open_recording(path: Path) -> tuple[RecordingFile, tuple[str, ...]]:
+    """A recording, or a stream of JSON Lines that a `--json` command has written.
+
+    Returns:
+        The recording, and the lines of a stream that could not be read, each with the reason.
+
+    Raises:
+        RecordingError: it cannot be read.
+    """
+    if is_database(path):
+        return RecordingFile.open(path), ()
+    return import_lines(path)

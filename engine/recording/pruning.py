@@ -1,0 +1,84 @@
+"""Keeps a recording small: the oldest records go when they are too old or the file too large."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+
+from engine.core.kinds import KINDS, TABLE_KEYS
+from engine.recording.options import RecordingOptions
+from engine.recording.schema import GONE, write_meta
+
+_SPARE = 0.9
+"""Of the greatest size, what a file that has grown too large is pruned to."""
+
+
+class Pruner:
+    """Deletes what the bounds of a recording leave no room for, within the writer's transaction.
+
+    Args:
+        database: The recording.
+        options: Its bounds.
+    """
+
+    def __init__(self, database: sqlite3.Connection, options: RecordingOptions) -> None:
+        self._database = database
+        self._options = options
+
+    def prune(self, now_ns: int) -> None:
+        """Let the oldest records go, as far as the bounds ask for it."""
+        keep_s, max_bytes = self._options.keep_s, self._options.max_bytes
+        if keep_s is not None:
+            self._forget_before(now_ns - int(keep_s * 1e9))
+        if max_bytes is None or self._used <= max_bytes * _SPARE:
+            return
+        for ts_ns in self._moments():
+            self._forget_before(ts_ns)
+            if self._used <= max_bytes * _SPARE:
+                return
+
+    def _moments(self) -> Iterator[int]:
+        """The moments of the marks after the first, oldest first."""
+        rows = self._database.execute("SELECT DISTINCT ts_ns FROM marks ORDER BY ts_ns").fetchall()
+        yield from (ts_ns for (ts_ns,) in rows[1:])
+
+    @property
+    def _used(self) -> int:
+        """Bytes of the pages in use."""
+        (pages,), (free,), (page_size,) = (
+            self._database.execute(f"PRAGMA {name}").fetchone()
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return int((pages - free) * page_size)
+
+    def _forget_before(self, ts_ns: int) -> None:
+        """Delete what the marks before a moment cover; of tables, what has been superseded."""
+        covered = self._database.execute(
+            "SELECT kind, max(seq) FROM marks WHERE ts_ns <= ? GROUP BY kind", (ts_ns,)
+        ).fetchall()
+        if not covered:
+            return
+        for kind, seq in covered:
+            if kind in KINDS:
+                self._forget(kind, seq)
+        self._database.execute("DELETE FROM marks WHERE ts_ns <= ?", (ts_ns,))
+        write_meta(self._database, {"pruned_before_ns": ts_ns})
+
+    def _forget(self, kind: str, seq: int) -> None:
+        superseded = ""
+        if kind in TABLE_KEYS:
+            keys = ", ".join(TABLE_KEYS[kind])
+            group = f"GROUP BY {keys}" if keys else ""
+            gone = f"OR {GONE[kind]}" if kind in GONE else ""
+            superseded = (
+                f'AND (seq NOT IN (SELECT max(seq) FROM "{kind}" WHERE seq <= ?1 {group}) {gone})'
+            )
+        deleted = self._database.execute(
+            f'DELETE FROM "{kind}" WHERE seq <= ?1 {superseded}', (seq,)
+        ).rowcount
+        if deleted:
+            self._database.execute(
+                "INSERT INTO pruned VALUES (?, ?) "
+                "ON CONFLICT (kind) DO UPDATE SET number = number + excluded.number",
+                (kind, deleted),
+            )
