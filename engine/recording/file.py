@@ -73,7 +73,7 @@ class RecordingFile:
             reason = error.strerror if isinstance(error, OSError) else error
             raise RecordingError(
                 f"cannot read the recording {path}: {reason}",
-                fix="name a file that boxscope record has written",
+                fix="name a file that boxscope record or a --json command has written",
             ) from error
         return cls(database, str(path))
 
@@ -87,7 +87,7 @@ class RecordingFile:
         if application != APPLICATION_ID:
             raise RecordingError(
                 f"{self.name} is an SQLite database, but no recording of boxscope",
-                fix="name a file that boxscope record has written",
+                fix="name a file that boxscope record or a --json command has written",
             )
         if version > VERSION:
             raise RecordingError(

@@ -134,7 +134,7 @@ def read_recording(path: Path) -> Recording:
     except OSError as error:
         raise RecordingError(
             f"cannot read the recording {path}: {error.strerror}",
-            fix="name a file written by a --json command",
+            fix="name a file that boxscope record or a --json command has written",
         ) from error
     host = HostFacts("?", "?", "recording")
     records: list[Record] = []
@@ -150,7 +150,8 @@ def read_recording(path: Path) -> Recording:
     if not records:
         detail = faults[0] if faults else "it is empty"
         raise RecordingError(
-            f"{path} holds no record: {detail}", fix="name a file written by a --json command"
+            f"{path} holds no record: {detail}",
+            fix="name a file that boxscope record or a --json command has written",
         )
     return Recording(host, tuple(records), tuple(faults))
 

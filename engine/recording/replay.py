@@ -65,11 +65,12 @@ class ReplayEngine(Engine):
         return self._file.kinds
 
     def in_order(self, kinds: Iterable[str]) -> Iterator[Record]:
-        """Every record of some kinds behind the present moment, in the order of time."""
+        """Every record of some kinds from the present moment on, in the order of time."""
+        begin_ns = self._playhead.now_ns
         with self._lock:
-            self._advance()
-            after = dict(self._reached)
-        return self._file.in_order(after, kinds)
+            after = {kind: self._file.reached(kind, begin_ns - 1) for kind in self._file.kinds}
+        known = [kind for kind in kinds if kind in self._file.kinds]
+        return self._file.in_order(after if begin_ns > self._playhead.first_ns else {}, known)
 
     def start(self) -> None:
         """Begin to play."""

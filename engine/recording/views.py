@@ -46,6 +46,24 @@ VIEWS: dict[str, str] = {
 """By name, what each selects; `time` is UTC."""
 
 
+HELP: dict[str, str] = {
+    "events": "Kernel events.",
+    "requests": "Application messages with status, latency and the processes at both ends.",
+    "processes": "Each process once, with when it was first and last told of.",
+    "sockets": "Ports that processes own, one a line.",
+    "plugin_throughput": "What plugins sent, second by second.",
+    "wasm_calls": "Calls of Wasm plugins.",
+    "counters": "Seen, kept and dropped of every source, second by second.",
+    "logs": "What the engine had to say.",
+    "meta": "Facts of the file: host, bounds, when it began and ended.",
+    "context": "What was subscribed, filtered and attached, from a moment on; values are JSON.",
+    "marks": "Twice a second the last number of every kind, for seeking.",
+    "losses": "Records that could not be written.",
+    "pruned": "Records let go again for the bounds, by kind.",
+}
+"""What the views and the tables that are no record kind are for."""
+
+
 def create_views() -> str:
     """The statements that add the views to a new file."""
     return "".join(f"CREATE VIEW {name} AS {select};\n" for name, select in VIEWS.items())

@@ -98,7 +98,7 @@ def command(
     from engine.live import LiveEngine, Selection
     from engine.probe.filters import Filters
 
-    subscriptions, suppressed = _subscriptions(events, presets, files, faithful=faithful)
+    subscriptions, suppressed = asked_subscriptions(events, presets, files, faithful=faithful)
     filters = Filters(
         tgids=frozenset(pids),
         follow=follow,
@@ -124,14 +124,14 @@ def command(
         filter_text=filter_text,
         ready=lambda: engine.snapshot().sources["probe"].state != "starting",
         done=lambda: engine.snapshot().sources["probe"].state == "failed",
-        announce=lambda: _announcement(engine, subscriptions, faithful=faithful, cost=cost),
+        announce=lambda: announcement(engine, subscriptions, faithful=faithful, cost=cost),
         tables=("probe_state",),
         conclude=lambda: _costs(engine) if cost else (),
     )
     return StreamRunner(engine, choose_output(as_json), options).run_or_fail("probe")
 
 
-def _subscriptions(
+def asked_subscriptions(
     events: Iterable[str], presets: Iterable[str], files: Iterable[Path], *, faithful: bool
 ) -> tuple[Subscriptions, frozenset[str]]:
     """Everything asked for, or the default if nothing is, and the names of threads not wanted.
@@ -152,7 +152,7 @@ def _subscriptions(
     return tuple(dict.fromkeys(asked)) or ((f"{PRESET_MARK}story", ""),), frozenset(suppressed)
 
 
-def _announcement(
+def announcement(
     engine: Engine, subscriptions: Subscriptions, *, faithful: bool, cost: bool = False
 ) -> Iterable[str]:
     """What is subscribed now, and what of it this kernel cannot deliver.

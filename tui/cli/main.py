@@ -21,7 +21,9 @@ VERBS = {
     "discover": ("tui.cli.discover", "List processes by port."),
     "traffic": ("tui.cli.traffic", "Requests and responses of processes, or of a capture."),
     "wasm": ("tui.cli.wasm", "Run DeepFlow Wasm plugins on a capture."),
-    "replay": ("tui.cli.replay", "Play a recorded stream in the console."),
+    "record": ("tui.cli.record", "Record everything into a file."),
+    "replay": ("tui.cli.replay", "Play a recording in the console, or as a stream."),
+    "query": ("tui.cli.query", "Ask a recording questions in SQL."),
     "config": ("tui.cli.config", "Print the settings in force and where each came from."),
 }
 """Verb -> (module that defines a click command named `command`, one-line help)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import sys
@@ -11,8 +12,14 @@ from engine.core.clock import local_time_of_day
 from engine.core.fields import Field, JsonValue
 from engine.core.kinds import KINDS
 from engine.core.records import Record
+from engine.core.sanitise import clean
 
 _GAP = "  "
+_LONGEST_CELL = 1 << 20
+
+Value = int | float | str | bytes | None
+Row = Sequence[Value]
+"""A row of an answer."""
 
 
 class JsonOutput:
@@ -79,10 +86,7 @@ class ColumnOutput:
         ]
 
     def _write_cells(self, cells: Iterable[str]) -> None:
-        line = _GAP.join(cells).rstrip()
-        if 0 < self._width < len(line):
-            line = line[: self._width - 1] + "…"
-        sys.stdout.write(line + "\n")
+        sys.stdout.write(_cut(_GAP.join(cells).rstrip(), self._width) + "\n")
 
     def flush(self) -> None:
         """Hand what was written to whoever reads."""
@@ -111,12 +115,54 @@ def write_lines(lines: Iterable[str]) -> None:
     sys.stdout.writelines(f"{line}\n" for line in lines)
 
 
-def write_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows under headings, every column as wide as its widest cell."""
+def write_table(headings: Sequence[str], rows: Sequence[Sequence[str]], edge: int = 0) -> None:
+    """Print rows under headings, columns as wide as their widest cell, cut at an edge if any."""
     widths = [max(len(row[i]) for row in (headings, *rows)) for i in range(len(headings))]
     for row in (headings, *rows):
         line = _GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        sys.stdout.write(line.rstrip() + "\n")
+        sys.stdout.write(_cut(line.rstrip(), edge) + "\n")
+
+
+def _cut(line: str, edge: int) -> str:
+    """A line up to an edge; 0 leaves it whole."""
+    return line[: edge - 1] + "…" if 0 < edge < len(line) else line
+
+
+def write_rows(names: Sequence[str], rows: Sequence[Row]) -> None:
+    """Print rows of values under their names, made safe to show; cut at the edge of a terminal."""
+    shown = [[_shown(value) for value in row] for row in rows]
+    if not names:
+        return
+    edge = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    write_table([_shown(name) for name in names], shown, edge)
+
+
+def write_csv(names: Sequence[str], rows: Sequence[Row]) -> None:
+    """Print rows as comma-separated values under their names, made safe to show."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    for row in (names, *rows) if names else ():
+        writer.writerow([_shown(value) for value in row])
+
+
+def write_json_rows(names: Sequence[str], rows: Sequence[Row]) -> None:
+    """Print each row as an object; bytes in hex, and nothing but ASCII, so that all is exact."""
+    for row in rows:
+        values = {
+            name: value.hex() if isinstance(value, bytes) else value
+            for name, value in zip(names, row, strict=True)
+        }
+        sys.stdout.write(json.dumps({"kind": "row", **values}, separators=(",", ":")) + "\n")
+
+
+def _shown(value: Value) -> str:
+    match value:
+        case None:
+            return ""
+        case bytes():
+            return value.hex()
+        case float():
+            return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.1f}"
+    return clean(str(value), _LONGEST_CELL)
 
 
 def _source_line(name: str, entry: Mapping[str, JsonValue]) -> str:

@@ -153,7 +153,7 @@ class StreamRunner:
     def _pump(self) -> None:
         begun = time.monotonic()
         while self._left is None or self._left > 0:
-            if self._options.done() or self._interruption.asked:
+            if self._over() or self._interruption.asked:
                 return
             elapsed = time.monotonic() - begun
             if self._options.seconds is not None and elapsed >= self._options.seconds:
@@ -163,6 +163,10 @@ class StreamRunner:
             if not pulled:
                 self._output.flush()
                 time.sleep(_PULL_S)
+
+    def _over(self) -> bool:
+        """Whether there is nothing more to come."""
+        return self._options.done()
 
     def _pull_rest(self) -> None:
         while self._left is None or self._left > 0:
@@ -197,8 +201,12 @@ class StreamRunner:
         if self._left == 0 or not self._wanted(record):
             return
         self._output.record(record)
-        if self._left is not None and record.kind == self._options.kinds[0]:
+        if self._left is not None and self._counts(record):
             self._left -= 1
+
+    def _counts(self, record: Record) -> bool:
+        """Whether a record counts where so many are asked for."""
+        return record.kind == self._options.kinds[0]
 
     def _wanted(self, record: Record) -> bool:
         if not self._options.every(record):
