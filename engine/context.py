@@ -36,6 +36,7 @@ def context_of(
         "event_filters": _plain(asdict(filters)) if filters is not None else None,
         "exe": selection.exe,
         "plugins": [str(request.executable) for request in selection.plugins],
+        "modules": [str(request.wanted.file) for request in selection.modules or ()],
         "capture": str(selection.capture) if selection.capture is not None else None,
         "wasm": [str(path) for path in selection.wasm],
         "attached": sorted(attached),
@@ -46,6 +47,7 @@ def _sources(selection: Selection) -> Mapping[str, bool]:
     traffic = selection.live or selection.capture is not None or selection.payload is not None
     return {
         "agent": selection.agent,
+        "modules": selection.modules is not None,
         "discovery": selection.discovery or selection.live,
         "probe": selection.probe,
         "traffic": traffic,

@@ -31,21 +31,6 @@ class RecordingOptions:
     filter_text: str = ""
     """Events, messages and records that it does not choose are not recorded."""
 
-    def check(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            UsageError: a bound, a sort of content or the filter means nothing.
-        """
-        if self.keep_s is not None and self.keep_s <= 0:
-            raise UsageError("a recording cannot keep no time at all", fix="as in 10 for minutes")
-        if self.max_bytes is not None and self.max_bytes < LEAST_BYTES:
-            raise UsageError(
-                f"a recording needs more than {self.max_bytes} bytes", fix="1MB at least"
-            )
-        redaction(self.redact)
-        self.wanted()
-
     def wanted(self) -> Callable[[Record], bool]:
         """Whether a record is to be recorded, as far as the filter decides it.
 
@@ -75,33 +60,50 @@ def read_options(
     options = RecordingOptions(
         keep_seconds(keep), size_bytes(max_size), tuple(redact), filter_text.strip()
     )
-    options.check()
+    redaction(options.redact)
+    options.wanted()
     return options
+
+
+def redacted_sorts(text: str) -> tuple[str, ...]:
+    """The sorts of content that somebody has typed, between commas or blanks.
+
+    Raises:
+        UsageError: there is no such sort.
+    """
+    sorts = tuple(text.replace(",", " ").split())
+    redaction(sorts)
+    return sorts
 
 
 def keep_seconds(text: str) -> float | None:
     """A time as somebody has typed it, in seconds; None for empty text.
 
     Raises:
-        UsageError: it is no time.
+        UsageError: it is no time, or none at all.
     """
     if not text.strip():
         return None
     number = read_number(text.strip())
     if number is None or number.quantity == "size":
         raise UsageError(f"{clean(text, 40)!r} is no time", fix="minutes, as in 10, or 90s or 2h")
-    return number.value * 60 if number.quantity == "plain" else number.value / 1e9
+    seconds = number.value * 60 if number.quantity == "plain" else number.value / 1e9
+    if seconds <= 0:
+        raise UsageError("a recording cannot keep no time at all", fix="as in 10 for minutes")
+    return seconds
 
 
 def size_bytes(text: str) -> int | None:
     """A size as somebody has typed it, in bytes; None for empty text.
 
     Raises:
-        UsageError: it is no size.
+        UsageError: it is no size, or too small a one.
     """
     if not text.strip():
         return None
     number = read_number(text.strip())
     if number is None or number.quantity == "time":
         raise UsageError(f"{clean(text, 40)!r} is no size", fix="as in 500MB or 2GiB")
+    if number.value < LEAST_BYTES:
+        raise UsageError(f"{clean(text, 40)!r} is too small for a file", fix="1MB at least")
     return int(min(number.value, 2.0**62))

@@ -80,7 +80,6 @@ class Recorder:
         self.path = path
         self._source = source
         self._options = options or RecordingOptions()
-        self._options.check()
         self._wanted = self._options.wanted()
         self._redact = redaction(self._options.redact)
         self._context = context

@@ -18,11 +18,16 @@ HIDDEN = "(left out)"
 FIELDS: Mapping[Sort, Mapping[str, tuple[str, ...]]] = {
     "payloads": {
         "plugin_record": ("fields", "agent_reading"),
-        "plugin_fault": ("bytes",),
+        "plugin_fault": ("bytes", "agent_reading"),
+        "module_event": ("text", "details"),
         "plugin_state": ("stderr", "last_stderr", "last_task"),
         "kernel_event": ("attributes",),
-        "l7_message": ("request", "attributes", "changes"),
-        "wasm_result": ("payload", "result_bytes", "infos", "logs", "context", "remarks"),
+        "l7_message": ("request", "attributes", "merged"),
+        "wasm_result": (
+            *("payload", "result_bytes", "infos", "logs", "context"),
+            *("merged", "differs", "remarks", "error"),
+        ),
+        "wasm_plugin": ("start_logs",),
     },
     "arguments": {
         "process": ("argv",),
@@ -69,9 +74,7 @@ def _positions(kind: str, sorts: Iterable[Sort]) -> dict[int, frozenset[str] | N
     found: dict[int, frozenset[str] | None] = {}
     for sort in sorts:
         for name in FIELDS[sort].get(kind, ()):
-            position = KINDS[kind].index.get(name)
-            if position is None:
-                continue
+            position = KINDS[kind].index[name]
             if name == "attributes" and kind == "kernel_event":
                 found[position] = (found.get(position) or frozenset()) | ATTRIBUTES[sort]
             else:

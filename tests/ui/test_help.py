@@ -22,6 +22,8 @@ from tui.console.keys import (
     PLUGIN_KEYS,
     PORT_KEYS,
     RECORD_KEYS,
+    RECORDING_KEYS,
+    REPLAY_KEYS,
     SECTIONS,
     STREAM_KEYS,
 )
@@ -46,9 +48,9 @@ def test_every_binding_has_an_id_of_its_own_a_name_and_an_explanation() -> None:
 @pytest.mark.parametrize(
     "together",
     [
-        (KEYS, PLUGIN_KEYS, LIST_KEYS),
-        (KEYS, PORT_KEYS, LIST_KEYS),
-        (KEYS, MATRIX_KEYS),
+        (KEYS, RECORDING_KEYS, REPLAY_KEYS, PLUGIN_KEYS, LIST_KEYS),
+        (KEYS, RECORDING_KEYS, REPLAY_KEYS, PORT_KEYS, LIST_KEYS),
+        (KEYS, RECORDING_KEYS, REPLAY_KEYS, MATRIX_KEYS),
         (PART_KEYS, PLUGIN_KEYS, STREAM_KEYS, LIST_KEYS),
         (PART_KEYS, RECORD_KEYS),
         (DIALOG_KEYS, PATH_KEYS),

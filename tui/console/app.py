@@ -20,11 +20,13 @@ from engine.engine import Engine
 from tui.console.browser import RecordBrowser
 from tui.console.commands import PluginAsked, PluginCommands
 from tui.console.engine_life import EngineLife
-from tui.console.keys import KEYS, SECTIONS
+from tui.console.keys import KEYS, RECORDING_KEYS, REPLAY_KEYS, SECTIONS
 from tui.console.panes.plugins import PluginRow
 from tui.console.panes.ports import PortRow
 from tui.console.presets import preset_choices
 from tui.console.processes import ProcessAsked, ProcessCommands
+from tui.console.recording import RecordingCommands
+from tui.console.replaying import ReplayCommands
 from tui.console.scope import Process
 from tui.console.scope_actions import ScopeActions
 from tui.console.scoping import Scoping
@@ -66,7 +68,7 @@ class ConsoleApp(ScopeActions):
 
     TITLE = "boxscope"
     CSS_PATH = ["screens/main.tcss", "panes/panes.tcss", "widgets/widgets.tcss"]  # noqa: RUF012
-    BINDINGS: ClassVar[list[BindingType]] = [*KEYS]
+    BINDINGS: ClassVar[list[BindingType]] = [*KEYS, *RECORDING_KEYS, *REPLAY_KEYS]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (150, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (15, "-tall")]  # noqa: RUF012
 
@@ -83,6 +85,9 @@ class ConsoleApp(ScopeActions):
         self._plugins = PluginCommands(self, engine, self.look_at_tables)
         self._processes = ProcessCommands(self, engine, self.look_at_tables)
         self._wasm = WasmCommands(self, engine, self.look_at_tables, self._show_runs)
+        self._recording = RecordingCommands(self, engine, self.look_at_tables)
+        playhead = engine.playhead
+        self._replay = ReplayCommands(self, engine, playhead, self.look) if playhead else None
 
     def get_default_screen(self) -> Screen[None]:
         """The four panes."""
@@ -324,7 +329,10 @@ class ConsoleApp(ScopeActions):
         self.main.events.matrix.action_switch()
 
     def action_pause(self) -> None:
-        """Hold the active pane still, or let it go on."""
+        """Hold the active pane still, or let it go on; in a replay, all of it."""
+        if self._replay is not None:
+            self._replay.hold_or_go_on()
+            return
         pane = self.main.active
         pane.set_paused(not pane.paused)
         self.refresh_bindings()
@@ -344,6 +352,34 @@ class ConsoleApp(ScopeActions):
         """Turn the order of the focused table round."""
         if isinstance(self.focused, TableView):
             self.focused.action_reverse()
+
+    def action_record(self) -> None:
+        """Begin a recording, or end it."""
+        self._carry_out(self._recording.toggle(), "recording")
+
+    def action_dump(self) -> None:
+        """Write out what the engine remembers."""
+        self._carry_out(self._recording.dump(), "recording")
+
+    def action_speed(self, step: int) -> None:
+        """Replay faster or more slowly."""
+        if self._replay is not None:
+            self._replay.change_speed(step)
+
+    def action_step(self) -> None:
+        """Go to the next record of a replay."""
+        if self._replay is not None:
+            self._carry_out(self._replay.step(), "replay")
+
+    def action_seek(self) -> None:
+        """Go to a moment of a replay."""
+        if self._replay is not None:
+            self._carry_out(self._replay.seek(), "replay")
+
+    def action_next_problem(self) -> None:
+        """Go to the next loss or error of a replay."""
+        if self._replay is not None:
+            self._carry_out(self._replay.next_problem(), "replay")
 
     def action_help(self) -> None:
         """Open the help."""
@@ -368,6 +404,10 @@ class ConsoleApp(ScopeActions):
                 return isinstance(self.focused, TableView)
             case "other_part":
                 return len(self.main.active.parts) > 1
+            case "record" | "dump":
+                return self._replay is None
+            case "speed" | "step" | "seek" | "next_problem":
+                return self._replay is not None
             case "overview":
                 return self.main.zoomed and not self.main.small
         return True

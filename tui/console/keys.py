@@ -96,6 +96,49 @@ KEYS: tuple[Binding, ...] = (
 )
 """The bindings of the application, in the order of the footer."""
 
+RECORDING_KEYS: tuple[Binding, ...] = (
+    Binding("r", "record", "Record", id="record", tooltip="Record everything, or end that"),
+    Binding(
+        "D",
+        "dump",
+        "Dump",
+        show=False,
+        id="record.dump",
+        tooltip="Write all that is still in memory into a file",
+    ),
+)
+"""The bindings of the application on a live box, beside the others."""
+
+REPLAY_KEYS: tuple[Binding, ...] = (
+    Binding("full_stop", "step", "Step", key_display=".", id="replay.step", tooltip="Next record"),
+    Binding(
+        "less_than_sign",
+        "speed(-1)",
+        "Slower",
+        key_display="<",
+        id="replay.slower",
+        tooltip="Replay more slowly",
+    ),
+    Binding(
+        "greater_than_sign",
+        "speed(1)",
+        "Faster",
+        key_display=">",
+        id="replay.faster",
+        tooltip="Replay faster",
+    ),
+    Binding("colon", "seek", "Go to", key_display=":", id="replay.seek", tooltip="Go to a moment"),
+    Binding(
+        "exclamation_mark",
+        "next_problem",
+        "Problem",
+        key_display="!",
+        id="replay.problem",
+        tooltip="Go to the next loss or error",
+    ),
+)
+"""The bindings of the application in a replay, beside the others."""
+
 LIST_KEYS: tuple[Binding, ...] = (
     Binding(
         "enter", "choose", "Detail", id="row.detail", tooltip="Everything known about this row"
@@ -506,6 +549,8 @@ PRESET_KEYS: tuple[Binding, ...] = (
 
 SECTIONS: tuple[tuple[str, tuple[Binding, ...]], ...] = (
     ("Keys", KEYS),
+    ("Recording", RECORDING_KEYS),
+    ("In a replay", REPLAY_KEYS),
     ("In lists", (*LIST_KEYS, *FILTER_KEYS)),
     ("In the matrix", (*MATRIX_KEYS, *FINDER_KEYS, *PRESET_KEYS)),
     ("Plugins", PLUGIN_KEYS),

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from textual.content import Content
 from textual.widget import Widget
 
+from engine.core.clock import local_time_of_day
 from engine.core.sanitise import clean
-from engine.core.snapshot import Snapshot
-from tui.console.format import uptime
+from engine.core.snapshot import RecordingFacts, ReplayFacts, Snapshot
+from tui.console.format import size, uptime
 from tui.console.widgets.honesty import LEGEND
 
 _SEPARATOR = " · "
@@ -25,7 +26,26 @@ def header_parts(snapshot: Snapshot, scopes: Sequence[str]) -> list[tuple[int, s
         (3, clean(snapshot.host.rights)),
         (2, f"up {uptime(snapshot.elapsed_s)}"),
         (6 if live else 1, "live" if live else clean(snapshot.source_label)),
+        *([(1, _recording_text(snapshot, snapshot.recording))] if snapshot.recording else []),
+        *([(1, _replay_text(snapshot.replay))] if snapshot.replay else []),
     ]
+
+
+def _recording_text(snapshot: Snapshot, facts: RecordingFacts) -> str:
+    """What is being recorded, how large it is, and whether it goes well."""
+    status = snapshot.sources.get("recording")
+    well = status is None or status.state == "running"
+    name = clean(facts.path.rpartition("/")[2])
+    return f"{'● rec' if well else '✗ rec'} {name} {size(facts.bytes)}"
+
+
+def _replay_text(facts: ReplayFacts) -> str:
+    """Whether a replay plays, where it is, and how fast it goes."""
+    mark = "‖ held" if facts.held else "■ end" if facts.at_end else "▶"
+    position = uptime((facts.now_ns - facts.first_ns) / 1e9)
+    length = uptime((facts.last_ns - facts.first_ns) / 1e9)
+    clock = local_time_of_day(facts.now_ns)
+    return f"{mark} {clock} {position}/{length} ×{facts.speed:g}"
 
 
 def header_text(snapshot: Snapshot, scopes: Sequence[str], width: int) -> str:

@@ -247,8 +247,8 @@ class Switches:
         )
 
     def family_line(self, line: Line) -> Line:
-        """The line of the family an event belongs to."""
-        return Line("family", self._family[line.name]) if line.kind == "event" else line
+        """The line of the family an event belongs to; of none, if a replay has gone back so far."""
+        return Line("family", self._family.get(line.name, "")) if line.kind == "event" else line
 
     # What is in view.
 
