@@ -18,6 +18,7 @@ from tui.cli.selectors import discovery_config, selectors
 from tui.cli.stream import StreamOptions, StreamRunner
 
 if TYPE_CHECKING:
+    from engine.core.source import SourceStatus
     from engine.live import LiveEngine, Selection
 
 _ENDED = ("off", "failed", "degraded")
@@ -168,14 +169,13 @@ class _Recording:
 
     def over(self) -> bool:
         """Whether there is enough, or nothing more to come."""
-        snapshot = self._engine.snapshot()
-        recorded = snapshot.recording.records if snapshot.recording is not None else 0
-        if self._count is not None and recorded >= self._count:
+        sources = self._engine.snapshot().sources
+        if self._count is not None and _chosen(sources["recording"]) >= self._count:
             return True
         only_capture = self._selection.capture is not None and not (
             self._selection.probe or self._selection.discovery or self._selection.agent
         )
-        return only_capture and snapshot.sources["traffic"].state in _ENDED
+        return only_capture and sources["traffic"].state in _ENDED
 
     def outcome(self, code: int) -> int:
         """Say what is in the file; 1 where some of it could not be written."""
@@ -188,6 +188,13 @@ class _Recording:
 
     def _state(self, source: str) -> str:
         return self._engine.snapshot().sources[source].state
+
+
+def _chosen(status: SourceStatus) -> int:
+    """Events, messages and records in the file; the states around them do not count."""
+    from engine.recording.options import FILTERED
+
+    return sum(status.stages[kind].kept for kind in FILTERED if kind in status.stages)
 
 
 def _size(path: Path) -> int:
