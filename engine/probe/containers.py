@@ -123,31 +123,30 @@ class Containers:
     def _of_process(self, pid: int, ts_ns: int) -> str | None:
         process = self._processes.get(pid)
         if process is None or ts_ns > process.looked_ns:
-            process = self._ask(pid)
-            if process is None:
-                return None
+            process = self._processes[pid] = self._ask(pid)
         return process.container if ts_ns >= process.started_ns else None
 
-    def _ask(self, pid: int) -> _Process | None:
-        """What a process that lives tells of itself; None if it has ended."""
+    def _ask(self, pid: int) -> _Process:
+        """What a process that lives tells of itself; nothing if it has ended.
+
+        Of one that has ended nobody can tell any more, so its earlier events need not ask again.
+        """
         if len(self._processes) >= _PIDS_MAX:
             self._processes.clear()
+        gone = _Process(0, self._now_ns(), None)
         try:
             folder = os.open(f"{self._proc}/{pid}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError:
-            return None
+            return gone
         try:
             container = container_of(os.fsdecode(_read("cgroup", folder)))
             looked = self._now_ns()
             started = _started_ns(parse_stat(pid, _read("stat", folder)))
         except (OSError, ValueError):
-            return None
+            return gone
         finally:
             os.close(folder)
-        process = self._processes[pid] = _Process(
-            started, looked, container and container[:SHOWN_DIGITS]
-        )
-        return process
+        return _Process(started, looked, container and container[:SHOWN_DIGITS])
 
 
 def _version_2_tree(cgroups: str) -> str | None:

@@ -28,7 +28,7 @@ from engine.recording.creation import create_file
 from engine.recording.options import RecordingOptions
 from engine.recording.pruning import Pruner
 from engine.recording.redaction import redaction
-from engine.recording.schema import insertion, row_of, write_meta
+from engine.recording.schema import write_meta, write_rows
 
 COMMIT_S = 0.5
 FORGOT, NOT_WRITTEN = "engine_forgot", "not_written"
@@ -164,8 +164,11 @@ class Recorder:
 
     def _run(self) -> None:
         try:
-            while not self._stopping.wait(COMMIT_S):
+            took_s = 0.0
+            while not self._stopping.wait(max(0.0, COMMIT_S - took_s)):
+                began = time.monotonic()
                 self._write_what_is_new()
+                took_s = time.monotonic() - began
             self._write_what_is_new()
         except Exception as error:  # a bug here must not leave the recording looking alive
             self._fail(f"the recording {self.path} has failed: {error!r}")
@@ -246,11 +249,13 @@ class Recorder:
                 )
 
     def _write(self, done: _Pass, kind: str, records: Sequence[Record]) -> None:
-        wanted, redact = self._wanted, self._redact
-        rows = [row_of(redact(record)) for record in records if wanted(record)]
-        if rows:
-            self._database.executemany(insertion(KINDS[kind]), rows)
-            done.kept[kind] = done.kept.get(kind, 0) + len(rows)
+        if self._options.filter_text:
+            records = [record for record in records if self._wanted(record)]
+        if self._options.redact:
+            records = [self._redact(record) for record in records]
+        if records:
+            write_rows(self._database, KINDS[kind], records)
+            done.kept[kind] = done.kept.get(kind, 0) + len(records)
             done.newest_ns = max(done.newest_ns, records[-1].ts_ns)
 
     def _note_loss(self, done: _Pass, kind: str, number: int) -> None:

@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from engine.core.fields import Field, JsonValue, RecordKind
 from engine.core.kinds import KINDS
@@ -38,6 +39,8 @@ _LONGEST = 1 << 24
 """Characters of a text that are read; more than any record has."""
 _TYPES = {"int": "INTEGER", "float": "REAL", "bool": "INTEGER"}
 _COMMON = ("seq", "ts_ns", "pid", "comm")
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 Stored = int | float | str | None
 
@@ -73,6 +76,26 @@ def insertion(kind: RecordKind) -> str:
     return f'INSERT OR REPLACE INTO "{kind.name}" ({names}) VALUES ({marks})'
 
 
+def write_rows(database: sqlite3.Connection, kind: RecordKind, records: Sequence[Record]) -> None:
+    """Write records of a kind."""
+    structured = [at for at, field in enumerate(kind.fields) if field.type in ("list", "map")]
+    try:
+        database.executemany(insertion(kind), [_quick_row(each, structured) for each in records])
+    except OverflowError:
+        # A number that SQLite cannot hold; what has been written of them is written again.
+        database.executemany(insertion(kind), map(row_of, records))
+
+
+def _quick_row(record: Record, structured: Sequence[int]) -> tuple[Stored, ...]:
+    """A record as it is stored, if no number in it is too large: most of what is written."""
+    values: list[Any] = [record.seq, record.ts_ns, record.pid, record.comm, *record.values]
+    for at in structured:
+        value = values[at + len(_COMMON)]
+        if value is not None:
+            values[at + len(_COMMON)] = _encode(value)
+    return tuple(values)
+
+
 def row_of(record: Record) -> tuple[Stored, ...]:
     """A record as it is stored."""
     return (
@@ -92,7 +115,7 @@ def _stored(value: JsonValue) -> Stored:
             return int(value)
         case int():
             return value if -_MOST <= value < _MOST else f"u{value}"
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _encode(value)
 
 
 class RowReader:

@@ -23,7 +23,7 @@ from engine.core.snapshot import HostFacts, Snapshot
 from engine.recording.file import RecordingFile
 from engine.recording.options import RecordingOptions
 from engine.recording.recorder import Recorder
-from engine.recording.redaction import HIDDEN
+from engine.recording.redaction import FIELDS, HIDDEN
 from tests.waiting import wait_until
 
 SECOND = 1_000_000_000
@@ -328,6 +328,12 @@ def test_what_is_left_out_on_request_is_not_in_the_file(tmp_path: Path) -> None:
     assert process.get("argv") == [HIDDEN]
     assert event.kind == "l7_message"
     assert message.get("attributes") == {"data": HIDDEN, "dip": "10.0.0.1"}
+
+
+def test_everything_that_can_be_left_out_is_a_field() -> None:
+    for kinds in FIELDS.values():
+        for kind, names in kinds.items():
+            assert set(names) <= KINDS[kind].names
 
 
 def test_leaving_out_what_there_is_not_is_refused(tmp_path: Path) -> None:

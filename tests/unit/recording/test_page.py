@@ -1,0 +1,52 @@
+"""Every question of the page on recordings has an answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.core.kinds import KINDS
+from engine.recording.opening import open_recording
+from engine.recording.query import Query
+from tests.unit.recording.test_query import FIRST_LIGHT
+from tests.unit.recording.test_recorder import Rings, started
+
+PAGE = (Path(__file__).parents[3] / "docs" / "recording.md").read_text(encoding="utf-8")
+QUESTIONS = re.findall(r"^```sql\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def query(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Query]:
+    """A recording of what the shipped stream holds, made by the recorder."""
+    rings = Rings(100_000)
+    recorder = started(tmp_path_factory.mktemp("page") / "r.db", rings)
+    file, _faults = open_recording(FIRST_LIGHT)
+    for record in file.in_order({}, file.kinds):
+        rings.rings[record.kind].append(record)
+    file.close()
+    rings.add("kernel_event", name="connect", errno="EPERM", attributes={"dip": "::1", "dport": 1})
+    recorder.stop()
+    opened = Query(recorder.path)
+    yield opened
+    opened.close()
+
+
+def test_the_page_has_questions() -> None:
+    assert len(QUESTIONS) >= 15
+
+
+@pytest.mark.parametrize("sql", QUESTIONS, ids=lambda sql: " ".join(sql.split())[:60])
+def test_a_question_of_the_page_has_an_answer(query: Query, sql: str) -> None:
+    rows = list(query.ask(sql))
+    if "FROM context" not in sql:  # the stream was recorded before there was any
+        assert rows
+    assert query.columns
+
+
+def test_the_page_names_every_view_and_every_table_that_is_no_kind(query: Query) -> None:
+    for relation in query.relations():
+        if relation.name not in KINDS:
+            assert f"`{relation.name}`" in PAGE
