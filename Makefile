@@ -33,6 +33,7 @@ bench: setup
 	$(BIN)/python -m tests.perf.bench_ingest
 	$(BIN)/python -m tests.perf.bench_probe
 	$(BIN)/python -m tests.perf.bench_descriptors
+	$(BIN)/python -m tests.perf.bench_recording
 	$(BIN)/python -m tests.perf.bench_console
 
 clean:

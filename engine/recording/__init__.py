@@ -1,1 +1,1 @@
-"""Recorded streams: written, read back, replayed."""
+"""Recordings: written, replayed, asked."""

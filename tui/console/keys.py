@@ -110,23 +110,6 @@ RECORDING_KEYS: tuple[Binding, ...] = (
 """The bindings of the application on a live box, beside the others."""
 
 REPLAY_KEYS: tuple[Binding, ...] = (
-    Binding("full_stop", "step", "Step", key_display=".", id="replay.step", tooltip="Next record"),
-    Binding(
-        "less_than_sign",
-        "speed(-1)",
-        "Slower",
-        key_display="<",
-        id="replay.slower",
-        tooltip="Replay more slowly",
-    ),
-    Binding(
-        "greater_than_sign",
-        "speed(1)",
-        "Faster",
-        key_display=">",
-        id="replay.faster",
-        tooltip="Replay faster",
-    ),
     Binding("colon", "seek", "Go to", key_display=":", id="replay.seek", tooltip="Go to a moment"),
     Binding(
         "exclamation_mark",
@@ -135,6 +118,33 @@ REPLAY_KEYS: tuple[Binding, ...] = (
         key_display="!",
         id="replay.problem",
         tooltip="Go to the next loss or error",
+    ),
+    Binding(
+        "full_stop",
+        "step",
+        "Step",
+        key_display=".",
+        show=False,
+        id="replay.step",
+        tooltip="Go to the next record and stand still",
+    ),
+    Binding(
+        "less_than_sign",
+        "speed(-1)",
+        "Slower",
+        key_display="<",
+        show=False,
+        id="replay.slower",
+        tooltip="Replay more slowly",
+    ),
+    Binding(
+        "greater_than_sign",
+        "speed(1)",
+        "Faster",
+        key_display=">",
+        show=False,
+        id="replay.faster",
+        tooltip="Replay faster",
     ),
 )
 """The bindings of the application in a replay, beside the others."""

@@ -24,7 +24,7 @@ def header_parts(snapshot: Snapshot, scopes: Sequence[str]) -> list[tuple[int, s
         (1, _CRUMB.join([clean(snapshot.host.hostname), *scopes])),
         (5, clean(snapshot.host.kernel)),
         (3, clean(snapshot.host.rights)),
-        (2, f"up {uptime(snapshot.elapsed_s)}"),
+        *([(2, f"up {uptime(snapshot.elapsed_s)}")] if snapshot.replay is None else []),
         (6 if live else 1, "live" if live else clean(snapshot.source_label)),
         *([(1, _recording_text(snapshot, snapshot.recording))] if snapshot.recording else []),
         *([(1, _replay_text(snapshot.replay))] if snapshot.replay else []),
