@@ -7,6 +7,7 @@ import json
 import os
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -31,11 +32,16 @@ def digest(lines: Iterable[Mapping[str, object]], kind: str) -> tuple[int, str]:
     return len(told), hashlib.sha256("\n".join(told).encode()).hexdigest()
 
 
+TOUCH = """
+import pathlib, sys
+for number in range(int(sys.argv[2])):
+    pathlib.Path(sys.argv[1], str(number % 10)).write_text("x")
+"""
+
+
 def touch_files(place: Path) -> None:
-    """Some thousand system calls, of this process and of others."""
-    for number in range(TOUCHES):
-        (place / str(number % 10)).write_text("x")
-    subprocess.run(["/bin/cat", *(str(place / "1"),) * 50], check=True, stdout=subprocess.DEVNULL)
+    """Some thousand system calls of another process: those of its own a probe leaves out."""
+    subprocess.run([sys.executable, "-c", TOUCH, str(place), str(TOUCHES)], check=True)
 
 
 def test_a_recording_holds_and_replays_what_the_live_command_prints(
@@ -118,3 +124,17 @@ def test_the_command_records_what_it_is_told_and_a_replay_needs_no_rights(tmp_pa
         check=True,
     )
     assert parsed(done.stdout) == [{"kind": "row", "pid": os.getpid(), "name": "openat"}]
+
+
+def test_without_the_right_that_is_said_and_no_file_stays(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    recording = tmp_path / "r.db"
+    done = subprocess.run(
+        [*WITHOUT_CAPABILITIES, *BOXSCOPE, "record", str(recording), "-e", "syscall_exit-openat"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 3, done.stderr
+    assert "CAP_BPF" in done.stderr
+    assert not recording.exists()

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from engine.core.errors import FailedError, UsageError
+from engine.core.errors import BoxscopeError, FailedError, UsageError
 from engine.core.settings import load_settings
 from tui.cli.diagnostics import INTERRUPTED, report, say
-from tui.cli.events import announcement, asked_subscriptions
+from tui.cli.events import Subscriptions, announcement, asked_subscriptions
 from tui.cli.options import bounded, filter_option, json_option, open_port_option
 from tui.cli.output import choose_output
 from tui.cli.selectors import discovery_config, selectors
@@ -19,6 +20,7 @@ from tui.cli.stream import StreamOptions, StreamRunner
 
 if TYPE_CHECKING:
     from engine.core.source import SourceStatus
+    from engine.discovery.config import DiscoveryConfig
     from engine.live import LiveEngine, Selection
 
 _ENDED = ("off", "failed", "degraded")
@@ -102,67 +104,129 @@ def command(
     What is recorded is chosen as with events, discover, traffic and plugins run. Without a
     choice: processes by port, and the kernel events @story.
     """
-    from engine.live import LiveEngine, PluginRequest, Selection
-    from engine.probe.filters import Filters
+    from engine.live import LiveEngine
     from engine.recording.options import read_options
 
     options = read_options(keep, max_size, redact, filter_text)
     loaded = load_settings({"open_port": open_port})
-    by_event = bool(events or presets or files)
-    by_port = attach or open_port is not None or bool(exe or beyla_config)
-    nothing = not (by_event or by_port or pids or pcap or plugins)
-    live = attach or bool(pids)
-    if wasm and not live and pcap is None:
-        raise UsageError("Wasm plugins for the traffic of what?", fix="--attach, --pid or --pcap")
-    asked = asked_subscriptions(events, presets, files, faithful=faithful)
-    subscriptions, suppressed = asked if by_event or nothing else ((), frozenset())
-    filters = Filters(tgids=frozenset(pids), excluded_comms=suppressed)
-    filters.check()
-    selection = Selection(
-        agent=bool(plugins),
-        plugins=tuple(PluginRequest(path) for path in plugins),
-        discovery=by_port or nothing or live,
-        beyla=discovery_config(loaded, exe, beyla_config, faithful, inherit),
-        probe=by_event or nothing or live,
-        subscriptions=subscriptions,
-        filters=filters,
-        live=live,
+    choice = _Choice(
+        by_event=bool(events or presets or files),
+        by_port=attach or open_port is not None or bool(exe or beyla_config),
         attach=attach,
-        attach_pids=pids,
-        capture=pcap,
+        pids=pids,
+        pcap=pcap,
         wasm=wasm,
-        strict=True,
+        plugins=plugins,
+    )
+    selection = choice.selection(
+        asked_subscriptions(events, presets, files, faithful=faithful),
+        discovery_config(loaded, exe, beyla_config, faithful, inherit),
     )
     engine = LiveEngine(selection, loaded.values)
     engine.start_recording(file, options)
-    vital = [*(["probe"] if by_event or live else []), *(["traffic"] if pcap else []), "recording"]
-    run = _Recording(engine, file, selection, count)
+    run = _Recording(engine, file, choice.vital, count)
     stream = StreamOptions(
-        (), seconds, done=run.over, ready=run.ready, announce=lambda: run.announcement(faithful)
+        (),
+        seconds,
+        done=run.over,
+        ready=run.ready,
+        announce=lambda: run.announcement(selection.subscriptions, faithful),
     )
-    return run.outcome(StreamRunner(engine, choose_output(as_json), stream).run_or_fail(*vital))
+    return run.outcome(StreamRunner(engine, choose_output(as_json), stream))
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """What somebody wants recorded."""
+
+    by_event: bool
+    by_port: bool
+    attach: bool
+    pids: tuple[int, ...]
+    pcap: Path | None
+    wasm: tuple[Path, ...]
+    plugins: tuple[Path, ...]
+
+    @property
+    def nothing(self) -> bool:
+        """Whether nothing was chosen, which means the default."""
+        return not (self.by_event or self.by_port or self.pids or self.pcap or self.plugins)
+
+    @property
+    def live(self) -> bool:
+        """Whether the traffic of processes is wanted."""
+        return self.attach or bool(self.pids)
+
+    @property
+    def vital(self) -> tuple[str, ...]:
+        """Sources without which the recording is not what was asked for."""
+        probe = ("probe",) if self.by_event or self.live else ()
+        return (*probe, *(("traffic",) if self.pcap else ()), "recording")
+
+    def selection(
+        self, asked: tuple[Subscriptions, frozenset[str]], config: DiscoveryConfig
+    ) -> Selection:
+        """The sources that deliver it.
+
+        Raises:
+            UsageError: some of it means nothing.
+        """
+        from engine.live import PluginRequest, Selection
+        from engine.probe.filters import Filters
+
+        if self.wasm and not self.live and self.pcap is None:
+            raise UsageError(
+                "Wasm plugins for the traffic of what?", fix="--attach, --pid or --pcap"
+            )
+        by_event = self.by_event or self.nothing
+        subscriptions, suppressed = asked if by_event else ((), frozenset[str]())
+        filters = Filters(tgids=frozenset(self.pids), excluded_comms=suppressed)
+        filters.check()
+        return Selection(
+            agent=bool(self.plugins),
+            plugins=tuple(PluginRequest(path) for path in self.plugins),
+            discovery=self.by_port or self.nothing or self.live,
+            beyla=config,
+            probe=by_event or self.live,
+            subscriptions=subscriptions,
+            filters=filters,
+            live=self.live,
+            attach=self.attach,
+            attach_pids=self.pids,
+            capture=self.pcap,
+            wasm=self.wasm,
+            strict=True,
+        )
 
 
 class _Recording:
-    """One recording made from the command line."""
+    """One recording made from the command line.
+
+    Args:
+        engine: Records already.
+        file: Into which file.
+        vital: Sources without which it is over.
+        count: After how many events, messages and records it is over.
+    """
 
     def __init__(
-        self, engine: LiveEngine, file: Path, selection: Selection, count: int | None
+        self, engine: LiveEngine, file: Path, vital: tuple[str, ...], count: int | None
     ) -> None:
         self._engine = engine
         self._file = file
-        self._selection = selection
+        self._vital = vital
         self._count = count
 
     def ready(self) -> bool:
         """Whether every source has begun."""
         return all(each.state != "starting" for each in self._engine.snapshot().sources.values())
 
-    def announcement(self, faithful: bool) -> Iterable[str]:
+    def announcement(self, subscriptions: Subscriptions, faithful: bool) -> Iterable[str]:
         """What is recorded, once it can be known."""
-        if self._selection.subscriptions and self._state("probe") != "failed":
-            yield from announcement(self._engine, self._selection.subscriptions, faithful=faithful)
-        for name, status in self._engine.snapshot().sources.items():
+        sources = self._engine.snapshot().sources
+        if subscriptions and sources["probe"].state != "failed":
+            yield from announcement(self._engine, subscriptions, faithful=faithful)
+        for name, status in sources.items():
             if status.state in ("failed", "degraded"):
                 yield f"{name}: {status.reason}"
         yield f"recording to {self._file}"
@@ -170,24 +234,29 @@ class _Recording:
     def over(self) -> bool:
         """Whether there is enough, or nothing more to come."""
         sources = self._engine.snapshot().sources
+        if any(sources[name].state == "failed" for name in self._vital):
+            return True
         if self._count is not None and _chosen(sources["recording"]) >= self._count:
             return True
-        only_capture = self._selection.capture is not None and not (
-            self._selection.probe or self._selection.discovery or self._selection.agent
-        )
-        return only_capture and sources["traffic"].state in _ENDED
+        sending = [each for each in sources.values() if each.name not in ("wasm", "recording")]
+        return all(each.name == "traffic" and each.state in _ENDED for each in sending)
 
-    def outcome(self, code: int) -> int:
-        """Say what is in the file; 1 where some of it could not be written."""
+    def outcome(self, runner: StreamRunner) -> int:
+        """Run it and say what is in the file; a file for which nothing could run does not stay."""
+        try:
+            code = runner.run_or_fail(*self._vital)
+        except BoxscopeError:
+            self._file.unlink(missing_ok=True)
+            raise
         status = self._engine.snapshot().sources["recording"]
-        if status.state == "failed" and code in (0, INTERRUPTED):
-            code = report(FailedError(status.reason, fix="what was written before can be replayed"))
-        kept, size = status.counters.kept, _size(self._file)
-        say(f"{self._file}: {kept} records, {size / 1e6:.1f} MB; boxscope replay {self._file}")
+        if status.state == "failed":
+            return code or report(FailedError(status.reason, fix="the rest of it can be replayed"))
+        if code not in (0, INTERRUPTED) and not _chosen(status):
+            self._file.unlink(missing_ok=True)
+            return code
+        size = self._file.stat().st_size / 1e6
+        say(f"{status.counters.kept} records, {size:.1f} MB: boxscope replay {self._file}")
         return code
-
-    def _state(self, source: str) -> str:
-        return self._engine.snapshot().sources[source].state
 
 
 def _chosen(status: SourceStatus) -> int:
@@ -195,10 +264,3 @@ def _chosen(status: SourceStatus) -> int:
     from engine.recording.options import FILTERED
 
     return sum(status.stages[kind].kept for kind in FILTERED if kind in status.stages)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

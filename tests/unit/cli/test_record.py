@@ -112,6 +112,7 @@ def test_bad_input_is_a_clear_error(
     assert done.returncode == code, done.stderr
     assert says in done.stderr
     assert "Traceback" not in done.stderr + done.stdout
+    assert not (tmp_path / "new.db").exists()
 
 
 def test_an_answer_as_a_table_as_objects_and_as_csv(capture: Path) -> None:
