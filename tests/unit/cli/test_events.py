@@ -14,7 +14,7 @@ from engine.probe.availability import Availability
 from engine.probe.catalogue import CELLS, EVENTS, resolve
 from tests.ui.fake_engine import FakeEngine
 from tests.unit.cli.test_verbs import boxscope, objects
-from tui.cli.events import _announcement, _subscriptions
+from tui.cli.events import announcement, asked_subscriptions
 from tui.cli.events_list import list_events
 
 
@@ -95,7 +95,7 @@ def test_everything_asked_for_adds_up(tmp_path: Path) -> None:
         "subscribe: [{name: syscall_exit-read, category: net}]\n"
         "process_filter: {comms: [dockerd]}\n"
     )
-    asked, suppressed = _subscriptions(
+    asked, suppressed = asked_subscriptions(
         ["syscall_exit-*:net", "syscall_exit-read:net"], ["story"], [file], faithful=False
     )
     assert asked == (
@@ -104,10 +104,10 @@ def test_everything_asked_for_adds_up(tmp_path: Path) -> None:
         ("@story", ""),
     )
     assert suppressed == {"dockerd"}
-    assert _subscriptions([], [], [], faithful=False) == ((("@story", ""),), frozenset())
+    assert asked_subscriptions([], [], [], faithful=False) == ((("@story", ""),), frozenset())
     file.write_text("subscribe: [{name: nothing}]")
     with pytest.raises(UsageError, match=r"c\.yml: subscribe\[0\]"):
-        _subscriptions([], [], [file], faithful=False)
+        asked_subscriptions([], [], [file], faithful=False)
 
 
 def engine_with(*, on: str, unavailable: dict[str, str]) -> FakeEngine:
@@ -134,13 +134,13 @@ def engine_with(*, on: str, unavailable: dict[str, str]) -> FakeEngine:
 
 def test_few_subscriptions_are_announced_by_name() -> None:
     engine = engine_with(on="syscall_exit-openat", unavailable={})
-    said = _announcement(engine, (("syscall_exit-openat", ""),), faithful=False)
+    said = announcement(engine, (("syscall_exit-openat", ""),), faithful=False)
     assert list(said) == ["subscribed: syscall_exit-openat"]
 
 
 def test_many_switches_are_announced_by_their_number() -> None:
     engine = engine_with(on="syscall_exit-read", unavailable={})
-    said = _announcement(engine, (("syscall_exit-read", ""),), faithful=False)
+    said = announcement(engine, (("syscall_exit-read", ""),), faithful=False)
     number = len(resolve("syscall_exit-read"))
     assert list(said) == [f"subscribed: syscall_exit-read (1 event, {number} switches)"]
 
@@ -149,13 +149,13 @@ def test_what_cannot_be_delivered_is_announced_once_with_its_reason() -> None:
     names = ["kprobe-tcp_set_state", "tracepoint-procexit"]
     engine = engine_with(on="syscall_exit-openat", unavailable=dict.fromkeys(names, "too old"))
     asked = (("syscall_exit-openat", ""), *((name, "") for name in names))
-    said = list(_announcement(engine, asked, faithful=False))
+    said = list(announcement(engine, asked, faithful=False))
     assert said[1:] == ["not available: kprobe-tcp_set_state, tracepoint-procexit: too old"]
 
 
 def test_where_nothing_can_be_delivered_there_is_nothing_to_wait_for() -> None:
     names = ["kprobe-tcp_set_state", "tracepoint-procexit"]
     engine = engine_with(on="none", unavailable=dict.fromkeys(names, "too old"))
-    said = _announcement(engine, tuple((name, "") for name in names), faithful=False)
+    said = announcement(engine, tuple((name, "") for name in names), faithful=False)
     with pytest.raises(FailedError, match=r"kprobe-tcp_set_state, tracepoint-procexit: too old"):
         list(said)
