@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.core.errors import RecordingError
 from engine.core.snapshot import RecordingFacts
 from engine.core.source import SourceStatus
 from engine.recording.beginning import Recorded
 from engine.recording.options import RecordingOptions
-from engine.recording.recorder import Context, Recorder
+
+if TYPE_CHECKING:
+    from engine.recording.recorder import Context, Recorder
 
 
 class Recordings:
@@ -35,6 +38,8 @@ class Recordings:
             UsageError: the options mean nothing.
             RecordingError: one is being recorded, or the file exists or cannot be made.
         """
+        from engine.recording.recorder import Recorder  # SQLite is loaded when it is wanted
+
         with self._lock:
             if self._current is not None:
                 raise RecordingError(
@@ -64,6 +69,8 @@ class Recordings:
             UsageError: the options mean nothing.
             RecordingError: the file exists or cannot be written.
         """
+        from engine.recording.recorder import Recorder
+
         recorder = Recorder(self._source, path, options, self._context)
         recorder.write_memory()
         return _outcome(recorder)
