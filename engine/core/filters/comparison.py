@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from engine.core.fields import Field
 from engine.core.filters.errors import FilterError
+from engine.core.filters.patterns import Pattern
 from engine.core.filters.syntax import Comparison
 from engine.core.filters.tokens import Token
 from engine.core.filters.units import EXAMPLES, in_unit, quantity_of, read_number
@@ -67,10 +67,10 @@ class TestMaker:
     def _wrong(self, token: Token, problem: str, hint: str = "") -> FilterError:
         return FilterError(self._expression, token.start, token.end, problem, hint)
 
-    def _pattern(self, token: Token) -> re.Pattern[str]:
+    def _pattern(self, token: Token) -> Pattern:
         try:
-            return re.compile(token.text)
-        except (re.error, OverflowError, RecursionError) as error:
+            return Pattern(token.text)
+        except ValueError as error:
             raise self._wrong(token, f"this pattern is wrong: {error}") from error
 
     def _equal(self, token: Token) -> Test:
@@ -103,8 +103,7 @@ class TestMaker:
                 raise self._wrong(token, f"{self._field.name} is a number", self._example())
             return None
         if not numeric:
-            # Text such as 5m or 2k may be a name: only what has no unit is a number there.
-            return None if number.quantity != "plain" or number.scaled else number.value
+            return number.value if number.bare else None
         converted = in_unit(number, self._field.unit)
         if converted is None:
             raise self._wrong(token, f"{self._field.name} {self._measures()}", self._example())

@@ -7,6 +7,7 @@
 A field is written by its name; what a list or a map holds is reached after a dot, and a
 comparison with several values is true if one of them satisfies it. `!=`, `!~` and `not in` say
 exactly what `not` before `==`, `~` and `in` says, so they hold for a record without the field.
+A pattern has RE2's syntax, Go's as well: without look-around, so that none takes long.
 A word that is no field, and any text in quotes, stands for records that contain it.
 """
 

@@ -8,7 +8,17 @@ from typing import Literal
 
 Quantity = Literal["time", "size", "plain"]
 
-_TIMES = {"ns": 1.0, "us": 1e3, "µs": 1e3, "ms": 1e6, "s": 1e9, "min": 60e9, "m": 60e9, "h": 3.6e12}
+_TIMES = {
+    "ns": 1.0,
+    "us": 1e3,
+    "µs": 1e3,
+    "μs": 1e3,
+    "ms": 1e6,
+    "s": 1e9,
+    "min": 60e9,
+    "m": 60e9,
+    "h": 3.6e12,
+}
 _SIZES = {
     "B": 1.0,
     **{f"{prefix}B": 1000.0**power for power, prefix in enumerate(("k", "M", "G", "T"), 1)},
@@ -17,8 +27,8 @@ _SIZES = {
 }
 _PLAIN = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 _NUMBER = re.compile(
-    r"(?P<hex>-?0[xX][0-9a-fA-F]+)|(?P<value>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
-    r"(?P<unit>[A-Za-zµ]*)(?P<rate>/s)?",
+    r"(?P<hex>-?0[xX][0-9a-fA-F]+)|(?P<whole>[-+]?\d{1,300})|(?P<value>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
+    r"(?P<unit>[A-Za-zµμ]*)(?P<rate>/s)?",
 )
 
 EXAMPLES = {"time": "5ms, 250us, 2s", "size": "2MB, 64KiB", "plain": "10, 2.5k, 0x1f"}
@@ -30,11 +40,18 @@ class Number:
     """A number as it was written."""
 
     value: float
-    """In nanoseconds, bytes, or as it stands."""
+    """In nanoseconds, bytes, or as it stands; a whole one is exact, as identifiers must be."""
     quantity: Quantity
     """Of which sort its unit is; `plain` for one without a unit."""
     scaled: bool = False
     """Whether `k`, `M` or `G` stood behind it."""
+    rate: bool = False
+    """Whether `/s` stood behind it."""
+
+    @property
+    def bare(self) -> bool:
+        """Whether it is digits alone: `5m` and `2k` may as well be names."""
+        return self.quantity == "plain" and not self.scaled and not self.rate
 
 
 def read_number(text: str) -> Number | None:
@@ -44,12 +61,14 @@ def read_number(text: str) -> Number | None:
         return None
     if found["hex"]:
         return Number(int(found["hex"], 16), "plain")
-    unit, value = found["unit"], float(found["value"])
+    if found["whole"]:
+        return Number(int(found["whole"]), "plain")
+    unit, value, rate = found["unit"], float(found["value"]), bool(found["rate"])
     if unit in _PLAIN:
-        return Number(value * _PLAIN[unit], "plain", scaled=bool(unit))
-    if unit in _TIMES and not found["rate"]:
+        return Number(value * _PLAIN[unit], "plain", scaled=bool(unit), rate=rate)
+    if unit in _TIMES and not rate:
         return Number(value * _TIMES[unit], "time")
-    return Number(value * _SIZES[unit], "size") if unit in _SIZES else None
+    return Number(value * _SIZES[unit], "size", rate=rate) if unit in _SIZES else None
 
 
 def quantity_of(unit: str) -> Quantity:
@@ -66,6 +85,8 @@ def in_unit(number: Number, unit: str) -> float | None:
     Returns:
         None if it measures something else than the field does.
     """
+    if number.rate and not unit.endswith("/s"):
+        return None
     if number.quantity == "plain":
         return number.value
     if number.quantity != quantity_of(unit):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import operator
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from engine.core.fields import JsonValue
+from engine.core.filters.patterns import Pattern
+from engine.core.filters.units import read_number
 
 Leaf: TypeAlias = bool | int | float | str
 Test = Callable[[Leaf], bool]
@@ -46,13 +47,14 @@ def _of_map(value: Mapping[str, JsonValue], path: str) -> Iterator[Leaf]:
 
 
 def as_number(value: Leaf) -> float | None:
-    """The value as a number, if it is one or spells one."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return None
-    return value
+    """The value as a number, if it is one or spells one as a filter would.
+
+    Whole numbers stay exact. `nan`, `infinity` and `1_000` are names like any other.
+    """
+    if not isinstance(value, str):
+        return value
+    number = read_number(value)
+    return number.value if number and number.bare else None
 
 
 def equals_text(text: str) -> Test:
@@ -82,9 +84,9 @@ def ordered_text(order: str, text: str) -> Test:
     return lambda value: isinstance(value, str) and compare(value, text)
 
 
-def found_by(pattern: re.Pattern[str]) -> Test:
+def found_by(pattern: Pattern) -> Test:
     """Whether a pattern is found anywhere in the value."""
-    return lambda value: pattern.search(as_text(value)) is not None
+    return lambda value: pattern.found_in(as_text(value))
 
 
 def as_text(value: Leaf) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from engine.core.filters import Filter
-from engine.core.records import Record
+from engine.core.filters import Filter, FilterError
+from engine.core.kinds import KINDS
+from engine.core.records import Record, new_record
 from tests.unit.core.filters.samples import ANSWER, EVERY, LISTENER, PLUGIN, REFUSED
 
 
@@ -127,3 +128,34 @@ def test_a_record_of_another_kind_is_never_chosen() -> None:
     only_events = Filter("not pid == 1", ["kernel_event"])
     assert only_events.matches(REFUSED)
     assert not only_events.matches(LISTENER)
+
+
+@pytest.mark.parametrize("number", [2**53 + 1, 2**63 - 1, 2**64 - 1, -(2**53) - 1])
+@pytest.mark.parametrize("held", [int, str])
+def test_a_whole_number_is_compared_exactly(number: int, held: type) -> None:
+    """Inodes, addresses and times in nanoseconds do not fit a float."""
+    record = new_record(KINDS["kernel_event"], {"attributes": {"id": held(number)}}, ts_ns=1)
+    assert chosen(f"attributes.id == {number}", record)
+    assert not chosen(f"attributes.id == {number - 1}", record)
+    assert not chosen(f"attributes.id == {number + 1}", record)
+    assert chosen(f"attributes.id > {number - 1} and attributes.id < {number + 1}", record)
+
+
+@pytest.mark.parametrize("name", ["infinity", "nan", "inf", "1_000", "-Infinity"])
+def test_a_name_that_python_takes_for_a_number_is_a_name(name: str) -> None:
+    record = new_record(KINDS["log"], {}, ts_ns=1, comm=name)
+    assert not chosen("comm > 5", record)
+    assert not chosen("comm < 5", record)
+    assert not chosen("comm == 1000", record)
+    assert chosen(f"comm == {name}", record)
+
+
+def test_both_letters_that_look_like_a_mu_are_micro() -> None:
+    assert chosen("latency_ns == 6000\u00b5s", REFUSED)
+    assert chosen("latency_ns == 6000\u03bcs", REFUSED)
+
+
+@pytest.mark.parametrize("text", ["rss > 1MB/s", "rss > 1/s", "pid == 5/s", "pid > 1k/s"])
+def test_a_rate_is_refused_for_what_is_none(text: str) -> None:
+    with pytest.raises(FilterError):
+        Filter(text)
