@@ -209,8 +209,9 @@ class ModuleSource(Source):
     def ended(self, kept: _Kept, run: Run) -> None:
         """A keeper has gone, and its module with it."""
         keeper = run.process.pid
-        if not run.kill_at_ns and "ended" not in kept.outcomes:
-            run.last_words = "its keeper was ended from outside"
+        told = kept.keeper == keeper and "ended" in kept.outcomes
+        if not run.kill_at_ns and not told:
+            self._lost(kept, run)
         kept.keeper, kept.runner = 0, None
         self._jobs.put(lambda: self._gone(kept, keeper))
         kept.gone.set()
@@ -233,6 +234,17 @@ class ModuleSource(Source):
         elif event == "ended" and fields.get("code", "0") != "0":
             run.last_words = kept.trouble or fields.get("text", "")
         self._events.append(self._record(kept, pid, fields))
+
+    def _lost(self, kept: _Kept, run: Run) -> None:
+        """Tell the end of a module whose keeper could not: it was killed, perhaps by the module."""
+        run.last_words = "its keeper was ended from outside"
+        for event, text in (
+            ("exited", f"{run.last_words}, and the module with it"),
+            ("ended", run.last_words),
+        ):
+            self._events.append(self._record(kept, kept.runner, {"event": event, "text": text}))
+            self.tally.add(seen=1, kept=1)
+            kept.outcomes.add(event)
 
     def _record(self, kept: _Kept, pid: int | None, fields: Mapping[str, str]) -> Record:
         at_ns, elapsed = fields.get("at_ns", ""), fields.get("elapsed_us", "")

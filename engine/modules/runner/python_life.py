@@ -17,7 +17,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from types import FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 from engine.modules.runner.channel import TEXT, Tell
@@ -154,10 +154,23 @@ class PythonLife:
         return True
 
 
+class _FromSource(importlib.machinery.SourceFileLoader):
+    """Runs the file that was looked at, never what lies compiled beside it, and leaves none there.
+
+    Compiled code is taken for the file's by its size and the second of its change: it may be what
+    stood there before the last edit, or what somebody has put there.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        code: CodeType = self.source_to_code(self.get_data(path), path)
+        return code
+
+
 def _new_module(name: str, real: str) -> ModuleType:
     """A module of a private name, so that nothing imports it by chance."""
     private = f"_boxscope_module_{abs(hash(real)):x}"
-    loader: Any = importlib.machinery.SourceFileLoader(private, real)
+    loader: Any = _FromSource(private, real)
     if real.endswith(tuple(importlib.machinery.EXTENSION_SUFFIXES)):
         # An extension module's entry point bears the file's own name.
         private = os.path.basename(real).partition(".")[0]
@@ -246,8 +259,9 @@ def _kind_of(value: Any) -> str:
 
 
 def described(error: BaseException) -> str:
-    """An exception in one line."""
-    return "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
+    """What an exception says of itself; of a syntax error without the lines that show the place."""
+    lines = traceback.format_exception_only(error)
+    return (lines[-1] if isinstance(error, SyntaxError) else "".join(lines)).strip()
 
 
 def frame_of(error: BaseException, real: str) -> str:

@@ -243,3 +243,17 @@ def test_modules_end_with_an_engine_that_is_killed(tmp_path: Path) -> None:
         engine.kill()
     wait_until(lambda: not process_exists(runner), DEADLINE_S)
     wait_until(lambda: not process_exists(keeper), DEADLINE_S)
+
+
+def test_one_that_kills_its_keeper_is_told_to_have_ended(modules: Modules, tmp_path: Path) -> None:
+    body = """
+        import os, signal, threading
+        def kill():
+            os.kill(os.getppid(), signal.SIGKILL)
+            threading.Event().wait()
+    """
+    modules.load(python_module(tmp_path, "parricide", body), symbol="kill", call="()")
+    row = modules.gone("parricide")
+    assert row["error"] == "module parricide: its keeper was ended from outside"
+    assert modules.told("parricide")[-2:] == ["exited", "ended"]
+    assert modules.engine.module_outcomes("parricide") >= {"exited", "ended"}

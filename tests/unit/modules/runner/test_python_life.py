@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import py_compile
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engine.modules.runner.python_life import Method, PythonLife, Refused, why_not
+from engine.modules.runner.python_life import (
+    Method,
+    PythonLife,
+    Refused,
+    described,
+    why_not,
+)
 from tests.unit.modules.runner.support import python_module
 
 
@@ -242,3 +250,24 @@ def test_a_panic_in_a_call_is_told_with_the_place_and_survived(
     assert told[-1]["text"] == "ZeroDivisionError: division by zero"
     assert told[-1]["frame"] == "Half at div.py:2"
     assert life.call("Half", "", [2])
+
+
+def test_the_file_itself_is_run_and_nothing_compiled_beside_it(told: Told, tmp_path: Path) -> None:
+    """An edit of the same length in the same second leaves compiled code that looks current."""
+    file = python_module(tmp_path, "edited", "answer = 1\n")
+    status = file.stat()
+    py_compile.compile(str(file))
+    before = sorted(tmp_path.rglob("*"))
+    file.write_text("answer = 2\n", encoding="utf-8")
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    life = PythonLife(told)
+    life.open(str(file))
+    assert life.module().answer == 2
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_exception_is_described_by_all_it_says() -> None:
+    assert described(ValueError("first\nsecond")) == "ValueError: first\nsecond"
+    with pytest.raises(SyntaxError) as wrong:
+        compile("def x(:", "x.py", "exec")
+    assert described(wrong.value) == "SyntaxError: invalid syntax"
