@@ -12,7 +12,8 @@ if TYPE_CHECKING:  # the reader of ELF files is loaded only when a file is reall
     from engine.modules.exports import Export
     from engine.modules.gofacts import GoFacts
     from engine.modules.inspection import ElfFacts, Inspection
-    from engine.modules.python_source import PythonExport, PythonFacts
+    from engine.modules.python_exports import PythonExport
+    from engine.modules.python_source import PythonFacts
     from engine.modules.signature import Interface
 
 _WIDTH = 13
@@ -64,7 +65,9 @@ def conformance_lines(interface: Interface, symbols: tuple[Conformance, ...]) ->
     width = max((len(each.symbol) for each in symbols), default=0)
     for each in symbols:
         verdict = "satisfied by name" if each.conforms else "not satisfied"
-        lacks = "; ".join(map(str, each.lacks))
+        if each.untold:
+            verdict = "cannot be told"
+        lacks = each.untold or "; ".join(map(str, each.lacks))
         yield f"  {verdict:<17}  {each.symbol:<{width}}  {each.looked_up}  {lacks}".rstrip()
         if each.hint:
             yield f"  {'':<17}  {'':<{width}}  {each.hint}"

@@ -16,7 +16,7 @@ from engine.modules.exports import Export
 from engine.modules.filekind import KIND_TEXTS, Kind
 from engine.modules.gotypes import Method
 from engine.modules.inspection import Inspection
-from engine.modules.python_source import PythonExport
+from engine.modules.python_exports import PythonExport
 from engine.modules.signature import Interface, parameter_count
 
 Mistake = Literal["", "pointer_variable", "interface_variable", "function", "class"]
@@ -33,7 +33,8 @@ class Lack:
 
     def __str__(self) -> str:
         if self.has:
-            return f"{self.method} is {self.has}, wanted {self.wanted}"
+            is_ = ":" if self.has.startswith(("it", "what ")) else " is"
+            return f"{self.method}{is_} {self.has}, wanted {self.wanted}"
         return f"no method {self.method}{self.wanted.removeprefix('func')}"
 
 
@@ -50,6 +51,8 @@ class Conformance:
     mistake: Mistake = ""
     hint: str = ""
     """What the author should write instead."""
+    untold: str = ""
+    """Why it may pass all the same, where the file does not tell; empty if it does."""
 
     @property
     def conforms(self) -> bool:
@@ -106,20 +109,24 @@ def judge_python(export: PythonExport, interface: Interface) -> Conformance:
     """Tell whether a Python object has these methods, by names and numbers of arguments."""
     shown = {"instance": f"{export.detail} object"}.get(export.kind, export.kind)
     usable = {each.name: each for each in export.methods} if export.kind != "function" else {}
-    lacks = []
+    class_ = export.kind == "class"
+    lacks, untold = [], export.untold
     for wanted in interface.methods:
         method, count = usable.get(wanted.name), parameter_count(wanted)
         if method is None:
             lacks.append(Lack(wanted.name, wanted.type, ""))
         elif not method.accepts(count):
             lacks.append(Lack(wanted.name, wanted.type, str(method)))
-    if export.kind == "class" and not lacks:
+            untold = method.flaw if method.untold else untold
+    if class_ and not lacks:
         hint = f"{export.name} is a class: the module has to make an object of it"
         none = tuple(
             Lack(each.name, each.type, "not bound to an object") for each in interface.methods
         )
         return Conformance(export.name, shown, none, mistake="class", hint=hint)
-    return Conformance(export.name, shown, tuple(lacks))
+    return Conformance(
+        export.name, shown, tuple(lacks), untold=untold if lacks and not class_ else ""
+    )
 
 
 def _lacks(methods: tuple[Method, ...], interface: Interface) -> tuple[Lack, ...]:

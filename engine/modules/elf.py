@@ -138,7 +138,10 @@ class ElfFile:
             )
         if size > LARGEST_READ:
             raise MalformedModule(f"a part of it has {size} bytes; at most {LARGEST_READ} are read")
-        content = os.pread(self._descriptor, size, offset)
+        try:
+            content = os.pread(self._descriptor, size, offset)
+        except OSError as error:
+            raise MalformedModule(f"it cannot be read: {error.strerror}") from None
         if len(content) != size:
             raise MalformedModule("the file became shorter while it was read")
         return content

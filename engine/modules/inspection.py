@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.core.clock import rfc3339
-from engine.core.errors import MalformedModule
+from engine.core.errors import MalformedModule, ModuleLoadError
 from engine.core.sanitise import clean
 from engine.modules.cexports import CExport, c_exports
 from engine.modules.elf import ElfFile, open_regular
@@ -34,6 +34,7 @@ _OF_EVERY_GO = frozenset(("setgid", "setuid"))
 """Those that Go's own C part calls."""
 _LARGEST_PYTHON = 8 << 20
 _MOST_BYTES_HASHED = 2 << 30
+_PIECE = 1 << 20
 _GLIBC = re.compile(r"GLIBC_(\d+(?:\.\d+)+)")
 _BOX = {"aarch64": "arm64", "x86_64": "x86-64", "i686": "x86"}
 
@@ -111,6 +112,9 @@ def inspect(path: Path) -> Inspection:
             found.kind, found.reason = identify_bytes(beginning, path.suffix)
             if found.kind == Kind.PYTHON_MODULE:
                 _inspect_python(found, descriptor)
+    except OSError as error:
+        shown = clean(str(path), 400)
+        raise ModuleLoadError(f"cannot read {shown}: {error.strerror}") from None
     finally:
         os.close(descriptor)
     return found
@@ -239,5 +243,8 @@ def _sha256(descriptor: int, size: int) -> str:
     """Digest of the file; empty for one too large to be read for that."""
     if size > _MOST_BYTES_HASHED:
         return ""
-    with open(descriptor, "rb", closefd=False) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    digest, at = hashlib.sha256(), 0
+    while piece := os.pread(descriptor, min(_PIECE, size - at), at):
+        digest.update(piece)
+        at += len(piece)
+    return digest.hexdigest()

@@ -11,7 +11,8 @@ from engine.modules.exports import Export
 from engine.modules.filekind import KIND_TEXTS
 from engine.modules.gofacts import GoFacts
 from engine.modules.inspection import ElfFacts, Inspection
-from engine.modules.python_source import PythonExport, PythonFacts
+from engine.modules.python_exports import PythonExport
+from engine.modules.python_source import PythonFacts
 from engine.modules.signature import Interface
 
 Shown = dict[str, JsonValue]
@@ -59,6 +60,7 @@ def conformance_as_json(interface: Interface, symbols: tuple[Conformance, ...]) 
                 "assertion": each.assertion,
                 "mistake": each.mistake,
                 "hint": each.hint,
+                "untold": each.untold,
             }
             for each in symbols
         ],

@@ -122,7 +122,7 @@ class HostProcess:
         return self._opened(name, path, linkage, self._modules.judge(linkage))
 
     def _map(self, name: str, path: Path) -> Linkage | Verdict:
-        fault = type_fault(path) or ident_fault(path, self._host.bits)
+        fault = type_fault(path) or ident_fault(path, self._host.bits, self._host.machine)
         if fault:
             return self._not_mapped(name, fault)
         try:

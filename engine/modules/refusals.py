@@ -13,6 +13,10 @@ from typing import Literal, NamedTuple
 
 from engine.modules.elf import ElfFile
 
+_OS_ABIS = {0: 0, 3: 3}
+"""Systems whose files the loader takes (none in particular, Linux): the highest ABI version."""
+_BIG_ENDIAN = ("s390x",)
+"""Of the processors for which Go makes plugins."""
 _MAGIC = b"\x7fELF"
 _HEADER_BYTES = {32: 52, 64: 64}
 _NO_FILE = "cannot open shared object file: No such file or directory"
@@ -47,8 +51,8 @@ def type_fault(path: Path) -> Fault | None:
     return Fault("unknown", "", "it is no regular file: opening it may do anything")
 
 
-def ident_fault(path: Path, bits: int) -> Fault | None:
-    """What is wrong with the first bytes of a file, for a host of that width."""
+def ident_fault(path: Path, bits: int, machine: str) -> Fault | None:
+    """What is wrong with the first bytes of a file, for a host of that width and processor."""
     try:
         with path.open("rb", buffering=0) as file:
             ident = file.read(_HEADER_BYTES[bits])
@@ -65,7 +69,27 @@ def ident_fault(path: Path, bits: int) -> Fault | None:
         )
     if ident[4] in (1, 2) and ident[4] != bits // 32:
         return Fault("refused", f"{path}: wrong ELF class: ELFCLASS{96 - bits}")
+    if wrong := _ident_words(ident, machine):
+        return Fault("refused", f"{path}: {wrong}")
     return None
+
+
+def _ident_words(ident: bytes, machine: str) -> str:
+    """What the loader finds wrong with the identification and the version, in its order."""
+    order: Literal["little", "big"] = "big" if machine in _BIG_ENDIAN else "little"
+    if ident[5] != {"little": 1, "big": 2}[order]:
+        return f"ELF file data encoding not {order}-endian"
+    if ident[6] != 1:
+        return "ELF file version ident does not match current one"
+    if ident[7] not in _OS_ABIS:
+        return "ELF file OS ABI invalid"
+    if ident[8] > _OS_ABIS[ident[7]]:
+        return "ELF file ABI version invalid"
+    if any(ident[9:16]):
+        return "nonzero padding in e_ident"
+    if int.from_bytes(ident[20:24], order) != 1:
+        return "ELF file version does not match current one"
+    return ""
 
 
 def header_fault(elf: ElfFile, path: Path, machine: str) -> Fault | None:

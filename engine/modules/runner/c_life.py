@@ -232,9 +232,13 @@ def _value(given: Any, text: str) -> Any:
             return None if given is None else str(given).encode()
         if text in _FLOATS:
             return float(given)
-        return int(str(given), 0)
-    except ValueError:
+        number = int(str(given), 0)
+    except (ValueError, OverflowError):
         raise Refused(f"{given!r} is no {text}") from None
+    width = ctypes.sizeof(_INTEGERS.get(text, ctypes.c_void_p)) * 8
+    if not -(1 << (width - 1)) <= number < 1 << width:
+        raise Refused(f"{given!r} does not fit into the {width} bits of {text}")
+    return number
 
 
 def shown_signature(name: str, signature: Signature) -> str:

@@ -116,3 +116,58 @@ def test_a_python_object_conforms_by_names_and_numbers_of_arguments(
     if not lack:
         assert (verdicts["Doctor"].mistake, verdicts["Doctor"].conforms) == ("class", False)
     assert not verdicts["make"].conforms
+
+
+MORE_PYTHON = """
+import abc, functools
+class Lambda:
+    go = lambda self: None
+class Alias:
+    def _go(self): ...
+    go = _go
+class Branch:
+    if True:
+        def go(self): ...
+class Deleted:
+    def go(self): ...
+    del go
+class Constant:
+    go = None
+class Made:
+    go = functools.partialmethod(print)
+class Derived(abc.ABC): ...
+class Meta(metaclass=abc.ABCMeta): ...
+made = abc.ABC()
+number = 3
+"""
+
+
+@pytest.mark.parametrize(
+    ("symbol", "conforms", "told"),
+    [
+        ("Lambda", True, True),
+        ("Alias", True, True),
+        ("Branch", True, True),
+        ("Deleted", False, True),
+        ("Constant", False, True),
+        ("Made", False, False),
+        ("Derived", False, False),
+        ("Meta", False, False),
+        ("made", False, False),
+        ("number", False, True),
+    ],
+)
+def test_what_a_python_file_does_not_tell_is_not_denied(
+    write: Write, symbol: str, conforms: bool, told: bool
+) -> None:
+    source = MORE_PYTHON + (f"{symbol}_ = {symbol}()\n" if symbol[0].isupper() else "")
+    found = inspect(write(source.encode(), "doctor.py"))
+    verdicts = {each.symbol: each for each in conformances(found, parse_interface("go()"))}
+    verdict = verdicts.get(f"{symbol}_") or verdicts[symbol]
+    assert (verdict.conforms, not verdict.untold) == (conforms, told)
+
+
+def test_what_is_wrong_with_a_python_method_reads_as_a_sentence(write: Write) -> None:
+    found = inspect(write(PYTHON.encode(), "doctor.py"))
+    verdicts = {each.symbol: each for each in conformances(found, parse_interface("state()"))}
+    assert str(verdicts["doctor"].lacks[0]) == "state: it is a property, wanted func()"

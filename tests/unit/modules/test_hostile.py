@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import struct
 from pathlib import Path
@@ -196,3 +197,19 @@ def test_segments_both_writable_and_executable_are_unusual() -> None:
     struct.pack_into("<I", content, 64 + 4, 7)
     found = looked_at(bytes(content))
     assert "a part of it is mapped both writable and executable" in found.unusual
+
+
+@pytest.mark.parametrize("name", ["module.py", "module.so", "module"])
+def test_a_file_that_cannot_be_read_though_it_opens_is_told(tmp_path: Path, name: str) -> None:
+    """As on a failing disk: at the start of a process's memory there is nothing to read."""
+    file = tmp_path / name
+    file.symlink_to("/proc/self/mem")
+    with pytest.raises(ModuleLoadError, match=r"cannot read .*: Input/output error"):
+        inspect(file)
+
+
+def test_a_file_of_the_kernel_that_has_no_size_ends_at_once(tmp_path: Path) -> None:
+    """Whatever it would go on to say, it is looked at as far as its size says."""
+    file = tmp_path / "module.so"
+    file.symlink_to("/proc/kmsg")
+    assert inspect(file).sha256 == hashlib.sha256().hexdigest()

@@ -55,6 +55,13 @@ def test_a_missing_file_is_looked_for_again(host: Host, tmp_path: Path) -> None:
     assert process.open(name).text == f'plugin.Open("{name}"): {name}: invalid ELF header'
 
 
+def ident(offset: int, value: int) -> bytes:
+    """The beginning of a shared object for x86-64, one byte of it changed."""
+    header = bytearray(b"\x7fELF\2\1\1".ljust(16, b"\0") + b"\3\0\x3e\0\1\0\0\0")
+    header[offset] = value
+    return bytes(header).ljust(100, b"\0")
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -62,6 +69,12 @@ def test_a_missing_file_is_looked_for_again(host: Host, tmp_path: Path) -> None:
         (b"\x7fELF", "file too short"),
         (b"!<arch>\n" + b" " * 100, "invalid ELF header"),
         (b"\x7fELF\1" + b"\0" * 100, "wrong ELF class: ELFCLASS32"),
+        (ident(5, 2), "ELF file data encoding not little-endian"),
+        (ident(6, 0), "ELF file version ident does not match current one"),
+        (ident(7, 9), "ELF file OS ABI invalid"),
+        (ident(8, 1), "ELF file ABI version invalid"),
+        (ident(12, 1), "nonzero padding in e_ident"),
+        (ident(20, 2), "ELF file version does not match current one"),
     ],
 )
 def test_what_is_no_library_is_refused_in_the_loaders_words(
@@ -75,7 +88,7 @@ def test_what_is_no_library_is_refused_in_the_loaders_words(
 
 def test_a_file_that_contradicts_itself_cannot_be_judged(host: Host, tmp_path: Path) -> None:
     file = tmp_path / "file.so"
-    file.write_bytes(b"\x7fELF\2\1\1" + b"\xff" * 100)
+    file.write_bytes(ident(5, 1)[:24] + b"\xff" * 100)
     process = HostProcess(host)
     assert process.open(str(file)).outcome == "unknown"
     assert process.open(str(file)).outcome == "not-reached"

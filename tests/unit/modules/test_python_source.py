@@ -121,3 +121,58 @@ def test_bytecode_and_other_files_are_named(write: Write) -> None:
     assert archive.kind == Kind.ARCHIVE
     assert "invalid ELF header" in archive.reason
     assert not archive.loadable
+
+
+SCATTERED = """
+class A:
+    def go(self): ...
+first, (second, *rest) = A(), (A(), 1)
+try:
+    third = A()
+except ImportError:
+    third = None
+if third:
+    def fourth(): ...
+else:
+    for fifth in (): pass
+with open("/dev/null") as sixth: pass
+(seventh := A())
+gone = A()
+del gone
+never: A
+if __name__ == "__main__":
+    eighth = A()
+"""
+
+
+def test_a_name_is_found_wherever_the_module_binds_it() -> None:
+    exports = {each.name: (each.kind, bool(each.untold)) for each in read(SCATTERED).exports}
+    assert exports == {
+        "A": ("class", False),
+        "first": ("instance", False),
+        "second": ("value", True),
+        "rest": ("value", True),
+        "third": ("value", True),
+        "fourth": ("function", False),
+        "fifth": ("value", True),
+        "sixth": ("value", True),
+        "seventh": ("instance", False),
+    }
+
+
+@pytest.mark.parametrize(
+    "addition",
+    ["__all__ += ['b']", "__all__.append('b')", "__all__.extend(('b',))", "__all__ = ['a', 'b']"],
+)
+def test_a_list_of_exports_may_grow(addition: str) -> None:
+    facts = read(f"a = b = c = 1\n__all__ = ['a']\n{addition}\n")
+    assert [each.name for each in facts.exports] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "test", ["__name__ != '__main__'", "__name__", "__name__ == 'x'", "'__main__' in __name__"]
+)
+def test_a_block_that_only_looks_like_the_main_one_runs(test: str) -> None:
+    facts = read(f"import os\nif {test}:\n    os.system('true')\n    bound = 1\n")
+    assert facts.runs_at_import == ("line 3: os.system()",)
+    assert [each.name for each in facts.exports] == ["bound"]

@@ -218,6 +218,7 @@ def test_a_c_function_is_called_with_the_types_it_has(
     [
         ("Both", (), "passes a struct pair by value"),
         ("Add", (1,), "takes 2 arguments, not 1"),
+        ("Add", (1 << 32, 1), "does not fit into the 32 bits of int"),
         ("Add", (1, "two"), "'two' is no int"),
     ],
 )
