@@ -157,6 +157,8 @@ class _HeadReader:
                 before, self._head = self._head, b""
                 yield before + data[start:position], before + data[start : start + MAX_HEAD]
                 self._go_on()
+                if self._in_head:  # no body comes: the next message begins here
+                    start = position
             elif stopped_at == "end":
                 self._in_head, start = True, position
                 self._parser.unpause()

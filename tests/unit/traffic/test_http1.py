@@ -141,6 +141,21 @@ def test_a_response_to_head_has_no_body_whatever_it_says() -> None:
     assert found == [200, 200]
 
 
+@pytest.mark.parametrize("together", [True, False], ids=["one segment", "two segments"])
+def test_what_follows_a_response_to_head_does_not_begin_with_it(together: bool) -> None:
+    bare = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"
+    full = b"HTTP/1.1 404 No\r\nContent-Length: 2\r\n\r\nno"
+    stream = ResponseStream()
+    heads = []
+    for piece in [bare + full] if together else [bare, full]:
+        for head in stream.feed(piece):
+            if not heads:
+                stream.skip_body()
+            heads.append(head)
+    assert [head.status for head in heads] == [200, 404]
+    assert (heads[1].payload, heads[1].size) == (full, len(full))
+
+
 @settings(deadline=None)
 @given(
     st.lists(
