@@ -8,15 +8,16 @@ plain list: in `[ab-d]` the `-` is a member.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
 from engine.core.errors import UsageError
 from engine.core.sanitise import clean
+from engine.discovery.re2_pattern import Re2Error, Re2Pattern
 
 _ALTERNATIVES, _MOST_BRACES = 256, 50
+_SPECIAL = frozenset(r"\.+*?()|[]{}^$-&~#")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,20 +25,24 @@ class Glob:
     """A compiled glob."""
 
     text: str
-    _pattern: re.Pattern[str] = field(compare=False)
+    _pattern: Re2Pattern = field(compare=False)
 
     @classmethod
     def parse(cls, text: str) -> Glob:
         """Compile a glob.
 
         Raises:
-            UsageError: if a character class is not closed, empty, or its range is reversed.
+            UsageError: if a character class is not closed, empty, or its range is reversed, or if
+                the glob is too large.
         """
-        return cls(text, re.compile("".join(_translate(text)), re.DOTALL))
+        try:
+            return cls(text, Re2Pattern(f"(?s:{''.join(_translate(text))})"))
+        except Re2Error as error:
+            raise _invalid(text, str(error), "write a shorter one, or several criteria") from error
 
     def matches(self, text: str) -> bool:
         """Whether the whole text matches."""
-        return self._pattern.fullmatch(text) is not None
+        return self._pattern.is_all_of(text)
 
     def alternatives(self) -> tuple[str, ...]:
         """The globs without braces that this one stands for, at most _ALTERNATIVES of them;
@@ -71,10 +76,10 @@ def _translate(glob: str) -> Iterator[str]:
         elif character == "," and depth:
             yield "|"
         elif character == "\\" and position < len(glob):
-            yield re.escape(glob[position])
+            yield _literal(glob[position])
             position += 1
         else:
-            yield re.escape(character)
+            yield _literal(character)
     yield ")" * depth  # an alternation left open is accepted
 
 
@@ -125,16 +130,18 @@ def _class(glob: str, start: int) -> tuple[str, int]:
     if len(members) == 3 and members[1] == "-":
         if members[0] > members[2]:
             raise _invalid(glob, f"the range {members} is reversed")
-        inside = f"{re.escape(members[0])}-{re.escape(members[2])}"
+        inside = f"{_literal(members[0])}-{_literal(members[2])}"
     elif len(members) == 2 and members[1] == "-":
         raise _invalid(glob, f"the range {members} has no end")
     else:
-        inside = "".join(map(re.escape, members))
+        inside = "".join(map(_literal, members))
     return f"[{'^' if negated else ''}{inside}]", end + 1
 
 
-def _invalid(glob: str, why: str) -> UsageError:
-    return UsageError(
-        f"invalid glob {clean(glob, limit=200)!r}: {clean(why)}",
-        fix=r"write \[ for a literal bracket",
-    )
+def _literal(character: str) -> str:
+    """The character as a pattern, outside a class and in one."""
+    return f"\\{character}" if character in _SPECIAL else character
+
+
+def _invalid(glob: str, why: str, fix: str = r"write \[ for a literal bracket") -> UsageError:
+    return UsageError(f"invalid glob {clean(glob, limit=200)!r}: {clean(why, limit=200)}", fix=fix)

@@ -69,3 +69,18 @@ def test_a_glob_matches_what_one_of_its_alternatives_matches(glob: str, text: st
         some = any(Glob.parse(each).matches(text) for each in alternatives if "," not in each)
         if not any("," in each for each in alternatives):
             assert Glob.parse(glob).matches(text) is some
+
+
+def test_no_glob_takes_for_ever() -> None:
+    glob = Glob.parse("*a" * 300 + "*")
+    assert glob.matches("a" * 300)
+    assert not glob.matches(("a" * 20 + "/") * 14)
+
+
+def test_a_path_that_is_no_utf_8_is_matched() -> None:
+    assert Glob.parse("/x?y").matches("/x\udc80y")
+
+
+def test_a_glob_too_large_is_refused() -> None:
+    with pytest.raises(UsageError, match="invalid glob"):
+        Glob.parse("{a,b}?*" * 100_000)

@@ -36,6 +36,10 @@ from engine.discovery.regexp import Regexp
         ("^*x$+", ["x", "ax"], ["xa"]),
         (r"\B", ["", "ab"], ["a"]),
         (r"\b?a", ["a", "ba"], ["b"]),
+        (r"^\pL+$", ["aé"], ["a1"]),
+        ("^a+?$", ["aa"], ["b"]),
+        ("(?U)^a+$", ["aa"], ["b"]),
+        ("^/x.y$", ["/x\udc80y"], ["/xy"]),
         (r"(?:^|/)(beyla$|otelcol[^/]*$)", ["/usr/bin/beyla", "/otelcol-contrib123"],
          ["/usr/bin/beyla/test", "/usr/bin/beyla (deleted)", "mybeyla"]),
     ],
@@ -49,7 +53,7 @@ def test_vector(expression: str, matches: list[str], misses: list[str]) -> None:
 @pytest.mark.parametrize(
     "expression",
     ["(?=a)", "(?!a)", "(?<=a)b", r"(a)\1", "(?P=n)", "a**", "a++", "a*+", "(?>a)", "(", ")", "[a",
-     "a{1001}", "a{2,1}", "*", r"\Z", r"\y", "\\", r"\pL", "[z-a]", "(?x)a"],
+     "a{1001}", "a{2,1}", "*", r"\Z", r"\y", "\\", "[z-a]", "(?x)a"],
 )  # fmt: skip
 def test_what_re2_refuses_is_refused(expression: str) -> None:
     with pytest.raises(UsageError, match="invalid regular expression"):
@@ -68,3 +72,13 @@ def test_any_text_is_compiled_or_refused(expression: str, text: str) -> None:
 @given(st.text(alphabet="ab/_ ", max_size=10))
 def test_plain_text_is_found_in_itself(text: str) -> None:
     assert Regexp.parse(text).matches(f"x{text}y")
+
+
+def test_no_expression_takes_for_ever() -> None:
+    assert not Regexp.parse("^(a|a)*(a+)+$").matches("a" * 5_000 + "b")
+    assert Regexp.parse("(a|b)*" * 40_000).matches("/bin/x")
+
+
+def test_an_expression_too_large_for_re2_is_refused() -> None:
+    with pytest.raises(UsageError, match="invalid regular expression"):
+        Regexp.parse("(?:a{1000}|b)" * 10_000)
