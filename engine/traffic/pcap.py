@@ -30,6 +30,10 @@ def read_segments(path: Path) -> Iterator[Segment | Unusable]:
             before.
     """
     shown = clean(str(path), 200)
+    if path.is_fifo():  # to open one would wait for a writer
+        raise CaptureError(
+            f"capture {shown} is a pipe, not a file", fix="save it to a file, then read that"
+        )
     try:
         with path.open("rb") as file:
             begin = file.read(4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 
@@ -268,3 +269,10 @@ def test_what_a_snap_length_cut_off_is_missing_not_lost(tmp_path: Path) -> None:
     assert error == ""
     assert isinstance(segment, Segment)
     assert (len(segment.payload), segment.missing) == (40, 60)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(CaptureError, match="is a pipe, not a file"):
+        next(read_segments(path))
