@@ -11,10 +11,11 @@ from engine.traffic.custom import CustomParser
 from engine.traffic.endpoints import Endpoints, Remembered
 from engine.traffic.flows import Flow, FlowTable, Side
 from engine.traffic.http1 import is_response, judge
+from engine.traffic.http_parser import HttpParser
 from engine.traffic.messages import BUILT_IN, Message
 from engine.traffic.options import TrafficOptions
 from engine.traffic.packets import TCP, Segment
-from engine.traffic.parsers import HttpParser, Opaque, Parser, WasmParser, base_context
+from engine.traffic.parsers import Opaque, Parser, WasmParser, base_context
 from engine.traffic.reasons import Dropped, DropReason
 from engine.traffic.recognise import recognise
 from engine.wasm.abi import CLIENT_TO_SERVER, SERVER_TO_CLIENT

@@ -16,6 +16,9 @@ from tests.unit.traffic.talk import Talk
 
 GET = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+LONG = b"GET /a HTTP/1.1\r\nHost: h\r\nCookie: " + b"c" * 60
+LONG_OK = b"HTTP/1.1 200 OK\r\nServer: s\r\nSet-Cookie: " + b"c" * 60
+FAKE = b"HTTP/1.1 500 Fake\r\nContent-Length: 0\r\n\r\n"
 
 
 def dissect(
@@ -203,6 +206,209 @@ def test_a_segment_the_capture_cut_is_read_as_far_as_it_goes() -> None:
     )
     assert brief(messages) == [("GET /a", "200"), ("GET /a", "200"), ("GET /a", "")]
     assert drops == ["truncated"]
+
+
+def remarks(messages: list[Message]) -> list[dict[str, str]]:
+    """What is remarked of each message."""
+    return [message.attributes.values for message in messages]
+
+
+def test_a_request_whose_head_was_not_captured_whole_is_paired_and_says_so() -> None:
+    talk = Talk()
+    messages, drops = dissect(
+        [
+            *talk.open(),
+            talk.asks(LONG, missing=1_000),
+            talk.answers(OK),
+            talk.asks(GET),
+            talk.answers(OK),
+        ]
+    )
+    assert brief(messages) == [("GET /a", "200"), ("GET /a", "200")]
+    assert remarks(messages) == [
+        {"request_head": "not captured whole: 1000 bytes missing"},
+        {},
+    ]
+    first = messages[0]
+    assert (first.session, first.latency_ms, first.headers["host"]) == ("answered", 1.0, "h")
+    assert (first.request_bytes, messages[1].request_bytes) == (None, len(GET))
+    assert drops == []
+
+
+def test_a_response_whose_head_was_not_captured_whole_is_paired_and_says_so() -> None:
+    talk = Talk()
+    messages, drops = dissect(
+        [
+            *talk.open(),
+            talk.asks(GET),
+            talk.answers(LONG_OK, missing=1_000),
+            talk.asks(GET.replace(b"/a", b"/b")),
+            talk.answers(OK.replace(b"200", b"404")),
+        ]
+    )
+    assert brief(messages) == [("GET /a", "200"), ("GET /b", "404")]
+    assert remarks(messages)[0] == {"response_head": "not captured whole: 1000 bytes missing"}
+    assert (messages[0].latency_ms, messages[0].response_bytes) == (1.0, None)
+    assert drops == []
+
+
+def test_every_segment_cut_in_its_head_gives_every_exchange() -> None:
+    talk = Talk()
+    segments = talk.open()
+    for number in range(4):
+        segments.append(talk.asks(LONG.replace(b"/a", b"/%d" % number), missing=9))
+        segments.append(talk.answers(LONG_OK.replace(b"200", b"20%d" % number), missing=9))
+        segments.append(talk.answers(b"of a body", missing=9))
+    messages, drops = dissect(segments)
+    assert brief(messages) == [(f"GET /{number}", f"20{number}") for number in range(4)]
+    assert drops == ["gap"] * 4
+
+
+def test_the_rest_of_a_cut_head_and_its_body_are_not_taken_for_heads() -> None:
+    talk = Talk()
+    messages, drops = dissect(
+        [
+            *talk.open(),
+            talk.asks(LONG.replace(b"GET", b"POST"), missing=9),
+            talk.asks(b"c\r\nX: GET /x HTTP/1.1\r\n\r\nbody"),
+            talk.answers(OK),
+            talk.asks(GET),
+            talk.answers(OK),
+        ]
+    )
+    assert brief(messages) == [("POST /a", "200"), ("GET /a", "200")]
+    assert drops == ["gap"]
+
+
+def test_a_body_that_looks_like_a_response_is_none_where_nothing_was_asked() -> None:
+    talk = Talk()
+    messages, drops = dissect(
+        [
+            *talk.open(),
+            talk.asks(LONG, missing=9),
+            talk.answers(LONG_OK, missing=9),
+            talk.answers(FAKE),
+            talk.answers(FAKE, missing=9),
+            talk.asks(GET.replace(b"/a", b"/b")),
+            talk.answers(OK.replace(b"200", b"404")),
+        ]
+    )
+    assert brief(messages) == [("GET /a", "200"), ("GET /b", "404")]
+    assert drops == ["gap", "gap"]
+
+
+def test_a_body_of_announced_length_is_passed_over_behind_a_cut_head() -> None:
+    talk = Talk()
+    announced = LONG_OK.replace(b"Server: s", b"Content-Length: %d" % (len(FAKE) + 9))
+    pipelined = GET.replace(b"/a", b"/b")
+    messages, drops = dissect(
+        [
+            *talk.open(),
+            talk.asks(GET + pipelined),
+            talk.answers(announced, missing=9),
+            talk.answers(FAKE),
+            talk.answers(OK.replace(b"200", b"404")),
+        ]
+    )
+    assert brief(messages) == [("GET /a", "200"), ("GET /b", "404")]
+    assert drops == []
+
+
+def test_pipelined_requests_around_a_cut_head_keep_their_answers() -> None:
+    talk = Talk()
+    messages, drops = dissect(
+        [
+            *talk.open(),
+            talk.asks(GET + LONG.replace(b"/a", b"/b"), missing=9),
+            talk.asks(GET.replace(b"/a", b"/c")),
+            talk.answers(OK + OK.replace(b"200", b"404")),
+            talk.answers(OK.replace(b"200", b"500")),
+        ]
+    )
+    assert brief(messages) == [("GET /a", "200"), ("GET /b", "404"), ("GET /c", "500")]
+    assert drops == []
+
+
+def test_what_may_have_been_answered_in_missing_bytes_waits_no_longer() -> None:
+    talk = Talk()
+    messages, _ = dissect(
+        [
+            *talk.open(),
+            talk.asks(GET + GET.replace(b"/a", b"/b")),
+            talk.answers(LONG_OK, missing=1_000),
+            talk.asks(GET.replace(b"/a", b"/c")),
+            talk.answers(OK.replace(b"200", b"404")),
+        ]
+    )
+    assert brief(messages) == [("GET /a", "200"), ("GET /b", ""), ("GET /c", "404")]
+
+
+def test_behind_a_cut_interim_answer_the_answer_is_waited_for_until_more_is_asked() -> None:
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: " + b"l" * 60
+    talk = Talk()
+    messages, drops = dissect(
+        [
+            *talk.open(),
+            talk.asks(GET),
+            talk.answers(hints, missing=9),
+            talk.answers(OK),
+            talk.asks(GET.replace(b"/a", b"/b")),
+            talk.answers(hints, missing=1_000),
+            talk.asks(GET.replace(b"/a", b"/c")),
+            talk.answers(OK.replace(b"200", b"404")),
+        ]
+    )
+    assert brief(messages) == [("GET /a", "200"), ("GET /b", ""), ("GET /c", "404")]
+    assert drops == []
+
+
+def test_the_cut_answer_to_head_has_no_body() -> None:
+    talk = Talk()
+    announced = LONG_OK.replace(b"Server: s", b"Content-Length: 9000")
+    messages, drops = dissect(
+        [
+            *talk.open(),
+            talk.asks(GET.replace(b"GET", b"HEAD")),
+            talk.answers(announced, missing=9),
+            talk.asks(GET),
+            talk.answers(OK),
+        ]
+    )
+    assert brief(messages) == [("HEAD /a", "200"), ("GET /a", "200")]
+    assert messages[0].response_bytes is None
+    assert drops == []
+
+
+def test_the_exchange_after_a_chunked_body_that_was_cut_is_whole() -> None:
+    talk = Talk()
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\nabc"
+    messages, drops = dissect(
+        [
+            *talk.open(),
+            talk.asks(GET),
+            talk.answers(chunked, missing=65_532),
+            talk.asks(GET.replace(b"/a", b"/b")),
+            talk.answers(OK.replace(b"200", b"404")),
+        ]
+    )
+    assert brief(messages) == [("GET /a", "200"), ("GET /b", "404")]
+    assert drops == []
+
+
+def test_of_a_request_cut_in_its_first_line_only_the_answer_is_known() -> None:
+    talk = Talk()
+    messages, drops = dissect(
+        [
+            *talk.open(),
+            talk.asks(b"GET /" + b"q" * 60, missing=9_000),
+            talk.answers(OK.replace(b"200", b"414")),
+            talk.asks(GET),
+            talk.answers(OK),
+        ]
+    )
+    assert brief(messages) == [("", "414"), ("GET /a", "200")]
+    assert [message.session for message in messages] == ["unmatched", "answered"]
+    assert drops == []
 
 
 def test_what_breaks_http_is_malformed_and_does_not_end_the_flow() -> None:

@@ -7,19 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.core.errors import CaptureError
-from engine.traffic.http1 import (
-    MAX_HEAD,
-    HeadTooLong,
-    MalformedHttp,
-    RequestHead,
-    RequestStream,
-    ResponseHead,
-    ResponseStream,
-)
+from engine.traffic.http1 import RequestHead, RequestStream, ResponseHead, ResponseStream
+from engine.traffic.http_heads import MAX_HEAD, HeadTooLong, MalformedHttp, OutOfStep
 
 GET = b"GET /a?b=1 HTTP/1.1\r\nHost: h.test\r\nUSER-agent: me\r\nReferer: r\r\n\r\n"
 POST = b"POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nabcde"
 CHUNKED = b"PUT /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 
 
 def requests(*pieces: bytes) -> list[RequestHead]:
@@ -173,3 +167,77 @@ def test_any_bytes_give_heads_or_the_declared_errors(pieces: list[bytes], asks: 
     except CaptureError:
         pass
     assert len(heads) <= len(b"".join(pieces)) // 16
+
+
+def test_a_request_whose_head_was_cut_is_made_of_what_is_there() -> None:
+    stream = RequestStream()
+    captured = GET[: GET.index(b"me")]
+    assert list(stream.feed(captured)) == []
+    assert not stream.skip(50)
+    assert stream.cut(50) == RequestHead(
+        "GET", b"/a?b=1", b"h.test", b"", b"", captured, None, missing=50
+    )
+
+
+@pytest.mark.parametrize("captured", [b"HTTP/1.1 404 ", b"HTTP/1.1 404 Not", OK[:30]])
+def test_a_response_whose_head_was_cut_has_the_status_that_is_there(captured: bytes) -> None:
+    stream = ResponseStream()
+    assert list(stream.feed(captured)) == []
+    assert not stream.skip(50)
+    status = int(captured.split()[1])
+    assert stream.cut(50) == ResponseHead(status, captured, None, None, missing=50)
+
+
+@pytest.mark.parametrize("captured", [b"", b"GET /a", GET[:18], b"\r\n"])
+def test_of_a_request_cut_in_its_first_line_nothing_is_said(captured: bytes) -> None:
+    stream = RequestStream()
+    assert list(stream.feed(captured)) == []
+    assert not stream.skip(50)
+    assert stream.cut(50) is None
+
+
+@pytest.mark.parametrize("status", [b"HTTP/1.", b"HTTP/1.1 40", b"HTTP/1.1 404"])
+def test_of_a_response_cut_in_its_status_nothing_is_said(status: bytes) -> None:
+    stream = ResponseStream()
+    assert list(stream.feed(status)) == []
+    assert stream.cut(50) is None
+
+
+@pytest.mark.parametrize("text", [b"a: b\r\n\r\n", b"x" + GET, b"GET GET\r\n\r\n", GET[:9], OK])
+def test_behind_missing_bytes_only_a_start_line_is_taken(text: bytes) -> None:
+    stream = RequestStream(lost=True)
+    with pytest.raises(OutOfStep):
+        list(stream.feed(text))
+    assert [head.target for head in stream.feed(GET + POST)] == [b"/a?b=1", b"/p"]
+
+
+def test_a_body_of_announced_length_behind_a_cut_head_is_passed_over_as_far_as_it_is_certain() -> (
+    None
+):
+    stream = RequestStream()
+    assert list(stream.feed(b"POST /p HTTP/1.1\r\nContent-Length: 100\r\nCookie: a")) == []
+    head = stream.cut(30)
+    assert head is not None
+    assert head.size is None
+    assert list(stream.feed(GET[:40])) == []  # 40 of the 70 that are certainly of the body
+    assert stream.skip(10)
+    assert list(stream.feed(b"x" * 19)) == []
+    with pytest.raises(OutOfStep):  # the last of them, and what begins nowhere
+        list(stream.feed(b"x" + GET))
+    assert [found.target for found in stream.feed(GET)] == [b"/a?b=1"]
+
+
+@pytest.mark.parametrize(
+    "captured",
+    [
+        b"HTTP/1.1 204 No Content\r\nContent-Length: 100\r\nX: y",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 100\r\nX: y",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10",
+    ],
+)
+def test_of_a_body_of_unknown_length_nothing_is_certain(captured: bytes) -> None:
+    stream = ResponseStream()
+    assert list(stream.feed(captured)) == []
+    assert stream.cut(1) is not None
+    assert not stream.in_body
+    assert [head.status for head in stream.feed(OK)] == [200]
