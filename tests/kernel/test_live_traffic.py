@@ -183,7 +183,7 @@ def test_every_exchange_is_a_message_whoever_is_attached(peers: ExitStack, attac
 CURL_SAYS = "%{http_code} %{local_port} %{time_pretransfer} %{time_starttransfer} %{url}\\n"
 
 
-def curl(url: str, first: int, last: int) -> list[tuple[str, str, int, float]]:
+def curl(url: str, first: int, last: int, *options: str) -> list[tuple[str, str, int, float]]:
     """Requests of one curl over one connection, one for each number.
 
     Returns:
@@ -197,7 +197,7 @@ def curl(url: str, first: int, last: int) -> list[tuple[str, str, int, float]]:
         f'url = "{url}{number}"\noutput = "/dev/null"\n' for number in range(first, last + 1)
     )
     done = subprocess.run(
-        [program, "-s", "-g", "-w", CURL_SAYS, "-K", "-"],
+        [program, "-s", "-g", "-w", CURL_SAYS, *options, "-K", "-"],
         check=True,
         input=wanted,
         capture_output=True,
@@ -248,6 +248,26 @@ def test_a_thousand_requests_of_curl_are_a_thousand_messages(peers: ExitStack) -
             assert {change["call"] for change in changed} <= set(one.get("wasm_calls"))  # type: ignore[arg-type]
         assert statistics.median(off) <= 1
         check_counters(engine)
+
+
+def test_a_request_with_a_head_longer_than_what_is_copied_is_one_message(peers: ExitStack) -> None:
+    server = peer(peers, "traffic_server.py")
+    port = json.loads(server.first)[0]
+    with listening(attach_pids=(server.pid,)) as engine:
+        long = ["-H", f"X-Long: {'a' * 5_000}"]
+        noted = curl(f"http://127.0.0.1:{port}/status/200/plain/", 1, 2, *long)
+        settled(engine, 2)
+        engine.stop()
+        # Whoever is busy may get the rest of a head in a second read; it is no message.
+        assert [(one.get("request"), one.get("status")) for one in messages(engine)] == [
+            (f"GET {path}", status) for path, status, *_ in noted
+        ]
+        for one in messages(engine):
+            assert (one.get("protocol"), one.get("session")) == ("HTTP", "answered")
+            assert isinstance(one.get("latency_ms"), float)
+            remarks: Any = one.get("attributes")
+            assert remarks["request_head"].startswith("not captured whole: ")
+        assert engine.snapshot().sources["traffic"].counters.balanced
 
 
 def test_what_discovery_lists_is_attached_and_shown_so(peers: ExitStack) -> None:
