@@ -37,6 +37,11 @@ class LiveCapture:
             return None
         return type(found)(f"no traffic can be captured: {found.message}", fix=found.fix)
 
+    @property
+    def ready(self) -> bool:
+        """Whether who is attached is listened to: the kernel's programs are there."""
+        return self._probe.payloads.opened
+
     def attach(self, process: ProcessId) -> None:
         """Listen to a process; in force when this returns, or else as soon as the probe runs.
 

@@ -136,6 +136,7 @@ class LiveEngine(Engine):
         self._wasm: WasmHost | None = None
         self._traffic: TrafficSource | None = None
         self._live: LiveInput | None = None
+        self._capture: LiveCapture | None = None
         self._stopped = False
 
     def start(self) -> None:
@@ -245,6 +246,19 @@ class LiveEngine(Engine):
     def attached(self) -> frozenset[int]:
         """The processes whose traffic is captured."""
         return self._discovery.attached if self._discovery is not None else frozenset()
+
+    @property
+    def capturing(self) -> bool:
+        """Whether the traffic of attached processes is captured by now.
+
+        Raises:
+            BoxscopeError: it cannot be.
+        """
+        if self._capture is None:
+            return False
+        if self._capture.failure is not None:
+            raise self._capture.failure
+        return self._capture.ready
 
     def attach(self, pid: int) -> None:
         """Capture the traffic of a process."""
@@ -444,7 +458,7 @@ class LiveEngine(Engine):
         inputs: list[Input] = []
         if selection.capture is not None:
             paced = selection.paced
-            over = self._probe_runs if selection.until_live else None
+            over = self._listens if selection.until_live else None
             inputs.append(
                 CaptureInput(self._clock, selection.capture, loop=paced, paced=paced, over=over)
             )
@@ -505,7 +519,8 @@ class LiveEngine(Engine):
             return None
         from engine.capture import LiveCapture
 
-        return LiveCapture(listener, self._probe)
+        self._capture = LiveCapture(listener, self._probe)
+        return self._capture
 
     def _attach_chosen(self) -> None:
         """Capture the traffic of the processes that were named."""
@@ -517,8 +532,8 @@ class LiveEngine(Engine):
                     raise
                 self._logbook.write("discovery", "error", str(error))
 
-    def _probe_runs(self) -> bool:
-        return self._probe is not None and self._probe.status().state in ("running", "degraded")
+    def _listens(self) -> bool:
+        return self._capture is not None and self._capture.ready
 
     def _attaching(self) -> PortWatcher:
         """Who attaches captures to processes."""

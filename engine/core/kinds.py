@@ -190,7 +190,8 @@ CAPTURE_STATE = RecordKind(
         Field(
             "state",
             "text",
-            "attached; awaited: it ended, and what takes its place will be; ended; detached.",
+            "waiting to be; attached; awaited: it ended, what takes its place will be; ended; "
+            "detached.",
             width=8,
             priority=1,
         ),

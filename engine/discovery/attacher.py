@@ -61,25 +61,26 @@ class Attacher(Stage[Matched, Listed]):
         self._refusals: dict[int, str] = {}
         self._warned: set[str] = set()
         self._failed = False
+        self._was_ready = False
         self._review = False
         """Whether something changed that may let others be attached."""
 
     @property
     def attached(self) -> frozenset[int]:
-        """The pids that are attached now."""
+        """The pids that are attached now, captured already or waiting for that."""
         return frozenset(self._attached)
 
     def attachments(self) -> list[Attachment]:
         """What is attached, with what it has cost so far, and some of what was before."""
         with self._ending:
             costs = self._capture.costs() if self._capture else {}
-            attached, ended = self._attached, tuple(self._past)
+            attached, ended, state = self._attached, tuple(self._past), self._state
         awaited = {choice.process for choice in self._choices.awaited}
         past = [
             replace(each, state="awaited") if each.process in awaited else each for each in ended
         ]
         return past + [
-            replace(each, cost=costs[each.process])
+            replace(each, state=state, cost=costs[each.process])
             for each in attached.values()
             if each.process in costs
         ]
@@ -130,11 +131,11 @@ class Attacher(Stage[Matched, Listed]):
         could not be captured now can, or no longer."""
         with self._working:
             self._sweep()
-            failed = self._failure() is not None
-            if failed != self._failed or self._review:
+            failed, ready = self._failure() is not None, self._ready
+            if (failed, ready) != (self._failed, self._was_ready) or self._review:
                 if self._failed and not failed:
                     self._warned.clear()
-                self._failed, self._review = failed, False
+                self._failed, self._was_ready, self._review = failed, ready, False
                 for pid in self._attached.keys() - self._known.keys() if failed else ():
                     self._end(pid, "detached")
                 self.reconsider()
@@ -161,7 +162,8 @@ class Attacher(Stage[Matched, Listed]):
             self._try(facts, cause)
         else:
             self._end(pid, "detached")
-        return Listed(matched, pid in self._attached, self._refusals.get(pid, "")), ""
+        captured = pid in self._attached and self._ready
+        return Listed(matched, captured, self._refusals.get(pid, "")), ""
 
     def forget(self, item: Matched) -> None:
         """Detach what has ended, and what is not listed any more unless it was chosen by hand."""
@@ -176,7 +178,7 @@ class Attacher(Stage[Matched, Listed]):
         with self._working:
             self._past = deque(self._past)
             for pid in self._attached:
-                self._end(pid, "attached")
+                self._end(pid, self._state)
 
     def _work(self, events: Sequence[Event[Matched]]) -> None:
         super()._work(events)
@@ -186,14 +188,19 @@ class Attacher(Stage[Matched, Listed]):
         """Have what is attached listed, whether a criterion selects it or not."""
         wanted = self._attached.keys() - self._known.keys()
         before, told, out = self._unlisted, dict(self.told), list[Event[Listed]]()
+        ready = self._ready
         self._unlisted = {
-            pid: before.get(pid) or unlisted(self._attached[pid].facts) for pid in wanted
+            pid: old
+            if (old := before.get(pid)) and old.attached == ready
+            else unlisted(self._attached[pid].facts, attached=ready)
+            for pid in wanted
         }
         for pid in before.keys() - wanted - self._known.keys():
             out.append(Event("deleted", told.pop(pid)))
-        for pid in wanted - before.keys():
-            told[pid] = self._unlisted[pid]
-            out.append(Event("created", told[pid]))
+        for pid, item in self._unlisted.items():
+            if item is not before.get(pid):
+                told[pid] = item
+                out.append(Event("changed" if pid in before else "created", item))
         if out:
             self.told = told
             self.emit(out)
@@ -206,6 +213,15 @@ class Attacher(Stage[Matched, Listed]):
 
     def _failure(self) -> BoxscopeError | None:
         return self._capture.failure if self._capture else None
+
+    @property
+    def _ready(self) -> bool:
+        return self._capture is not None and self._capture.ready
+
+    @property
+    def _state(self) -> AttachmentState:
+        """That of what is attached."""
+        return "attached" if self._ready else "waiting"
 
     def _sweep(self) -> None:
         """Let go of what was chosen by hand and has ended."""
@@ -234,7 +250,9 @@ class Attacher(Stage[Matched, Listed]):
         self._capture.attach(facts.identity)
         self._attached = {**self._attached, pid: Attachment(facts, cause)}
         self._refusals.pop(pid, None)
-        self._log("info", f"listening to process {pid} ({clean(facts.comm)}): {cause}")
+        name = f"process {pid} ({clean(facts.comm)})"
+        doing = "listening to" if self._ready else "as soon as that can be done, listening to"
+        self._log("info", f"{doing} {name}: {cause}")
 
     def _end(self, pid: int, state: AttachmentState) -> None:
         attachment = self._attached.get(pid)

@@ -12,7 +12,7 @@ from engine.discovery.matching import Match, Matched
 from engine.discovery.namespaces import read_netns
 from engine.discovery.observed import Identity, observed
 
-AttachmentState = Literal["attached", "awaited", "ended", "detached"]
+AttachmentState = Literal["waiting", "attached", "awaited", "ended", "detached"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,8 @@ class Attachment:
     cause: str
     """What asked for it."""
     state: AttachmentState = "attached"
-    """`awaited`: it ended, and what takes its place will be attached."""
+    """`waiting`: chosen, and nothing is captured yet; `awaited`: it ended, and what takes its
+    place will be attached."""
     cost: CaptureCost = NO_COST
 
     @property
@@ -52,7 +53,7 @@ class Attachment:
         return self.facts.identity
 
 
-def unlisted(facts: ProcessFacts) -> Listed:
-    """A process that is attached, as if it were listed."""
+def unlisted(facts: ProcessFacts, *, attached: bool) -> Listed:
+    """A process whose traffic is captured, or will be, as if it were listed."""
     process = observed(facts, read_netns(facts.identity.pid) or 0, ())
-    return Listed(Matched(process, Match("", (), "not selected")), attached=True)
+    return Listed(Matched(process, Match("", (), "not selected")), attached)

@@ -51,5 +51,9 @@ class Capture(Protocol):
         """What is attached, with what it costs."""
 
     @property
+    def ready(self) -> bool:
+        """Whether what is attached is captured at once; before, it waits for that."""
+
+    @property
     def failure(self) -> BoxscopeError | None:
         """Why nothing at all can be captured, if so."""

@@ -124,7 +124,9 @@ class PayloadSource:
         self._tap: Tap | None = None
         self._chosen: frozenset[int] = frozenset()
         self._cap = DEFAULT_CAP
+        self._opened = False
         self._absent: list[str] = []
+        self._refused: ProbeError | None = None
         self._waiting: deque[Payload] = deque()
         self._decoder = _Decoder()
         self._tally = Tally()
@@ -132,6 +134,11 @@ class PayloadSource:
         self._losses: Mapping[int, int] = {}
         self._offset_ns = 0
         self._clocked_ns = 0
+
+    @property
+    def opened(self) -> bool:
+        """Whether what was chosen is in force, or was until the probe ended."""
+        return self._opened
 
     @property
     def chosen(self) -> frozenset[int]:
@@ -182,7 +189,7 @@ class PayloadSource:
     def failure(self) -> ProbeError | None:
         """Why this kernel does not let one listen, if it does not."""
         if not self._absent:
-            return None
+            return self._refused
         return ProbeError(f"cannot listen to sockets: no {', '.join(self._absent)} in this kernel")
 
     def kernel_counters(self) -> PayloadCounters:
@@ -202,8 +209,13 @@ class PayloadSource:
         with self._control:
             self._tap = tap
             self._absent = [missing[feature] for feature in _NEEDS if feature in missing]
-            if self._chosen:
-                self._set(self._chosen, self._cap)
+            try:
+                if self._chosen:
+                    self._set(self._chosen, self._cap)
+            except ProbeError as refused:
+                self._refused = refused
+                raise
+            self._opened = not self._absent
 
     def close(self) -> None:
         """End; what was captured stays to be drained. May be called twice."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -268,6 +270,87 @@ def test_a_request_with_a_head_longer_than_what_is_copied_is_one_message(peers: 
             remarks: Any = one.get("attributes")
             assert remarks["request_head"].startswith("not captured whole: ")
         assert engine.snapshot().sources["traffic"].counters.balanced
+
+
+@contextmanager
+def command(cache: Path, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """A command that has to compile the kernel's programs first; killed if it is still there."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", "tui.cli", *map(str, arguments)],
+        env={**os.environ, "XDG_CACHE_HOME": str(cache)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with child:
+        try:
+            yield child
+        finally:
+            child.kill()
+
+
+def json_lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_what_is_sent_once_it_says_that_it_listens_is_seen(
+    peers: ExitStack, tmp_path: Path
+) -> None:
+    server, client = peer(peers, "traffic_server.py"), peer(peers, "traffic_client.py")
+    port = json.loads(server.first)[0]
+    with command(tmp_path, "traffic", "--pid", server.pid, "--count", 1, "--json") as child:
+        assert child.stderr is not None
+        assert child.stderr.readline() == f"boxscope: listening to {server.pid}\n"
+        ((request, *_),) = client.ask("visit", "127.0.0.1", port, 1, False)
+        lines = json_lines(child.communicate(timeout=DEADLINE_S)[0])
+    assert child.returncode == 0
+    assert [one["request"] for one in lines if one["kind"] == "l7_message"] == [request]
+    (row,) = [one for one in lines if one["kind"] == "capture_state"]
+    assert row["state"] == "attached"
+    assert row["payloads"] >= 2
+
+
+def test_what_is_sent_once_a_row_says_that_it_is_attached_is_seen(
+    peers: ExitStack, tmp_path: Path
+) -> None:
+    server, client = peer(peers, "traffic_server.py"), peer(peers, "traffic_client.py")
+    port = json.loads(server.first)[0]
+    asked = ("discover", "--watch", "--attach", "--open-port", port, "--json")
+    with command(tmp_path, *asked) as child:
+        assert child.stdout is not None
+        assert any(json.loads(line).get("attached") for line in child.stdout)
+        client.ask("visit", "127.0.0.1", port, 1, False)
+        child.send_signal(signal.SIGINT)
+        *_, row, _ = json_lines(child.communicate(timeout=DEADLINE_S)[0])
+    assert (row["kind"], row["state"], row["pid"]) == ("capture_state", "attached", server.pid)
+    assert row["payloads"] >= 2
+
+
+def test_where_the_programs_are_not_compiled_it_does_not_say_that_it_listens(
+    peers: ExitStack, tmp_path: Path
+) -> None:
+    server = peer(peers, "traffic_server.py")
+    with command(tmp_path, "traffic", "--pid", server.pid, "--json") as child:
+        wait_until(lambda: compilers(child.pid) or child.poll() is not None, DEADLINE_S)
+        for compiler in compilers(child.pid):
+            os.kill(compiler, signal.SIGKILL)
+        said, complained = child.communicate(timeout=DEADLINE_S)
+    assert child.returncode == 1, complained
+    assert "listening to" not in complained
+    assert "the compiler ended without an answer" in complained
+    assert json_lines(said)[-1]["sources"]["traffic"]["state"] == "failed"
+
+
+def compilers(parent: int) -> list[int]:
+    """Children of a process that compile the kernel's programs."""
+    try:
+        tasks = list(Path(f"/proc/{parent}/task").glob("*/children"))
+        pids = [int(pid) for task in tasks for pid in task.read_text().split()]
+        return [
+            pid for pid in pids if b"compile_child" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        ]
+    except FileNotFoundError:  # it has ended meanwhile
+        return []
 
 
 def test_what_discovery_lists_is_attached_and_shown_so(peers: ExitStack) -> None:

@@ -17,8 +17,8 @@ from tui.cli.stream import StreamOptions, StreamRunner
 if TYPE_CHECKING:
     from engine.live import LiveEngine
 
-_STARTED = ("running", "degraded", "failed")
 _ENDED = ("off", "failed", "degraded")
+"""States of a capture that has been read."""
 
 
 @click.command("traffic")
@@ -59,6 +59,7 @@ def command(
         )
     settings = load_settings({"open_port": open_port, **reading}).values
     live = pcap is None
+    ended = ("failed",) if live else _ENDED
     engine = LiveEngine(
         Selection(
             discovery=live,
@@ -79,7 +80,7 @@ def command(
         seconds,
         count,
         filter_text=filter_text,
-        done=lambda: not live and _state(engine, "traffic") in _ENDED,
+        done=lambda: _state(engine, "probe" if live else "traffic") in ended,
         ready=lambda: not live or _listening(engine),
         announce=lambda: _attached(engine) if live else (),
         tables=("capture_state",) if live else (),
@@ -95,8 +96,11 @@ def _state(engine: LiveEngine, source: str) -> str:
 
 
 def _listening(engine: LiveEngine) -> bool:
+    """Whether what is sent from now on is seen, or nothing ever will be."""
     sources = engine.snapshot().sources
-    return all(sources[name].state in _STARTED for name in ("probe", "discovery"))
+    if any(sources[name].state in ("off", "starting") for name in ("probe", "discovery")):
+        return False
+    return sources["probe"].state == "failed" or engine.capturing
 
 
 def _attached(engine: LiveEngine) -> Iterable[str]:

@@ -79,7 +79,7 @@ class ProcessCommands:
         tables = self._engine.snapshot().tables
         comms = [row.comm for row in tables.get("process", ()) if row.pid == pid and row.comm]
         attached = any(
-            row.pid == pid and row.get("state") == "attached"
+            row.pid == pid and row.get("state") in ("attached", "waiting")
             for row in tables.get("capture_state", ())
         )
         name = clean(f"{comms[0] if comms else 'process'}/{pid}")

@@ -31,6 +31,7 @@ class Recorder:
     def __init__(self) -> None:
         self.attached: list[ProcessId] = []
         self.room = 1_000
+        self.ready = True
         self.failure: BoxscopeError | None = None
 
     @property
@@ -141,6 +142,37 @@ class TestByHand:
             ]
             watcher.detach(listener.pid)
             assert captures(watcher) == {listener.pid: ("detached", "by hand", 5)}
+
+    @pytest.mark.parametrize("listed", [True, False])
+    def test_before_anything_can_be_captured_it_waits(self, listed: bool) -> None:
+        recorder, logbook = Recorder(), Logbook(CLOCK)
+        recorder.ready = False
+        with server() as (listener, port):
+            watcher = watcher_with(recorder, port if listed else 1, logbook=logbook)
+            watcher.attach(listener.pid)
+            assert is_attached(watcher, listener.pid) is False
+            assert captures(watcher) == {listener.pid: ("waiting", "by hand", 1)}
+            assert any("as soon as that can be done" in text for text in told(logbook))
+            recorder.ready = True
+            assert captures(watcher) == {listener.pid: ("attached", "by hand", 1)}
+            assert is_attached(watcher, listener.pid) is True
+            *before, last = [
+                one.get("attached")
+                for one in watcher.rings["process"].since(0, 99).records
+                if one.pid == listener.pid
+            ]
+            assert set(before) == {False}
+            assert last is True
+            assert recorder.pids == [listener.pid]
+
+    def test_what_never_could_be_captured_is_not_told_as_if_it_had_been(self) -> None:
+        recorder = Recorder()
+        recorder.ready = False
+        with server() as (listener, port):
+            watcher = watcher_with(recorder, port)
+            watcher.attach(listener.pid)
+            watcher.stop()
+            assert captures(watcher) == {listener.pid: ("waiting", "by hand", 5)}
 
     def test_a_process_that_is_not_listed(self) -> None:
         recorder = Recorder()

@@ -58,8 +58,11 @@ class FakeTap:
         self.told = PayloadCounters()
         self.lost: dict[int, int] = {}
         self.chosen: list[tuple[frozenset[int], int]] = []
+        self.refusal: ProbeError | None = None
 
     def set_chosen(self, tgids: frozenset[int], cap: int) -> None:
+        if self.refusal:
+            raise self.refusal
         self.chosen.append((tgids, cap))
 
     def take(self, limit: int) -> Taken:
@@ -217,12 +220,26 @@ class TestChoosing:
         source = PayloadSource(SystemClock(), threading.RLock())
         source.choose(frozenset({10}), cap=5)
         assert source.drain() == ()
+        assert not source.opened
         source.open(tap, {})
         assert tap.chosen == [(frozenset({10}), 5)]
+        assert source.opened
+
+    def test_a_choice_that_the_kernel_refuses_at_the_start_is_not_in_force(
+        self, tap: FakeTap
+    ) -> None:
+        tap.refusal = ProbeError("cannot attach to sys_enter")
+        source = PayloadSource(SystemClock(), threading.RLock())
+        source.choose(frozenset({10}))
+        with pytest.raises(ProbeError, match="cannot attach"):
+            source.open(tap, {})
+        assert not source.opened
+        assert source.failure is tap.refusal
 
     def test_a_kernel_that_cannot_says_what_it_lacks(self, tap: FakeTap) -> None:
         source = PayloadSource(SystemClock(), threading.RLock())
         source.open(tap, {"FD": "file.private_data"})
+        assert not source.opened
         with pytest.raises(ProbeError, match=r"no file\.private_data"):
             source.choose(frozenset({10}))
         source.choose(frozenset())
