@@ -31,6 +31,7 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.kernel
 
 FOLDER = Path(__file__).parent
+CLOCK_NANOSLEEP = "230"  # its number
 DEMO = Path(fixtures.__file__).parent / "wasm" / "demo" / "demo.wasm"
 DEADLINE_S = 90.0
 CLOCK_SLACK_NS = 50_000_000
@@ -331,14 +332,21 @@ def test_where_the_programs_are_not_compiled_it_does_not_say_that_it_listens(
 ) -> None:
     server = peer(peers, "traffic_server.py")
     with command(tmp_path, "traffic", "--pid", server.pid, "--json") as child:
-        wait_until(lambda: compilers(child.pid) or child.poll() is not None, DEADLINE_S)
-        for compiler in compilers(child.pid):
-            os.kill(compiler, signal.SIGKILL)
+        wait_until(lambda: compilers(child.pid), DEADLINE_S)
+        (compiler,) = compilers(child.pid)
+        os.kill(compiler, signal.SIGSTOP)
+        wait_until(lambda: is_waiting(child.pid), DEADLINE_S)
+        os.kill(compiler, signal.SIGKILL)
         said, complained = child.communicate(timeout=DEADLINE_S)
     assert child.returncode == 1, complained
     assert "listening to" not in complained
     assert "the compiler ended without an answer" in complained
     assert json_lines(said)[-1]["sources"]["traffic"]["state"] == "failed"
+
+
+def is_waiting(pid: int) -> bool:
+    """Whether the main thread sleeps: the sources have been started, and are not ready."""
+    return Path(f"/proc/{pid}/syscall").read_text().split()[0] == CLOCK_NANOSLEEP
 
 
 def compilers(parent: int) -> list[int]:
