@@ -32,6 +32,7 @@ from engine.core.records import Record, RecordRing, new_record
 from engine.core.sanitise import clean
 from engine.core.source import Logbook, Source
 from engine.module_keeper import keeper_command
+from engine.module_stops import LOOK_S, StoppedKeepers
 from engine.module_watch import ModuleWatch
 from engine.modules.runner.cgroup import Cgroup, make_cgroup
 from engine.modules.runner.prepare import prepare
@@ -103,6 +104,7 @@ class ModuleSource(Source):
         self.rings = {"module_event": self._events}
         self._kept: Mapping[str, _Kept] = {}
         self._lock = threading.Lock()
+        self._stops = StoppedKeepers()
         self._pause = threading.Event()
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="modules", daemon=True)
@@ -266,11 +268,27 @@ class ModuleSource(Source):
     # The thread.
 
     def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
+        look_at = 0.0
+        while True:
             try:
+                if (now := time.monotonic()) >= look_at:
+                    look_at = now + LOOK_S
+                    self._end_stopped()
+                job = self._jobs.get(timeout=max(look_at - time.monotonic(), 0))
+                if job is None:
+                    return
                 job()
+            except queue.Empty:
+                continue
             except (BoxscopeError, OSError) as error:
                 self.log("error", clean(str(error)))
+
+    def _end_stopped(self) -> None:
+        """Kill keepers that are stopped; their modules end as those of other killed ones."""
+        names = {each.keeper: each.spec.name for each in self._kept.values() if each.keeper}
+        for pid in self._stops.end_overdue(names):
+            text = f"the keeper of module {names[pid]} was stopped, and has been killed"
+            self.log("warning", text)
 
     def _begin(self, kept: _Kept, keeper: int) -> None:
         """Watch what the module is about to do, then let it."""

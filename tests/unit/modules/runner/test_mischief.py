@@ -257,3 +257,19 @@ def test_one_that_kills_its_keeper_is_told_to_have_ended(modules: Modules, tmp_p
     assert row["error"] == "module parricide: its keeper was ended from outside"
     assert modules.told("parricide")[-2:] == ["exited", "ended"]
     assert modules.engine.module_outcomes("parricide") >= {"exited", "ended"}
+
+
+def test_one_that_stops_its_keeper_ends_with_it(modules: Modules, tmp_path: Path) -> None:
+    body = """
+        import os, signal, threading
+        def stop():
+            os.kill(os.getppid(), signal.SIGSTOP)
+            threading.Event().wait()
+    """
+    modules.load(python_module(tmp_path, "captor", body), symbol="stop", call="()")
+    row = modules.gone("captor")
+    assert row["error"] == "module captor: its keeper was ended from outside"
+    assert modules.told("captor")[-2:] == ["exited", "ended"]
+    wait_until(lambda: not process_exists(row["pid"]), DEADLINE_S)
+    said = [str(one.get("text")) for one in modules.engine.since("log", 0, 1_000).records]
+    assert "the keeper of module captor was stopped, and has been killed" in said
