@@ -10,7 +10,7 @@ run: setup
 	else exec $(BIN)/boxscope demo --headless --for 10; fi
 
 test: setup toolchains check
-	$(BIN)/pytest
+	@scripts/test.sh
 
 check: setup
 	$(BIN)/ruff format --check
