@@ -366,12 +366,15 @@ def test_what_discovery_lists_is_attached_and_shown_so(peers: ExitStack) -> None
     port = json.loads(server.first)[0]
     with listening(discovery=True, open_port=str(port), attach=True) as engine:
         wait_until(lambda: engine.attached == {server.pid}, DEADLINE_S)
-        (row,) = engine.snapshot().tables["process"]
-        assert row.get("attached") is True
+
+        def row() -> Record:
+            (only,) = engine.snapshot().tables["process"]
+            return only
+
+        wait_until(lambda: row().get("attached") is True, DEADLINE_S)
         engine.detach(server.pid)
         assert engine.attached == frozenset()
-        (row,) = engine.snapshot().tables["process"]
-        assert row.get("attached") is False
+        assert row().get("attached") is False
         engine.attach(server.pid)
         assert engine.attached == {server.pid}
 
