@@ -48,8 +48,12 @@ def test_a_replay_prints_the_records_that_the_live_command_printed(capture: Path
 
 
 def without_times(lines: list[dict[str, object]]) -> list[dict[str, object]]:
-    """Lines without what differs from run to run: the time of a call, and how long it took."""
-    changing = {"wasm_result": {"ts", "elapsed_us"}}
+    """Lines without what differs from run to run.
+
+    That is the time of a call, how long it took, and the messages it is for: these are known once
+    they are complete, so it depends on when a reader comes.
+    """
+    changing = {"wasm_result": {"ts", "elapsed_us", "messages"}}
     return [
         {name: value for name, value in line.items() if name not in changing.get(str(kind), ())}
         for line in lines
