@@ -8,9 +8,36 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tui.collector import rare_collections
+
 # A busy machine must not decide a test: examples may take as long as they take.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
+
+# What looks at the kernel and at the whole box is one after the other; so is what builds with Go,
+# as it shares its builds. Of the rest, each file is by itself.
+_BOX = ("tests/kernel/", "tests/unit/discovery/")
+_GO = ("tests/go/",)
+
+
+def _group(path: str) -> str:
+    if path.startswith(_BOX):
+        return "box"
+    return "go" if path.startswith(_GO) else path
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say which tests share a process when they run in several beside each other."""
+    for item in items:
+        path = item.location[0].replace(os.sep, "/")
+        item.add_marker(pytest.mark.xdist_group(_group(path)))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def seldom_collected() -> Iterator[None]:
+    """The garbage collector as the commands have it: a sixth of the time of the UI tests."""
+    with rare_collections():
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")
