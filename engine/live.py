@@ -20,6 +20,7 @@ from engine.core.snapshot import RecordingFacts, Snapshot
 from engine.core.source import Logbook, Source, SourceStatus
 from engine.engine import Engine
 from engine.host import OwnCost, host_facts
+from engine.otlp.control import export_of
 from engine.recording.control import Recordings
 from engine.recording.options import RecordingOptions
 from engine.sampler import SAMPLED, Sampler
@@ -128,6 +129,7 @@ class LiveEngine(Engine):
         self._lock = threading.Lock()
         self._sampler = Sampler(self.snapshot, self._own_rings)
         self._recordings = Recordings(self, self._context)
+        self._export = export_of(self, settings)
         self._agent: PluginHost | None = None
         self._modules: ModuleSource | None = None
         self._module_watch: ModuleWatch | None = None
@@ -153,6 +155,8 @@ class LiveEngine(Engine):
             self._start_traffic()
             self._start_modules()
             self._sampler.start()
+            if self._export is not None:
+                self._export.start()
 
     def stop(self) -> None:
         """Stop every source; counters and records stay readable."""
@@ -167,6 +171,8 @@ class LiveEngine(Engine):
             self._recordings.stop()
         except RecordingError as error:
             self._logbook.write("recording", "error", str(error))
+        if self._export is not None:
+            self._export.stop()
 
     def snapshot(self) -> Snapshot:
         """The state of everything now."""
@@ -337,6 +343,8 @@ class LiveEngine(Engine):
         recording = self._recordings.status()
         if recording is not None:
             statuses["recording"] = recording
+        if self._export is not None:
+            statuses["otlp"] = self._export.status()
         probe, traffic = statuses.get("probe"), statuses.get("traffic")
         if self._live is not None and probe and traffic and probe.state == "failed":
             statuses["traffic"] = replace(

@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from engine.core.collectors import check_endpoint, read_headers
 from engine.core.errors import UsageError
 
 PREFIX = "BOXSCOPE_"
+_SECRET = frozenset({"otlp", "otlp_headers"})
+"""Settings whose value a message does not repeat."""
 
 
 class Settings(BaseModel):
@@ -78,12 +81,49 @@ class Settings(BaseModel):
     table_redraws: float = Field(
         1.0, ge=0.2, le=5, description="Redraws per second of the tables and the header."
     )
+    otlp: str = Field(
+        "",
+        description="OpenTelemetry collector to export to, as http://HOST:4318; env: as "
+        "OTEL_EXPORTER_OTLP_* tell; empty: none.",
+    )
+    otlp_protocol: Literal["auto", "http", "grpc"] = Field(
+        "auto", description="What it speaks; auto: as OTEL_EXPORTER_OTLP_PROTOCOL tells, or http."
+    )
+    otlp_headers: SecretStr = Field(
+        SecretStr(""), description="Sent with each request: NAME=VALUE,NAME=VALUE, URL-encoded."
+    )
+    otlp_redact: str = Field(
+        "", description="What is left out of the export: payloads, arguments, or both."
+    )
+    otlp_filter: str = Field(
+        "", description="Which records are exported, in the filter language; all, if empty."
+    )
+    otlp_metrics_s: float = Field(
+        10.0, ge=0.5, le=3_600, description="Seconds between two exports of the metrics."
+    )
+    otlp_retry_s: float = Field(
+        300.0, ge=0, le=86_400, description="How long records are sent again until dropped."
+    )
+    otlp_flush_s: float = Field(
+        2.0, ge=0, le=60, description="Longest that the end waits for what is still to be sent."
+    )
 
     @field_validator("ring_mib")
     @classmethod
     def _is_power_of_two(cls, value: int) -> int:
         if value & (value - 1):
             raise ValueError("not a power of two")
+        return value
+
+    @field_validator("otlp")
+    @classmethod
+    def _is_endpoint(cls, value: str) -> str:
+        return check_endpoint(value)
+
+    @field_validator("otlp_headers")
+    @classmethod
+    def _are_headers(cls, value: SecretStr) -> SecretStr:
+        read_headers(value.get_secret_value())
         return value
 
 
@@ -154,7 +194,8 @@ def _explain(error: ValidationError, origins: Mapping[str, str]) -> UsageError:
     if first["type"] == "extra_forbidden":
         known = ", ".join(Settings.model_fields)
         return UsageError(f"there is no setting {name!r}", fix=f"settings are: {known}")
+    value = "" if name in _SECRET else f" = {first.get('input')!r}"
     return UsageError(
-        f"setting {name} = {first.get('input')!r} (from {origins.get(name, '?')}): {first['msg']}",
+        f"setting {name}{value} (from {origins.get(name, '?')}): {first['msg']}",
         fix=Settings.model_fields[name].description or "",
     )

@@ -14,7 +14,7 @@ from tui.cli.output import JsonOutput, write_lines, write_table
 def command(as_json: bool) -> int:
     """Print every setting, its value and where the value came from."""
     loaded = load_settings()
-    values = loaded.values.model_dump()
+    values = loaded.values.model_dump(mode="json")
     if as_json:
         output = JsonOutput()
         for name, value in values.items():

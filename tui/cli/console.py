@@ -10,6 +10,7 @@ import click
 from engine.core.errors import UsageError
 from engine.core.settings import load_settings
 from engine.engine import Engine
+from tui.cli.export_options import exporting
 from tui.cli.options import open_port_option
 from tui.cli.selectors import discovery_config, selectors
 
@@ -43,14 +44,19 @@ def require_terminal() -> None:
 @click.command("console")
 @open_port_option
 @selectors
+@exporting
 def command(
-    open_port: str | None, beyla_config: Path | None, faithful: bool, inherit: bool | None
+    open_port: str | None,
+    beyla_config: Path | None,
+    faithful: bool,
+    inherit: bool | None,
+    otlp: dict[str, object],
 ) -> int:
     """Watch this box in four panes."""
     require_terminal()
     from engine.live import LiveEngine, Selection
 
-    loaded = load_settings({"open_port": open_port})
+    loaded = load_settings({"open_port": open_port, **otlp})
     config = discovery_config(loaded, "", beyla_config, faithful, inherit)
     selection = Selection(
         agent=True, modules=(), discovery=True, probe=True, live=True, beyla=config

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from engine.core.settings import load_settings
+from tui.cli.export_options import exporting
 from tui.cli.options import bounded, filter_option, json_option, open_port_option
 from tui.cli.output import choose_output
 from tui.cli.stream import StreamOptions, StreamRunner
@@ -26,6 +27,7 @@ _FOR_PROGRAMS = (*_FOR_PEOPLE, "plugin_record", "subscription", "wasm_result", "
 @open_port_option
 @filter_option
 @bounded
+@exporting
 @json_option
 def command(
     headless: bool,
@@ -34,11 +36,12 @@ def command(
     seconds: float | None,
     count: int | None,
     as_json: bool,
+    otlp: dict[str, object],
 ) -> int:
     """Demo plugins, services with visitors and their traffic, kernel events and a Wasm plugin."""
     from engine.demo import DemoEngine
 
-    settings = load_settings({"open_port": open_port}).values
+    settings = load_settings({"open_port": open_port, **otlp}).values
     engine = DemoEngine(settings)
     if not headless:
         from tui.cli.console import open_console

@@ -11,6 +11,7 @@ import click
 from engine.core.errors import UsageError
 from engine.core.settings import load_settings
 from tui.cli.diagnostics import say
+from tui.cli.export_options import exporting
 from tui.cli.options import bounded, filter_option, json_option, open_port_option
 from tui.cli.output import JsonOutput, choose_output, write_lines
 from tui.cli.selectors import discovery_config, selectors
@@ -44,6 +45,7 @@ _POLICY = "policy"
 )
 @filter_option
 @bounded
+@exporting
 @json_option
 def command(
     open_port: str | None,
@@ -60,12 +62,13 @@ def command(
     seconds: float | None,
     count: int | None,
     as_json: bool,
+    otlp: dict[str, object],
 ) -> int:
     """List the processes that own a port, each with the condition that matched."""
     if (probe or attach) and (once or explain is not None):
         flag = "--probe" if probe else "--attach"
         raise UsageError(f"{flag} is about changes to come", fix="use it together with --watch")
-    loaded = load_settings({"open_port": open_port})
+    loaded = load_settings({"open_port": open_port, **otlp})
     config = discovery_config(loaded, exe, beyla_config, faithful, inherit)
     if explain is not None:
         return _explain(explain, _policy(config), as_json)

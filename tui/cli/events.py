@@ -11,6 +11,7 @@ import click
 from engine.core.errors import FailedError
 from engine.core.settings import load_settings
 from tui.cli.events_list import list_events
+from tui.cli.export_options import exporting
 from tui.cli.options import bounded, filter_option, json_option
 from tui.cli.output import choose_output
 from tui.cli.stream import StreamOptions, StreamRunner
@@ -72,6 +73,7 @@ _NAMED = 8
 )
 @filter_option
 @bounded
+@exporting
 @json_option
 def command(
     events: tuple[str, ...],
@@ -91,6 +93,7 @@ def command(
     seconds: float | None,
     count: int | None,
     as_json: bool,
+    otlp: dict[str, object],
 ) -> int:
     """Stream kernel events as they happen."""
     if list_:
@@ -114,6 +117,7 @@ def command(
             "snaplen": snaplen,
             "fault_interval": fault_interval,
             "segment_interval_s": segment_interval_s,
+            **otlp,
         }
     )
     engine = LiveEngine(selection, settings.values)

@@ -13,6 +13,7 @@ from engine.core.errors import BoxscopeError, FailedError, UsageError
 from engine.core.settings import load_settings
 from tui.cli.diagnostics import INTERRUPTED, report, say
 from tui.cli.events import Subscriptions, announcement, asked_subscriptions
+from tui.cli.export_options import exporting
 from tui.cli.options import bounded, filter_option, json_option, open_port_option
 from tui.cli.output import choose_output
 from tui.cli.selectors import discovery_config, selectors
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from engine.live import LiveEngine, Selection
 
 _ENDED = ("off", "failed", "degraded")
+_TAKING = ("wasm", "recording", "otlp")
+"""Sources that only take what the others send."""
 
 
 @click.command("record")
@@ -75,6 +78,7 @@ _ENDED = ("off", "failed", "degraded")
 )
 @filter_option
 @bounded
+@exporting
 @json_option
 def command(
     file: Path,
@@ -98,6 +102,7 @@ def command(
     seconds: float | None,
     count: int | None,
     as_json: bool,
+    otlp: dict[str, object],
 ) -> int:
     """Record into FILE, which must not exist, until interrupted or the time is over.
 
@@ -108,7 +113,7 @@ def command(
     from engine.recording.options import read_options
 
     options = read_options(keep, max_size, redact, filter_text)
-    loaded = load_settings({"open_port": open_port})
+    loaded = load_settings({"open_port": open_port, **otlp})
     choice = _Choice(
         by_event=bool(events or presets or files),
         by_port=attach or open_port is not None or bool(exe or beyla_config),
@@ -238,7 +243,7 @@ class _Recording:
             return True
         if self._count is not None and _chosen(sources["recording"]) >= self._count:
             return True
-        sending = [each for each in sources.values() if each.name not in ("wasm", "recording")]
+        sending = [each for each in sources.values() if each.name not in _TAKING]
         return all(each.name == "traffic" and each.state in _ENDED for each in sending)
 
     def outcome(self, runner: StreamRunner) -> int:

@@ -24,6 +24,9 @@ _LIMIT = 5_000
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 """What a write fails with where the output goes to a disk."""
 
+_TO_THE_END = ("otlp",)
+"""Sources that work until all others have ended: how they are is known only then."""
+
 SOURCE_OF_KIND = {
     "plugin_record": "agent",
     "plugin_state": "agent",
@@ -130,7 +133,8 @@ class StreamRunner:
             self._pump()
             concluded = list(self._options.conclude())
         finally:
-            self._running = self._engine.snapshot().sources
+            present = self._engine.snapshot().sources
+            self._running = {name: present[name] for name in present if name not in _TO_THE_END}
             self._engine.stop()
         self._pull_rest()
         self._print_stats()

@@ -10,6 +10,7 @@ import click
 
 from engine.core.errors import UsageError
 from engine.core.settings import load_settings
+from tui.cli.export_options import exporting
 from tui.cli.options import bounded, filter_option, json_option, open_port_option, reading
 from tui.cli.output import choose_output
 from tui.cli.stream import StreamOptions, StreamRunner
@@ -31,6 +32,7 @@ _ENDED = ("off", "failed", "degraded")
 @reading
 @filter_option
 @bounded
+@exporting
 @json_option
 def command(
     open_port: str | None,
@@ -44,6 +46,7 @@ def command(
     seconds: float | None,
     count: int | None,
     as_json: bool,
+    otlp: dict[str, object],
 ) -> int:
     """Show requests and responses with status, latency and the processes at both ends.
 
@@ -57,7 +60,7 @@ def command(
             "traffic of what?",
             fix="give --open-port, --pid or --attach for processes, or --pcap for a capture",
         )
-    settings = load_settings({"open_port": open_port, **reading}).values
+    settings = load_settings({"open_port": open_port, **reading, **otlp}).values
     live = pcap is None
     ended = ("failed",) if live else _ENDED
     engine = LiveEngine(

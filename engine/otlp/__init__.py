@@ -1,0 +1,1 @@
+"""Export to an OpenTelemetry collector; its SDK is loaded only when something is exported."""
