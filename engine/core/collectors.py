@@ -1,4 +1,4 @@
-"""How a collector is named: its address and the headers it wants, none of which is a secret told."""
+"""How a collector is named: its address, and the headers it wants, which may be secrets."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def check_endpoint(text: str) -> str:
         host, _ = parts.hostname, parts.port
     except ValueError:
         host = None
+    if not address.startswith(("http://", "https://")):
+        raise ValueError("begin it with http:// or https:// (also for gRPC)")
     if not host or not address.isprintable() or " " in address:
         raise ValueError("no address of a collector: http://HOST:PORT or https://HOST:PORT")
-    if parts.scheme not in ("http", "https"):
-        raise ValueError("begin it with http:// or https:// (also for gRPC)")
     if "@" in parts.netloc:
         raise ValueError("no password in the address, please; give a header")
     if parts.query or parts.fragment:

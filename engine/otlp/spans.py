@@ -42,6 +42,7 @@ _FAILED = frozenset(
     {"timeout", "error", "server error", "client error", "FORMERR", "SERVFAIL", "REFUSED"}
 )
 """What a response that is no HTTP says where it failed."""
+_LONGEST_MS = 86_400_000.0
 _TRACE_ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{16}")
 _SPAN_ID = re.compile(r"[0-9a-f]{16}")
 
@@ -63,8 +64,6 @@ class SpanMaker:
         attributes = told if isinstance(told, Mapping) else {}
         context, parent = self._context(attributes)
         kind = _kind(record)
-        latency = record.get("latency_ms")
-        took_ns = int(latency * 1e6) if isinstance(latency, int | float) else 0
         shown = _attributes(record, attributes)
         return ReadableSpan(
             name=_name(record, shown, attributes),
@@ -79,7 +78,7 @@ class SpanMaker:
             kind=kind,
             status=_status(record, shown, kind),
             start_time=record.ts_ns,
-            end_time=record.ts_ns + max(0, took_ns),
+            end_time=record.ts_ns + _took_ns(record.get("latency_ms")),
             instrumentation_scope=SCOPE,
         )
 
@@ -101,6 +100,13 @@ def _number(form: re.Pattern[str], told: JsonValue) -> int:
     """The first id in a text, if it has the form of one; 0 otherwise."""
     first = str(told or "").lower().partition(" ")[0]
     return int(first, 16) if form.fullmatch(first) else 0
+
+
+def _took_ns(latency_ms: JsonValue) -> int:
+    """How long it took; nothing where that is unknown, and never longer than can be."""
+    if not isinstance(latency_ms, int | float):
+        return 0
+    return int(min(max(0.0, latency_ms), _LONGEST_MS) * 1e6)
 
 
 def _kind(record: Record) -> SpanKind:

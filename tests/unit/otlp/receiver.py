@@ -135,7 +135,10 @@ class HttpReceiver(Receiver):
     """OTLP over HTTP/1.1."""
 
     protocol: Protocol = "http"
-    _CODES: dict[str, int] = {"busy": 503, "refuse": 400}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.codes: dict[str, int] = {"busy": 503, "refuse": 400}
 
     def start(self) -> None:
         self._connections: list[socket.socket] = []
@@ -160,7 +163,7 @@ class HttpReceiver(Receiver):
         """The status it answers with."""
         if self.now(signal) == "too_large":
             return 413 if size > ROOM else 200
-        return self._CODES.get(self.now(signal), 200)
+        return self.codes.get(self.now(signal), 200)
 
 
 def _handler(receiver: HttpReceiver) -> type[BaseHTTPRequestHandler]:
@@ -201,10 +204,8 @@ def _handler(receiver: HttpReceiver) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(answer)
 
         def handle(self) -> None:
-            try:
+            with contextlib.suppress(OSError, ValueError):  # hung up on, or closed by ourselves
                 super().handle()
-            except (OSError, ValueError):
-                pass  # hung up on, or closed by ourselves
 
         def finish(self) -> None:
             with contextlib.suppress(OSError, ValueError):

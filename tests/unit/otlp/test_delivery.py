@@ -269,7 +269,7 @@ def test_one_signal_does_not_wait_for_another(receiver: Receiver) -> None:
 
 def test_something_else_that_answers_is_said(receiver: Receiver) -> None:
     assert isinstance(receiver, HttpReceiver)
-    receiver._CODES = {"refuse": 302}
+    receiver.codes["refuse"] = 302
     receiver.behaviour = "refuse"
     rings = Rings()
     events(rings, 1)
