@@ -129,7 +129,7 @@ class LiveEngine(Engine):
         self._lock = threading.Lock()
         self._sampler = Sampler(self.snapshot, self._own_rings)
         self._recordings = Recordings(self, self._context)
-        self._export = export_of(self, settings)
+        self._export = export_of(self, settings, self._logbook)
         self._agent: PluginHost | None = None
         self._modules: ModuleSource | None = None
         self._module_watch: ModuleWatch | None = None

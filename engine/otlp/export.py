@@ -14,7 +14,7 @@ from engine.core.errors import BoxscopeError, RequirementError
 from engine.core.filters import Filter
 from engine.core.kinds import KINDS
 from engine.core.records import Record
-from engine.core.source import SourceState, SourceStatus
+from engine.core.source import Logbook, SourceState, SourceStatus
 from engine.otlp.options import (
     INSTALL,
     LOG_KINDS,
@@ -39,11 +39,13 @@ class OtlpExport:
     Args:
         source: The engine.
         options: Where to, and what.
+        log: Where it says that a collector no longer takes what it is sent, or does again.
     """
 
-    def __init__(self, source: Recorded, options: OtlpOptions) -> None:
+    def __init__(self, source: Recorded, options: OtlpOptions, log: Logbook) -> None:
         self._source = source
         self._options = options
+        self._log = log
         self._wanted = _wanted(options.filter_text)
         self._redact = redaction(options.redact)
         self._senders: tuple[Sender[Any], ...] = ()
@@ -86,20 +88,18 @@ class OtlpExport:
             _silence()
             senders = self._make_senders()
         except BoxscopeError as error:
-            missing = isinstance(error, RequirementError)
-            self._state = ("failed", error.message, error.fix, missing)
+            self._fail(error.message, error.fix, missing=isinstance(error, RequirementError))
         except ImportError as error:
-            self._state = (
-                "failed",
-                f"OpenTelemetry's SDK cannot be loaded: {error}",
-                INSTALL,
-                True,
-            )
+            self._fail(f"OpenTelemetry's SDK cannot be loaded: {error}", INSTALL, missing=True)
         else:
             self._senders = senders
             self._state = ("running", "", "", False)
             for sender in senders:
                 sender.start()
+
+    def _fail(self, reason: str, fix: str, *, missing: bool) -> None:
+        self._state = ("failed", reason, fix, missing)
+        self._log.write(NAME, "error", reason)
 
     def _make_senders(self) -> tuple[Sender[Any], ...]:
         from engine.otlp.feeds import MetricFeed, RecordFeed
@@ -128,11 +128,19 @@ class OtlpExport:
                 feeds[signal],
                 SdkPost(*open_post(self._options, signal), wrap=wraps.get(signal, list)),
                 self._options.retry_s,
+                self._changed,
             )
             for signal in SIGNALS
         )
 
     # What is told.
+
+    def _changed(self, signal: str, trouble: str) -> None:
+        where = self._options.shown(SIGNALS[0])
+        if trouble:
+            self._log.write(NAME, "warning", f"{where} does not take all {signal}: {trouble}")
+        else:
+            self._log.write(NAME, "info", f"{where} takes {signal} again")
 
     def _present(self) -> tuple[SourceState, str, str, bool]:
         """How it is now: degraded while a signal is not taken."""

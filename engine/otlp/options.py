@@ -12,6 +12,7 @@ from engine.core.collectors import FROM_ENVIRONMENT, read_headers
 from engine.core.errors import RequirementError, UsageError
 from engine.core.filters import Filter
 from engine.core.kinds import KINDS
+from engine.core.sanitise import clean
 from engine.core.settings import Settings
 from engine.recording.options import redacted_sorts
 
@@ -81,7 +82,8 @@ class OtlpOptions:
             f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT",
             os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", _DEFAULTS[self.protocol_of(signal)]),
         )
-        return told.split("?")[0].rpartition("@")[2] if "@" in told else told.split("?")[0]
+        address = told.partition("?")[0]
+        return clean(address.rpartition("@")[2] if "@" in address else address, 200)
 
 
 def read_options(settings: Settings) -> OtlpOptions | None:

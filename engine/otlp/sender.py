@@ -16,7 +16,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from engine.core.counters import Counters, Tally
@@ -42,9 +42,18 @@ class Sender(Generic[T]):
         feed: Where lots come from.
         post: Sends them.
         retry_s: How long a lot is sent again.
+        tell: Called by the sender's thread when requests are no longer taken whole, with the
+            reason, and when they are again, with none.
     """
 
-    def __init__(self, name: str, feed: Feed[T], post: Post[T], retry_s: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        feed: Feed[T],
+        post: Post[T],
+        retry_s: float,
+        tell: Callable[[str, str], None],
+    ) -> None:
         self.name = name
         self.trouble = ""
         """Why the last request was not taken whole; empty if it was."""
@@ -53,13 +62,16 @@ class Sender(Generic[T]):
         self._feed = feed
         self._post = post
         self._retry_s = retry_s
+        self._tell = tell
         self._tally = Tally()
         self._lock = threading.Lock()
         self._held = 0
         self._abandoned = False
         self._stopping = threading.Event()
         self._never = threading.Event()
+        self._random = random.Random()
         self._deadline = 0.0
+        self._in_vain = False
         self._thread = threading.Thread(target=self._run, name=f"boxscope-otlp-{name}", daemon=True)
 
     def start(self) -> None:
@@ -141,15 +153,25 @@ class Sender(Generic[T]):
                 return Answer("busy", self.trouble)
             left = self._deadline - time.monotonic() if self._stopping.is_set() else None
             answer = self._post.send(items, size, left)
-            self.trouble = _told(answer)
+            in_vain = self._note(_told(answer))
             if answer.verdict != "busy":
                 return answer
-            wait = pause * random.uniform(0.8, 1.2)
+            if in_vain and left is not None:
+                self._in_vain = True
+                return answer
+            wait = pause * self._random.uniform(0.8, 1.2)
             if answer.pause_s is not None:
                 wait = min(answer.pause_s, LONGEST_ASKED_S)
             if time.monotonic() + wait - began > self._retry_s and not self._stopping.is_set():
                 return answer
             pause = min(pause * 2, LONGEST_PAUSE_S) if self._pause(wait) else FIRST_PAUSE_S
+
+    def _note(self, trouble: str) -> bool:
+        """Keep why a request was not taken whole; returns whether that of before was not either."""
+        before, self.trouble = self.trouble, trouble
+        if bool(before) != bool(trouble):
+            self._tell(self.name, trouble)
+        return bool(before)
 
     def _pause(self, wait_s: float) -> bool:
         """Wait; the end cuts it short, once: what is left is then sent without delay.
@@ -163,8 +185,11 @@ class Sender(Generic[T]):
         return True
 
     def _over(self) -> bool:
-        """Whether the time for what is left is over."""
-        return self._stopping.is_set() and time.monotonic() >= self._deadline
+        """Whether it is the end and nothing more is to be sent.
+
+        A collector that did not answer before the end either is asked once more, no longer.
+        """
+        return self._stopping.is_set() and (self._in_vain or time.monotonic() >= self._deadline)
 
     # Counting; what is counted after the end was given up is not counted twice.
 

@@ -9,9 +9,10 @@ from dataclasses import replace
 
 import pytest
 
+from engine.core.clock import SystemClock
 from engine.core.errors import UsageError
 from engine.core.fields import JsonValue
-from engine.core.source import SourceStatus
+from engine.core.source import Logbook, SourceStatus
 from engine.otlp import sender
 from engine.otlp.export import OtlpExport
 from engine.otlp.feeds import LOT
@@ -46,9 +47,11 @@ def options_for(receiver: Receiver, **others: object) -> OtlpOptions:
     return replace(plain, **others)  # type: ignore[arg-type]
 
 
-def exporting(receiver: Receiver, rings: Rings, **others: object) -> OtlpExport:
+def exporting(
+    receiver: Receiver, rings: Rings, *, log: Logbook | None = None, **others: object
+) -> OtlpExport:
     """An export that has begun."""
-    export = OtlpExport(rings, options_for(receiver, **others))
+    export = OtlpExport(rings, options_for(receiver, **others), log or Logbook(SystemClock()))
     export.start()
     return export
 
@@ -143,7 +146,8 @@ def test_a_busy_collector_is_asked_again_until_it_takes_it(receiver: Receiver) -
     receiver.behaviour = "busy"
     rings = Rings()
     events(rings, 10)
-    export = exporting(receiver, rings)
+    log = Logbook(SystemClock())
+    export = exporting(receiver, rings, log=log)
     wait_until(lambda: receiver.requests["logs"] >= 3)
     wait_until(lambda: export.status().state == "degraded")
     assert "10 wait" in export.status().reason
@@ -153,6 +157,10 @@ def test_a_busy_collector_is_asked_again_until_it_takes_it(receiver: Receiver) -
     assert export.status().state == "running"
     assert receiver.numbers == list(range(1, 11))
     export.stop()
+    said = [str(line.get("text")) for line in log.ring.since(0).records]
+    assert len(said) == 2
+    assert f"{receiver.url} does not take all logs: " in said[0]
+    assert said[1] == f"{receiver.url} takes logs again"
 
 
 def test_a_request_is_given_up_after_its_time(receiver: Receiver) -> None:

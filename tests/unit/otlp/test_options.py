@@ -7,9 +7,11 @@ import sys
 
 import pytest
 
+from engine.core.clock import SystemClock
 from engine.core.collectors import check_endpoint, join_headers, read_headers
 from engine.core.errors import RequirementError, UsageError
 from engine.core.settings import load_settings
+from engine.core.source import Logbook
 from engine.otlp import options as module
 from engine.otlp.control import export_of
 from engine.otlp.export import OtlpExport
@@ -28,7 +30,7 @@ def options(**environ: str) -> OtlpOptions | None:
 def test_nothing_is_exported_unless_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318")
     assert options() is None
-    assert export_of(Rings(), load_settings().values) is None
+    assert export_of(Rings(), load_settings().values, Logbook(SystemClock())) is None
 
 
 def test_where_each_signal_goes() -> None:
@@ -110,12 +112,14 @@ def test_without_the_sdk_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch
         require(OtlpOptions("http://c:1"))
     rings = Rings()
     rings.add("kernel_event")
-    export = OtlpExport(rings, OtlpOptions("http://c:1"))
+    log = Logbook(SystemClock())
+    export = OtlpExport(rings, OtlpOptions("http://c:1"), log)
     export.start()
     export.stop()
     status = export.status()
     assert (status.state, status.missing) == ("failed", True)
     assert status.counters.dropped == {"not_sent": 1}
+    assert "needs OpenTelemetry's SDK" in str(log.ring.since(0).records[0].get("text"))
 
 
 PROGRAM = """
