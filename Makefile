@@ -34,6 +34,7 @@ bench: setup
 	$(BIN)/python -m tests.perf.bench_probe
 	$(BIN)/python -m tests.perf.bench_descriptors
 	$(BIN)/python -m tests.perf.bench_recording
+	$(BIN)/python -m tests.perf.bench_otlp
 	$(BIN)/python -m tests.perf.bench_console
 
 clean:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections import Counter
@@ -180,7 +181,13 @@ def _wanted(text: str) -> Callable[[Record], bool]:
 
 
 def _silence() -> None:
-    """Keep the SDK from writing on stderr, over the screen; the status tells all it would."""
+    """Keep the SDK from writing on stderr, over the screen; the status tells all it would.
+
+    gRPC's core takes its word from the C library's environment. What plugins are given is Python's
+    and stays as it is.
+    """
+    if "GRPC_VERBOSITY" not in os.environ:
+        os.putenv("GRPC_VERBOSITY", "NONE")
     for name in ("opentelemetry", "urllib3", "grpc"):
         logger = logging.getLogger(name)
         logger.addHandler(logging.NullHandler())

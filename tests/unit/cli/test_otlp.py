@@ -65,6 +65,17 @@ def test_a_collector_that_is_not_there_is_said_and_counted(
     assert "http://127.0.0.1:1 does not take" in str(counted["reason"])
 
 
+@pytest.mark.parametrize("receiver", ["http"], indirect=True)
+def test_nothing_but_boxscope_writes_on_the_terminal(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BOXSCOPE_OTLP_FLUSH_S", "0.5")
+    address = receiver.url.replace("http", "https")
+    done = boxscope(*TRAFFIC, "--otlp", address, "--otlp-protocol", "grpc")
+    assert source(objects(done)[-1], "otlp")["kept"] == 0
+    assert all(line.startswith("boxscope: ") for line in done.stderr.splitlines())
+
+
 def test_an_address_that_means_nothing_is_refused_at_once() -> None:
     done = boxscope(*TRAFFIC, "--otlp", "localhost:4318")
     assert done.returncode == 2
