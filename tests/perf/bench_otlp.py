@@ -28,9 +28,9 @@ ATTRIBUTES = {"dirfd": -100, "name": "/etc/hostname", "flags": "O_RDONLY", "mode
 def collect(protocol: str) -> None:
     """Be a collector until standard input ends; print the port first and at last what came."""
     receiver = started(protocol)
-    print(receiver.port, flush=True)
+    _say(str(receiver.port))
     sys.stdin.read()
-    print(len(set(receiver.numbers)), flush=True)
+    _say(str(len(set(receiver.numbers))))
     receiver.stop()
 
 
@@ -60,10 +60,15 @@ def measure(protocol: str, number: int) -> None:
     cpu, took = _cpu_s() - cpu, time.monotonic() - began
     arrived, _ = child.communicate()
     counters = export.status().stages["logs"]
-    print(
+    _say(
         f"{protocol:5} {number / took:8,.0f} events/s  {cpu / number * 1e6:6.1f} us of CPU each  "
         f"kept {counters.kept}  dropped {counters.dropped_total}  arrived {arrived.strip()}"
     )
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def _cpu_s() -> float:
