@@ -20,6 +20,8 @@ _BUSY_NAMES = frozenset(
         "DATA_LOSS",
     }
 )
+_SIZE_WORDS = ("larger than max", "exceeds maximum size")
+"""What gRPC's own servers say of a message that is too large, in C, Python and Go, and in Java."""
 
 Rejected = tuple[int, str]
 """How many of a request's items were rejected, and why."""
@@ -67,12 +69,14 @@ def of_http(
 def of_grpc(name: str, details: str, pause_s: float | None) -> Answer:
     """The answer that the status of a call is, when it is not OK.
 
-    Without a word on when to come again, "resource exhausted" is about the size of the request.
+    "Resource exhausted" may be about the size of the request, which only the words tell; with a
+    word on when to come again it is about the collector.
     """
     told = clean(f"{name}: {details}" if details else name, _TEXT)
     if name in _BUSY_NAMES or (name == "RESOURCE_EXHAUSTED" and pause_s is not None):
         return Answer("busy", told, pause_s=pause_s)
-    return Answer("too_large" if name == "RESOURCE_EXHAUSTED" else "refused", told)
+    about_size = name == "RESOURCE_EXHAUSTED" and any(each in details for each in _SIZE_WORDS)
+    return Answer("too_large" if about_size else "refused", told)
 
 
 def no_connection(error: BaseException) -> Answer:

@@ -139,7 +139,7 @@ class OtlpExport:
     def _changed(self, signal: str, trouble: str) -> None:
         where = self._options.shown(SIGNALS[0])
         if trouble:
-            self._log.write(NAME, "warning", f"{where} does not take all {signal}: {trouble}")
+            self._log.write(NAME, "warning", f"{where} does not take {signal}: {trouble}")
         else:
             self._log.write(NAME, "info", f"{where} takes {signal} again")
 

@@ -42,8 +42,8 @@ class Sender(Generic[T]):
         feed: Where lots come from.
         post: Sends them.
         retry_s: How long a lot is sent again.
-        tell: Called by the sender's thread when requests are no longer taken whole, with the
-            reason, and when they are again, with none.
+        tell: Called by the sender's thread when requests are no longer taken, with the reason, and
+            when they are again, with none.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class Sender(Generic[T]):
         self._random = random.Random()
         self._deadline = 0.0
         self._in_vain = False
+        self._absent = False
         self._thread = threading.Thread(target=self._run, name=f"boxscope-otlp-{name}", daemon=True)
 
     def start(self) -> None:
@@ -153,7 +154,7 @@ class Sender(Generic[T]):
                 return Answer("busy", self.trouble)
             left = self._deadline - time.monotonic() if self._stopping.is_set() else None
             answer = self._post.send(items, size, left)
-            in_vain = self._note(_told(answer))
+            in_vain = self._note(answer, in_pieces=len(items) > 1)
             if answer.verdict != "busy":
                 return answer
             if in_vain and left is not None:
@@ -166,12 +167,20 @@ class Sender(Generic[T]):
                 return answer
             pause = min(pause * 2, LONGEST_PAUSE_S) if self._pause(wait) else FIRST_PAUSE_S
 
-    def _note(self, trouble: str) -> bool:
-        """Keep why a request was not taken whole; returns whether that of before was not either."""
-        before, self.trouble = self.trouble, trouble
-        if bool(before) != bool(trouble):
-            self._tell(self.name, trouble)
-        return bool(before)
+    def _note(self, answer: Answer, *, in_pieces: bool) -> bool:
+        """Keep why a request was not taken whole; returns whether that of before was not at all.
+
+        Args:
+            answer: What was answered.
+            in_pieces: Whether what is too large is sent in pieces.
+        """
+        before, fine = self._absent, answer.verdict == "taken"
+        fine |= in_pieces and answer.verdict == "too_large"
+        self.trouble = _told(answer) if not in_pieces or answer.verdict != "too_large" else ""
+        self._absent = not fine
+        if before == fine:  # it has changed
+            self._tell(self.name, "" if fine else self.trouble)
+        return before
 
     def _pause(self, wait_s: float) -> bool:
         """Wait; the end cuts it short, once: what is left is then sent without delay.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from engine.agent.host import PluginHost
@@ -13,9 +14,14 @@ class PluginEngine(LiveEngine):
     """A live engine whose only source is the plugin host `plugins`."""
 
     def __init__(
-        self, *, heartbeat_s: float, faithful: bool = False, run_dir: Path | None = None
+        self,
+        *,
+        heartbeat_s: float,
+        faithful: bool = False,
+        run_dir: Path | None = None,
+        flags: Mapping[str, object] | None = None,
     ) -> None:
-        super().__init__(Selection(agent=True), load_settings().values)
+        super().__init__(Selection(agent=True), load_settings(flags).values)
         self.plugins = PluginHost(
             self._clock,
             self._logbook,

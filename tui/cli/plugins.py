@@ -10,6 +10,7 @@ import click
 from engine.core.errors import PluginError, UsageError
 from engine.core.records import Record
 from tui.cli.diagnostics import say
+from tui.cli.export_options import exporting
 from tui.cli.options import bounded, filter_option, json_option
 from tui.cli.output import choose_output, write_lines
 from tui.cli.plugin_sync import sync_plugins
@@ -70,6 +71,7 @@ def print_sdk() -> int:
 )
 @filter_option
 @bounded
+@exporting
 @json_option
 def run_plugin(
     executable: Path,
@@ -87,12 +89,13 @@ def run_plugin(
     seconds: float | None,
     count: int | None,
     as_json: bool,
+    otlp: dict[str, object],
 ) -> int:
     """Run the plugin EXECUTABLE where it lies, until it exits or the time is over."""
     from tui.cli.plugin_engine import PluginEngine
 
     parsed = [_parse_task(task) for task in tasks]
-    engine = PluginEngine(heartbeat_s=heartbeat, faithful=faithful)
+    engine = PluginEngine(heartbeat_s=heartbeat, faithful=faithful, flags=otlp)
     run = _Run(engine, strict)
 
     def load_and_send() -> bool:

@@ -14,6 +14,7 @@ from engine.core.errors import UsageError
 from engine.core.fields import JsonValue
 from engine.core.source import Logbook, SourceStatus
 from engine.otlp import sender
+from engine.otlp.answers import of_grpc
 from engine.otlp.export import OtlpExport
 from engine.otlp.feeds import LOT
 from engine.otlp.options import OtlpOptions
@@ -159,7 +160,7 @@ def test_a_busy_collector_is_asked_again_until_it_takes_it(receiver: Receiver) -
     export.stop()
     said = [str(line.get("text")) for line in log.ring.since(0).records]
     assert len(said) == 2
-    assert f"{receiver.url} does not take all logs: " in said[0]
+    assert f"{receiver.url} does not take logs: " in said[0]
     assert said[1] == f"{receiver.url} takes logs again"
 
 
@@ -273,6 +274,14 @@ def test_one_signal_does_not_wait_for_another(receiver: Receiver) -> None:
     wait_until(lambda: len(receiver.items["traces"]) == 1)
     export.stop()
     assert export.status().stages["logs"].dropped == {"not_sent": 10}
+
+
+def test_a_collector_without_room_is_not_taken_for_one_with_small_requests() -> None:
+    assert of_grpc("RESOURCE_EXHAUSTED", "received message larger than max", None).verdict == (
+        "too_large"
+    )
+    assert of_grpc("RESOURCE_EXHAUSTED", "quota", None).verdict == "refused"
+    assert of_grpc("RESOURCE_EXHAUSTED", "quota", 2.5).pause_s == 2.5
 
 
 def test_something_else_that_answers_is_said(receiver: Receiver) -> None:
