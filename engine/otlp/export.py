@@ -156,15 +156,16 @@ class OtlpExport:
             return self._state
         names = ", ".join(sender.name for sender in troubled)
         where = self._options.shown(SIGNALS[0])
-        waiting = sum(sender.waiting() for sender in troubled)
+        waiting = 0 if self._ended else sum(sender.waiting() for sender in troubled)
         reason = f"{where} does not take all {names}: {troubled[0].trouble}"
         reason += f"; {waiting} wait" if waiting else ""
-        return "degraded", reason, "see that a collector listens there; it is tried again", False
+        fix = "see that a collector listens there" + ("" if self._ended else "; it is tried again")
+        return "degraded", reason, fix, False
 
     def _outcome(self) -> tuple[SourceState, str, str, bool]:
         """How it is after the end."""
-        present = self._present()
         self._ended = True
+        present = self._present()
         return ("off", "", "", False) if present[0] in ("running", "starting") else present
 
     def _all_lost(self) -> Counters:

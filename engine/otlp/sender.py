@@ -21,7 +21,7 @@ from typing import Generic, TypeVar
 
 from engine.core.counters import Counters, Tally
 from engine.otlp.answers import Answer
-from engine.otlp.feeds import Feed, Lot
+from engine.otlp.lots import Feed, Lot
 from engine.otlp.post import Post
 
 T = TypeVar("T")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 
@@ -120,6 +122,27 @@ def test_without_the_sdk_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch
     assert (status.state, status.missing) == ("failed", True)
     assert status.counters.dropped == {"not_sent": 1}
     assert "needs OpenTelemetry's SDK" in str(log.ring.since(0).records[0].get("text"))
+
+
+WITHOUT = """
+import sys
+sys.modules["opentelemetry"] = None
+from tui.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_box_without_the_sdk_goes_on_without_the_export_unless_that_is_the_command() -> None:
+    discover = [sys.executable, "-c", WITHOUT, "discover", "--once", "--json"]
+    asked = subprocess.run([*discover, "--otlp", "http://c:1"], capture_output=True, text=True)
+    assert asked.returncode == 3
+    assert "pip install 'boxscope[otlp]'" in asked.stderr
+    environ = {**os.environ, "BOXSCOPE_OTLP": "http://c:1"}
+    done = subprocess.run(discover, capture_output=True, text=True, env=environ, check=True)
+    told = json.loads(done.stdout.splitlines()[-1])["sources"]
+    assert (told["otlp"]["state"], told["otlp"]["missing"]) == ("failed", True)
+    assert told["otlp"]["seen"] == told["otlp"]["dropped"]["not_sent"] > 0
+    assert told["discovery"]["seen"] > 0
 
 
 PROGRAM = """
