@@ -1,14 +1,14 @@
 """Settings: a file, overridden by the environment, overridden by flags.
 
 The file is `$XDG_CONFIG_HOME/boxscope/config.toml` (`~/.config/...` without it), the variables
-are `BOXSCOPE_<NAME>`. `load_settings` also tells where each value came from.
+are `BOXSCOPE_<NAME>`; a workspace comes between them and the flags. `load_settings` also tells
+where each value came from.
 """
 
 from __future__ import annotations
 
 import os
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from engine.core.collectors import check_endpoint, read_headers
 from engine.core.errors import UsageError
+from engine.core.sanitise import clean
+from engine.core.toml_file import Place, line_of, parse_toml, read_text
 
 PREFIX = "BOXSCOPE_"
 _SECRET = frozenset({"otlp", "otlp_headers"})
@@ -108,6 +110,14 @@ class Settings(BaseModel):
         2.0, ge=0, le=60, description="Longest that the end waits for what is still to be sent."
     )
 
+    theme: str = Field(
+        "boxscope-dark", description="Colours of the console; `boxscope config themes` lists all."
+    )
+    keys: Mapping[str, str] = Field(
+        default_factory=dict,
+        description="Keys of the console by the id of what they do; see `boxscope config keys`.",
+    )
+
     @field_validator("ring_mib")
     @classmethod
     def _is_power_of_two(cls, value: int) -> int:
@@ -142,40 +152,84 @@ def config_path(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def load_settings(
-    flags: Mapping[str, object] | None = None, environ: Mapping[str, str] = os.environ
+    flags: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    workspace: Mapping[str, object] | None = None,
 ) -> LoadedSettings:
-    """Read the file, the environment and the flags, in rising order of precedence.
+    """Read the file, the environment, the workspace and the flags, in rising order of precedence.
+
+    `keys` is one value for each id: each comes from the last that names it, and its origin is
+    under `keys.ID`.
 
     Args:
         flags: Values given on the command line; None means not given.
         environ: The environment. `BEYLA_OPEN_PORT` stands in for `BOXSCOPE_OPEN_PORT`.
+        workspace: Values that a workspace gives.
 
     Raises:
         UsageError: a value or a name is wrong; the message says which, and where it stands.
     """
-    values: dict[str, object] = {}
-    origins = dict.fromkeys(Settings.model_fields, "default")
-    for origin, layer in (
-        (str(config_path(environ)), _from_file(config_path(environ))),
+    path = config_path(environ)
+    text = _read(path)
+    layers: tuple[tuple[str, dict[str, object]], ...] = (
+        (str(path), _from_file(text, path)),
         ("BEYLA_OPEN_PORT", _beyla(environ)),
         ("environment", _from_environment(environ)),
+        ("workspace", dict(workspace or {})),
         ("flag", {name: value for name, value in (flags or {}).items() if value is not None}),
-    ):
+    )
+    values: dict[str, object] = {}
+    origins = dict.fromkeys(Settings.model_fields, "default")
+    for origin, layer in layers:
+        before, keys = values.get("keys"), layer.get("keys")
         values |= layer
         origins |= dict.fromkeys(layer, origin)
+        if isinstance(keys, dict):
+            values["keys"] = {**(before if isinstance(before, dict) else {}), **keys}
+            origins |= dict.fromkeys([f"keys.{name}" for name in keys], origin)
     try:
         return LoadedSettings(Settings.model_validate(values), origins)
     except ValidationError as error:
         raise _explain(error, origins) from error
 
 
-def _from_file(path: Path) -> dict[str, object]:
+def place_in_file(origin: str, place: Place) -> str:
+    """Where a value stands that came from the settings file: with its line. Else its origin."""
+    if not origin.startswith("/"):
+        return origin
     try:
-        return dict(tomllib.loads(path.read_text(encoding="utf-8")))
+        text = _read(Path(origin))
+    except UsageError:
+        text = ""
+    dotted = [
+        part for name in place for part in (name.split(".") if isinstance(name, str) else [name])
+    ]
+    line = max(line_of(text, place), line_of(text, dotted))
+    return f"{clean(origin)}, line {line}" if line else clean(origin)
+
+
+def _read(path: Path) -> str:
+    try:
+        return read_text(path)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not valid TOML: {error}", fix="mend or remove it") from error
+        return ""
+
+
+def _from_file(text: str, path: Path) -> dict[str, object]:
+    found = parse_toml(text, path)
+    if isinstance(found.get("keys"), dict):
+        found["keys"] = dict(_flat(found["keys"]))
+    return found
+
+
+def _flat(table: object, before: str = "") -> Iterator[tuple[str, object]]:
+    """Ids have dots, which TOML takes for tables where they are not quoted."""
+    if not isinstance(table, dict):
+        yield before, table
+        return
+    for name, value in table.items():
+        yield from _flat(value, f"{before}.{name}" if before else name)
 
 
 def _beyla(environ: Mapping[str, str]) -> dict[str, object]:
@@ -185,17 +239,35 @@ def _beyla(environ: Mapping[str, str]) -> dict[str, object]:
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
     names = {PREFIX + name.upper(): name for name in Settings.model_fields}
-    return {names[key]: value for key, value in environ.items() if key in names and value}
+    found: dict[str, object] = {
+        names[key]: value for key, value in environ.items() if key in names and value
+    }
+    if "keys" in found:
+        found["keys"] = _key_pairs(str(found["keys"]))
+    return found
+
+
+def _key_pairs(text: str) -> dict[str, str]:
+    """Keys as a variable gives them: `pause=p follow=F,end`."""
+    pairs = [pair.partition("=") for pair in text.split()]
+    for name, equals, keys in pairs:
+        if not (name and equals and keys):
+            told = clean(name + equals + keys)
+            raise UsageError(
+                f"{PREFIX}KEYS: {told!r} is not ID=KEY", fix="as in pause=p follow=F,end"
+            )
+    return {name: keys for name, _equals, keys in pairs}
 
 
 def _explain(error: ValidationError, origins: Mapping[str, str]) -> UsageError:
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"])
+    origin = origins.get(name) or origins.get(str(first["loc"][0]), "?")
+    where = place_in_file(origin, first["loc"])
     if first["type"] == "extra_forbidden":
         known = ", ".join(Settings.model_fields)
-        return UsageError(f"there is no setting {name!r}", fix=f"settings are: {known}")
+        told = clean(f"there is no setting {name!r} (from {where})")
+        return UsageError(told, fix=f"settings are: {known}")
     value = "" if name in _SECRET else f" = {first.get('input')!r}"
-    return UsageError(
-        f"setting {name}{value} (from {origins.get(name, '?')}): {first['msg']}",
-        fix=Settings.model_fields[name].description or "",
-    )
+    told = clean(f"setting {name}{value} (from {where}): {first['msg']}")
+    return UsageError(told, fix=Settings.model_fields[str(first["loc"][0])].description or "")

@@ -557,8 +557,100 @@ PRESET_KEYS: tuple[Binding, ...] = (
 )
 """The bindings of the list of presets; `enter` switches one on."""
 
+PALETTE_KEYS: tuple[Binding, ...] = (
+    Binding(
+        "ctrl+p",
+        "command_palette",
+        "palette",
+        show=False,
+        priority=True,
+        id="palette",
+        tooltip="Everything that can be done, by name",
+    ),
+)
+"""The binding of the palette, which works everywhere."""
+
+WORKSPACE_KEYS: tuple[Binding, ...] = (
+    Binding(
+        "ctrl+s",
+        "save_workspace",
+        "Save workspace",
+        show=False,
+        id="workspace.save",
+        tooltip="Write what is subscribed, loaded and filtered into a file to be opened again",
+    ),
+    Binding(
+        "ctrl+t",
+        "choose_theme",
+        "Theme",
+        show=False,
+        id="theme",
+        tooltip="Choose other colours, and see them meanwhile",
+    ),
+)
+"""The bindings of the application about the console itself, beside the others."""
+
+LEAVE_KEYS: tuple[Binding, ...] = (
+    Binding(
+        "ctrl+q",
+        "quit",
+        "Quit",
+        show=False,
+        priority=True,
+        id="quit.anywhere",
+        tooltip="Stop everything and leave, from anywhere",
+    ),
+)
+"""The binding that leaves from within everything."""
+
+HELP_KEYS: tuple[Binding, ...] = (
+    Binding(
+        "escape,q,question_mark,f1",
+        "dismiss",
+        "Close",
+        id="help.close",
+        tooltip="Back to the panes",
+    ),
+)
+"""The bindings of the help."""
+
+THEME_KEYS: tuple[Binding, ...] = (
+    Binding("escape,q", "close", "Close", id="theme.close", tooltip="Keep the former colours"),
+)
+"""The bindings of the list of themes; `enter` keeps one."""
+
+DETAIL_KEYS: tuple[Binding, ...] = (
+    Binding("escape,enter,q", "dismiss", "Close", id="detail.close", tooltip="Back to the panes"),
+)
+"""The bindings of the detail of a record."""
+
+VERDICT_KEYS: tuple[Binding, ...] = (
+    Binding(
+        "escape,enter,q,v", "dismiss", "Close", id="verdict.close", tooltip="Back to the panes"
+    ),
+)
+"""The bindings of the verdict on a module."""
+
+WHY_KEYS: tuple[Binding, ...] = (
+    Binding(
+        "escape,enter,q,w",
+        "dismiss",
+        "Close",
+        id="why.close",
+        tooltip="Back to the panes",
+    ),
+    Binding(
+        "a",
+        "attach",
+        "Attach",
+        id="why.attach",
+        tooltip="Capture the traffic of this process, or no longer",
+    ),
+)
+"""The bindings of the decision about a process."""
+
 SECTIONS: tuple[tuple[str, tuple[Binding, ...]], ...] = (
-    ("Keys", KEYS),
+    ("Keys", (*KEYS, *PALETTE_KEYS, *WORKSPACE_KEYS, *LEAVE_KEYS)),
     ("Recording", RECORDING_KEYS),
     ("In a replay", REPLAY_KEYS),
     ("In lists", (*LIST_KEYS, *FILTER_KEYS)),
@@ -568,6 +660,10 @@ SECTIONS: tuple[tuple[str, tuple[Binding, ...]], ...] = (
     ("Traffic and Wasm plugins", (*WASM_KEYS, *CALL_KEYS, *RUN_KEYS)),
     ("About one process", PROCESS_KEYS),
     ("About one plugin, process, record or message", (*PART_KEYS, *STREAM_KEYS, *RECORD_KEYS)),
+    (
+        "On what is shown over the panes",
+        (*DETAIL_KEYS, *WHY_KEYS, *VERDICT_KEYS, *HELP_KEYS, *THEME_KEYS),
+    ),
     ("In dialogs", (*DIALOG_KEYS, *CONFIRM_KEYS, *PATH_KEYS, *HEX_KEYS)),
 )
 """All of them, as the help shows them."""

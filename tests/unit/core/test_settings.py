@@ -51,8 +51,11 @@ def test_our_own_variable_beats_beylas() -> None:
     ("text", "message"),
     [
         ("history = ", "is not valid TOML"),
-        ("history = 1", r"setting history = 1 \(from .*config.toml\)"),
-        ("ring_mib = 12", r"setting ring_mib = 12 \(from .*config.toml\): .*not a power of two"),
+        ("history = 1", r"setting history = 1 \(from .*config.toml, line 1\)"),
+        (
+            "ring_mib = 12",
+            r"setting ring_mib = 12 \(from .*config.toml, line 1\): .*not a power of two",
+        ),
         ("snaplen = 2049", "setting snaplen = 2049"),
         ("fault_interval = 0", "setting fault_interval = 0"),
         ("traffic_truncation = 255", "setting traffic_truncation = 255"),
@@ -87,3 +90,46 @@ def test_how_traffic_is_read(tmp_path: Path) -> None:
     assert loaded.origins["traffic_reassemble"] == "flag"
     assert loaded.origins["traffic_cache"] == loaded.origins["wasm_strict"] == "environment"
     assert loaded.origins["traffic_truncation"].endswith("config.toml")
+
+
+def test_a_wrong_value_further_down_says_its_line(tmp_path: Path) -> None:
+    text = '# snaplen = 1\nopen_port = "80"\n\nsnaplen = 9999\n'
+    with pytest.raises(UsageError, match=r"config.toml, line 4\)"):
+        load_settings(environ=write_config(tmp_path, text))
+
+
+def test_a_workspace_comes_between_the_environment_and_the_flags(tmp_path: Path) -> None:
+    environ = write_config(tmp_path, 'theme = "nord"\n') | {"BOXSCOPE_OPEN_PORT": "80"}
+    given = {"open_port": "81", "theme": "ansi-dark"}
+    loaded = load_settings(environ=environ, workspace=given)
+    assert (loaded.values.open_port, loaded.origins["open_port"]) == ("81", "workspace")
+    assert (loaded.values.theme, loaded.origins["theme"]) == ("ansi-dark", "workspace")
+    assert load_settings({"open_port": "82"}, environ, workspace=given).values.open_port == "82"
+
+
+def test_each_key_comes_from_the_last_that_names_it(tmp_path: Path) -> None:
+    environ = write_config(tmp_path, '[keys]\npause = "p"\nfollow = "F"\n')
+    loaded = load_settings(environ=environ | {"BOXSCOPE_KEYS": "follow=end,G  help=h"})
+    assert loaded.values.keys == {"pause": "p", "follow": "end,G", "help": "h"}
+    assert loaded.origins["keys.pause"].endswith("config.toml")
+    assert loaded.origins["keys.follow"] == loaded.origins["keys.help"] == "environment"
+
+
+@pytest.mark.parametrize("text", ["pause", "pause=", "=p", "pause = p"])
+def test_a_variable_with_keys_is_pairs(text: str) -> None:
+    with pytest.raises(UsageError, match="is not ID=KEY"):
+        load_settings(environ={"BOXSCOPE_KEYS": text})
+
+
+def test_a_key_that_is_no_text_says_its_line(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"keys.pause = 3 \(from .*config.toml, line 3\)"):
+        load_settings(environ=write_config(tmp_path, "history = 500\n[keys]\npause = 3\n"))
+
+
+def test_ids_have_dots_quoted_or_not(tmp_path: Path) -> None:
+    text = '[keys]\npane.2 = "p"\n"pane.3" = "P"\nrow.page_up = 1\n'
+    with pytest.raises(UsageError, match=r"keys.row.page_up = 1 \(from .*, line 4\)"):
+        load_settings(environ=write_config(tmp_path, text))
+    (tmp_path / "boxscope" / "config.toml").write_text(text.replace("= 1", '= "b"'))
+    loaded = load_settings(environ={"XDG_CONFIG_HOME": str(tmp_path)})
+    assert loaded.values.keys == {"pane.2": "p", "pane.3": "P", "row.page_up": "b"}

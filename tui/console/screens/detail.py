@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
@@ -16,6 +16,7 @@ from engine.core.kinds import KINDS
 from engine.core.records import Record
 from engine.core.sanitise import clean
 from tui.console.format import field_lines, value_text
+from tui.console.keys import DETAIL_KEYS
 
 _NAME_WIDTH = 16
 
@@ -48,15 +49,7 @@ class DetailScreen(ModalScreen[None]):
     """The detail of one record over the panes."""
 
     CSS_PATH = "detail.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "escape,enter,q",
-            "dismiss",
-            "Close",
-            id="detail.close",
-            tooltip="Back to the panes",
-        ),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*DETAIL_KEYS]
 
     def __init__(self, record: Record, title: str = "", related: Sequence[Record] = ()) -> None:
         super().__init__()

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from engine.core.sanitise import clean
+from tui.console.keys import VERDICT_KEYS
 from tui.console.paths import problem_with_file
 from tui.console.screens.dialog import Dialog
 from tui.console.widgets.entry import Entry, PathEntry
@@ -65,11 +66,7 @@ class VerdictScreen(ModalScreen[None]):
     """The verdict over the panes."""
 
     CSS_PATH = "detail.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "escape,enter,q,v", "dismiss", "Close", id="verdict.close", tooltip="Back to the panes"
-        ),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*VERDICT_KEYS]
 
     def __init__(self, file: str, lines: Sequence[str]) -> None:
         super().__init__()

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from engine.engine import Engine
+from tui.console.keys import WHY_KEYS
 from tui.console.screens.dialog import Dialog
 from tui.console.widgets.entry import Entry
 
@@ -46,22 +47,7 @@ class WhyScreen(ModalScreen[bool]):
     """The decision about one process over the panes; gives True if it is to be captured."""
 
     CSS_PATH = "detail.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "escape,enter,q,w",
-            "dismiss",
-            "Close",
-            id="why.close",
-            tooltip="Back to the panes",
-        ),
-        Binding(
-            "a",
-            "attach",
-            "Attach",
-            id="why.attach",
-            tooltip="Capture the traffic of this process, or no longer",
-        ),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*WHY_KEYS]
 
     def __init__(self, explanation: Explanation) -> None:
         super().__init__()
