@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from engine.modules.runner.protocol import Wanted
     from engine.recording.options import RecordingOptions
     from engine.recording.playhead import Playhead
+    from engine.workspace import Loaded
 
 
 class Engine(ABC):
@@ -197,6 +198,12 @@ class Engine(ABC):
             The numbers of the new results.
         """
         raise self._read_only("run a Wasm plugin")
+
+    def loaded(self) -> Loaded:
+        """The plugins, modules and Wasm plugins that were loaded since it runs."""
+        from engine.workspace import Loaded
+
+        return Loaded()
 
     def start_recording(self, path: Path, options: RecordingOptions | None = None) -> None:
         """Record everything from now on into a new file.

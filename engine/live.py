@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from engine.traffic.live import LiveInput
     from engine.traffic.source import TrafficSource
     from engine.wasm.host import WasmHost
+    from engine.workspace import Loaded, ModulePart
 
 _EMPTY = RecordRing(1)
 T = TypeVar("T")
@@ -320,6 +321,30 @@ class LiveEngine(Engine):
         """Offer the message of a result to its plugin again."""
         return _need(self._wasm, "Wasm plugins").rerun(seq, payload=payload, cuts=cuts)
 
+    def loaded(self) -> Loaded:
+        """What was loaded since it runs; not what its selection began with."""
+        from engine.workspace import Loaded, PluginPart
+
+        asked = self._selection
+        plugins = self._agent.loaded() if self._agent is not None else ()
+        first = {(request.name or request.executable.stem) for request in asked.plugins}
+        first |= {request.name for request in asked.modules or ()}
+        return Loaded(
+            tuple(
+                PluginPart(file=plugin.executable, name=plugin.name, detail=plugin.detail)
+                for plugin in plugins
+                if plugin.name not in first
+            ),
+            tuple(
+                _module_part(name, wanted)
+                for name, wanted in (self._modules.loaded() if self._modules else {}).items()
+                if name not in first
+            ),
+            tuple(
+                path for path in (self._wasm.paths if self._wasm else ()) if path not in asked.wasm
+            ),
+        )
+
     def start_recording(self, path: Path, options: RecordingOptions | None = None) -> None:
         """Record everything from now on into a new file."""
         self._recordings.start(path, options or RecordingOptions())
@@ -546,6 +571,21 @@ class LiveEngine(Engine):
     def _attaching(self) -> PortWatcher:
         """Who attaches captures to processes."""
         return _need(self._discovery if self._live is not None else None, "traffic captures")
+
+
+def _module_part(name: str, wanted: Wanted) -> ModulePart:
+    from engine.workspace import ModulePart
+
+    return ModulePart(
+        file=wanted.file.absolute(),
+        name=name,
+        symbol=wanted.symbol,
+        interface=wanted.interface,
+        call=wanted.call,
+        args=wanted.args,
+        prototypes=wanted.prototypes,
+        anyway=wanted.anyway,
+    )
 
 
 def _need(part: T | None, what: str) -> T:

@@ -61,6 +61,7 @@ class _Kept:
     """One module, from its loading to its unloading."""
 
     spec: RunSpec
+    wanted: Wanted
     cgroup: Cgroup | None
     no_cgroup: str
     keeper: int = 0
@@ -149,7 +150,7 @@ class ModuleSource(Source):
         spec = prepare(name, wanted, self._cache)
         cgroup, no_cgroup = make_cgroup(name)
         spec = replace(spec, cgroup=str(cgroup.path) if cgroup is not None else "")
-        kept = _Kept(spec, cgroup, no_cgroup)
+        kept = _Kept(spec, wanted, cgroup, no_cgroup)
         keeping = Keeping(keeper_command(spec), _Observer(self, kept))
         try:
             with self._lock:
@@ -162,6 +163,11 @@ class ModuleSource(Source):
                 cgroup.remove()
             raise
         return name
+
+    def loaded(self) -> Mapping[str, Wanted]:
+        """What was wanted of the modules on the list, by their names."""
+        listed = {row.get("plugin") for row in self._host.tables()["plugin_state"]}
+        return {name: kept.wanted for name, kept in self._kept.items() if name in listed}
 
     def call(self, name: str, method: str, args: tuple[JsonValue, ...] = ()) -> str:
         """Call a method of a module's symbol, or something else it exports; returns the token.

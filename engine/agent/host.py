@@ -156,6 +156,10 @@ class PluginHost(Source):
         """One `plugin_state` row per plugin, in the order of loading."""
         return {"plugin_state": self._roster.rows()}
 
+    def loaded(self) -> tuple[Plugin, ...]:
+        """The plugins that were loaded as they lie."""
+        return self._roster.loaded()
+
     def raw(self, seq: int) -> bytes | None:
         """The body of plugin record number `seq` as it came; None if it is no longer kept."""
         return self._records.raw(seq)

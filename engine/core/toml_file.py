@@ -74,6 +74,13 @@ def line_of(text: str, place: Place) -> int:
     return 0
 
 
+def nearest(found: object, place: Place) -> Place:
+    """As much of a place as there is."""
+    return next(
+        place[:length] for length in range(len(place), -1, -1) if _reaches(found, place[:length])
+    )
+
+
 def _line_of(lines: Sequence[str], place: Place, name: str) -> int:
     """The first line that names it where a statement begins after which the value is there."""
     for index, line in enumerate(lines):

@@ -176,6 +176,11 @@ class WasmHost(Source):
         now = self.clock.wall_ns()
         return tuple(plugin_record(each, ts_ns=now) for each in self._plugins)
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files of the plugins, in the order of the chain."""
+        return tuple(each.path.absolute() for each in self._plugins)
+
     def load(self, path: Path) -> str:
         """Load a plugin and put it at the end of the chain; returns its name.
 

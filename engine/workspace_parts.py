@@ -1,0 +1,143 @@
+"""A workspace and an engine: loading what it names, and telling what there is to be saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TypeVar
+
+from engine.core.errors import BoxscopeError, FailedError
+from engine.core.records import Record
+from engine.engine import Engine
+from engine.workspace import Loaded, ModulePart, PluginPart, Refused, Workspace
+
+T = TypeVar("T")
+Cells = frozenset[tuple[str, str]]
+
+
+def load_parts(engine: Engine, workspace: Workspace) -> Refused:
+    """Load plugins, modules and Wasm plugins; what is refused does not hold up the others."""
+    wanted = Loaded(workspace.plugins, workspace.modules, workspace.wasm)
+    if engine.playhead is not None:
+        error = FailedError(
+            "a recording has nothing to load plugins into: those of the workspace are left out",
+            fix="open the workspace without replay",
+        )
+        return Refused(wanted, (error,) if wanted else ())
+    errors: list[BoxscopeError] = []
+
+    def attempt(load: Callable[[], object]) -> bool:
+        try:
+            load()
+        except BoxscopeError as error:
+            errors.append(error)
+            return False
+        return True
+
+    plugins = tuple(
+        part
+        for part in workspace.plugins
+        if not attempt(partial(engine.load_plugin, part.file, name=part.name, detail=part.detail))
+    )
+    modules = tuple(
+        part for part in workspace.modules if not attempt(partial(_load_module, engine, part))
+    )
+    wasm = tuple(path for path in workspace.wasm if not attempt(partial(engine.load_wasm, path)))
+    return Refused(Loaded(plugins, modules, wasm), tuple(errors))
+
+
+def _load_module(engine: Engine, part: ModulePart) -> None:
+    from engine.modules.runner.protocol import Wanted
+
+    wanted = Wanted(
+        part.file,
+        symbol=part.symbol,
+        interface=part.interface,
+        call=part.call,
+        args=part.args,
+        prototypes=part.prototypes,
+        anyway=part.anyway,
+    )
+    engine.load_module(wanted, name=part.name)
+
+
+def with_engine_state(
+    workspace: Workspace, engine: Engine, refused: Loaded, *, ports: str | None
+) -> Workspace:
+    """The workspace with what the engine has subscribed and loaded now.
+
+    Args:
+        workspace: The one that was opened; what did not change stays as it is written there.
+        engine: The engine.
+        refused: What could not be loaded of it; it is kept.
+        ports: The ports in force; None for what the settings say.
+    """
+    if engine.playhead is not None:
+        return workspace
+    loaded = engine.loaded()
+    changes = {
+        "ports": ports,
+        "subscriptions": subscriptions_of(engine, workspace),
+        "plugins": _merged(loaded.plugins, refused.plugins, workspace.plugins),
+        "modules": _merged(loaded.modules, refused.modules, workspace.modules),
+        "wasm": _merged(loaded.wasm, refused.wasm, workspace.wasm),
+    }
+    return workspace.model_copy(update=changes)
+
+
+def _merged(loaded: Sequence[T], refused: Sequence[T], written: Sequence[T]) -> tuple[T, ...]:
+    """All of them, as they are written; those that are not yet follow."""
+    there = {_named(part): part for part in (*loaded, *refused)}
+    kept = {_named(part): part for part in written if _named(part) in there}
+    return (*kept.values(), *(part for name, part in there.items() if name not in kept))
+
+
+def _named(part: object) -> object:
+    """The same part with its name, which may be left out where it is written."""
+    if isinstance(part, (PluginPart, ModulePart)):
+        return part.model_copy(update={"name": part.called})
+    return part
+
+
+def subscriptions_of(engine: Engine, workspace: Workspace) -> tuple[str, ...]:
+    """What is subscribed: as the workspace has written it, if that is what it means."""
+    snapshot = engine.snapshot()
+    rows = snapshot.tables.get("subscription", ())
+    status = snapshot.sources.get("probe")
+    if not rows or status is None or status.state == "failed":
+        return workspace.subscriptions
+    here = frozenset(_cell(row) for row in rows if not row.get("unavailable"))
+    on = frozenset(_cell(row) for row in rows if row.get("on"))
+    if _meant(workspace) & here == on:
+        return workspace.subscriptions
+    return tuple(_written(_by_event(rows), on))
+
+
+def _meant(workspace: Workspace) -> Cells:
+    from engine.probe.patterns import cells_of_all
+
+    return frozenset(
+        (cell.event.name, cell.category.label) for cell in cells_of_all(workspace.pairs())
+    )
+
+
+def _by_event(rows: Collection[Record]) -> Mapping[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        event, category = _cell(row)
+        found.setdefault(event, []).append(category)
+    return found
+
+
+def _written(categories_of: Mapping[str, list[str]], on: Cells) -> Iterator[str]:
+    """An event with all of its categories by its name alone."""
+    for event, categories in categories_of.items():
+        wanted = [category for category in categories if (event, category) in on]
+        if len(wanted) == len(categories):
+            yield event
+        else:
+            yield from (f"{event}:{category}" for category in wanted)
+
+
+def _cell(row: Record) -> tuple[str, str]:
+    return (str(row.get("event")), str(row.get("category")))
