@@ -45,10 +45,22 @@ class DemoEngine(LiveEngine):
 
     The services are listened to once the probe runs; until then, and where it cannot, a capture is
     played.
+
+    Args:
+        settings: The settings in force.
+        subscriptions: Kernel events in place of the demo's own.
+        exe: Glob on the executable of processes listed.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(_selection(), settings)
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        subscriptions: tuple[tuple[str, str], ...] = (),
+        exe: str = "",
+    ) -> None:
+        chosen = replace(_selection(), subscriptions=subscriptions or SUBSCRIPTIONS, exe=exe)
+        super().__init__(chosen, settings)
         self._services: list[subprocess.Popen[bytes]] = []
         self._leaving = threading.Event()
         self._rounds = threading.Thread(target=self._go_rounds, name="demo-rounds", daemon=True)
@@ -97,7 +109,6 @@ def _selection() -> Selection:
         modules=(ModuleRequest(doctor, DOCTOR),),
         discovery=True,
         probe=True,
-        subscriptions=SUBSCRIPTIONS,
         capture=_ROOT / "captures" / "http.pcap",
         paced=True,
         until_live=True,

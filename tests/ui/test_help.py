@@ -2,65 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-from textual.binding import Binding
-
 from engine.core.kinds import KERNEL_EVENT
-from tests.ui.driving import until
+from engine.core.settings import LoadedSettings, Settings
+from tests.ui.driving import text_of, until
 from tests.ui.fake_engine import FakeEngine
 from tui.console.app import ConsoleApp
-from tui.console.keys import (
-    CONFIRM_KEYS,
-    DIALOG_KEYS,
-    KEYS,
-    LIST_KEYS,
-    MATRIX_KEYS,
-    PART_KEYS,
-    PATH_KEYS,
-    PLUGIN_KEYS,
-    PORT_KEYS,
-    RECORD_KEYS,
-    RECORDING_KEYS,
-    REPLAY_KEYS,
-    SECTIONS,
-    STREAM_KEYS,
-)
-from tui.console.screens.detail import DetailScreen
+from tui.console.keymap import all_bindings, read_keymap
+from tui.console.keys import PLUGIN_KEYS, SECTIONS
+from tui.console.options import ConsoleOptions
 from tui.console.screens.help import HelpScreen
 
 
-def bindings() -> Iterator[Binding]:
-    for _title, section in SECTIONS:
-        yield from section
-    for owner in (HelpScreen, DetailScreen):
-        yield from (binding for binding in owner.BINDINGS if isinstance(binding, Binding))
-
-
 def test_every_binding_has_an_id_of_its_own_a_name_and_an_explanation() -> None:
-    ids = [binding.id for binding in bindings()]
+    ids = [binding.id for _title, binding in all_bindings()]
     assert len(set(ids)) == len(ids)
     assert None not in ids
-    assert all(binding.description and binding.tooltip for binding in bindings())
-
-
-@pytest.mark.parametrize(
-    "together",
-    [
-        (KEYS, RECORDING_KEYS, REPLAY_KEYS, PLUGIN_KEYS, LIST_KEYS),
-        (KEYS, RECORDING_KEYS, REPLAY_KEYS, PORT_KEYS, LIST_KEYS),
-        (KEYS, RECORDING_KEYS, REPLAY_KEYS, MATRIX_KEYS),
-        (PART_KEYS, PLUGIN_KEYS, STREAM_KEYS, LIST_KEYS),
-        (PART_KEYS, RECORD_KEYS),
-        (DIALOG_KEYS, PATH_KEYS),
-        (DIALOG_KEYS, CONFIRM_KEYS),
-    ],
-)
-def test_no_key_means_two_things_in_one_place(together: tuple[tuple[Binding, ...], ...]) -> None:
-    keys = [key for section in together for binding in section for key in binding.key.split(",")]
-    twice = {key for key in keys if keys.count(key) > 1}
-    assert twice <= {"escape"}, "escape closes the innermost thing that is open"
+    assert all(binding.description and binding.tooltip for _title, binding in all_bindings())
 
 
 def test_letters_that_other_panes_use_are_left_to_them() -> None:
@@ -116,9 +73,29 @@ async def test_a_command_of_the_palette_does_what_its_key_does() -> None:
         assert app.main.active.number == 4
 
 
-async def test_a_keymap_changes_a_key_by_its_id() -> None:
-    app = ConsoleApp(FakeEngine())
-    app.set_keymap({"pane.2": "p"})
+async def test_a_key_of_the_settings_is_the_one_that_works_and_is_told_everywhere() -> None:
+    keys = {"pane.2": "P", "pause": "f8", "help": "y"}
+    keymap = read_keymap(LoadedSettings(Settings(keys=keys), {}))
+    app = ConsoleApp(FakeEngine(), ConsoleOptions(keymap))
     async with app.run_test(size=(120, 40)) as pilot:
-        await pilot.press("p")
+        await pilot.press("P")
         assert app.main.active.number == 2
+        await pilot.press("2")
+        await pilot.press("1")
+        await pilot.press("2")
+        assert app.main.active.number == 1, "the former key does nothing"
+        await pilot.press("f8")
+        assert app.main.active.paused
+        await until(pilot, lambda: "f8 Pause" in text_of(app.main.keys), "the key line")
+        offered = {command.title: command.help for command in app.get_system_commands(app.screen)}
+        assert offered["Pause"].endswith("(f8)")
+        assert offered["Zoom Ports"].endswith("(P)")
+        await pilot.press("y")
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen), "the help")
+        lines = [
+            line.split(maxsplit=1)
+            for widget in app.screen.query("Static")
+            for line in str(widget.render()).splitlines()
+        ]
+        assert ["y", "Keys, columns and symbols"] in lines
+        assert ["f8", "Hold this pane still, or let it go on"] in lines

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
+from engine.core.errors import UsageError
 from engine.core.settings import load_settings
 from tui.cli.export_options import exporting
 from tui.cli.options import bounded, filter_option, json_option, open_port_option
 from tui.cli.output import choose_output
 from tui.cli.stream import StreamOptions, StreamRunner
+from tui.cli.workspace import open_workspace, workspace_option
 
 _FOR_PEOPLE = (
     "plugin_state",
@@ -29,9 +33,11 @@ _FOR_PROGRAMS = (*_FOR_PEOPLE, "plugin_record", "subscription", "wasm_result", "
 @bounded
 @exporting
 @json_option
+@workspace_option
 def command(
     headless: bool,
     open_port: str | None,
+    workspace: Path | None,
     filter_text: str,
     seconds: float | None,
     count: int | None,
@@ -41,12 +47,16 @@ def command(
     """Demo plugins, services with visitors and their traffic, kernel events and a Wasm plugin."""
     from engine.demo import DemoEngine
 
-    settings = load_settings({"open_port": open_port, **otlp}).values
-    engine = DemoEngine(settings)
+    if headless and workspace is not None:
+        raise UsageError("a workspace is for the console", fix="leave out --headless")
+    opened = open_workspace(workspace, open_port=open_port)
+    asked = opened.workspace
+    loaded = load_settings({"open_port": open_port, **otlp}, workspace=asked.settings())
+    engine = DemoEngine(loaded.values, subscriptions=asked.pairs(), exe=asked.exe)
     if not headless:
         from tui.cli.console import open_console
 
-        return open_console(engine)
+        return open_console(engine, loaded, opened)
     kinds = _FOR_PROGRAMS if as_json else _FOR_PEOPLE
     options = StreamOptions(kinds, seconds, count, filter_text=filter_text, header=as_json)
     return StreamRunner(engine, choose_output(as_json, several_kinds=True), options).run()

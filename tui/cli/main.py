@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import sys
+from pathlib import Path
 
 import click
 
 from engine import __version__
 from engine.core.errors import BoxscopeError
 from tui.cli.diagnostics import open_missing_streams, report
+from tui.cli.workspace import workspace_option
 
 VERBS = {
     "console": ("tui.cli.console", "The console on this box (the default)."),
@@ -56,8 +58,9 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="boxscope")
+@workspace_option
 @click.pass_context
-def boxscope(ctx: click.Context) -> None:
+def boxscope(ctx: click.Context, workspace: Path | None) -> None:
     """A terminal console for debugging one Linux box.
 
     Plugin processes and their pipe throughput, processes by port, subscribed kernel
@@ -66,7 +69,12 @@ def boxscope(ctx: click.Context) -> None:
     if ctx.invoked_subcommand is None:
         console = boxscope.get_command(ctx, "console")
         if console is not None:
-            ctx.exit(ctx.invoke(console))
+            ctx.exit(ctx.invoke(console, workspace=workspace))
+    elif workspace is not None:
+        raise click.UsageError(
+            f"--workspace stands behind the command, if at all:"
+            f" boxscope {ctx.invoked_subcommand} --workspace {workspace}"
+        )
 
 
 def run() -> None:

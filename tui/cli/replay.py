@@ -9,8 +9,10 @@ import click
 
 from engine.core.errors import UsageError
 from engine.core.kinds import KINDS
+from engine.core.settings import load_settings
 from tui.cli.diagnostics import say
 from tui.cli.options import bounded, filter_option, json_option
+from tui.cli.workspace import open_workspace, workspace_option
 
 if TYPE_CHECKING:
     from engine.recording.replay import ReplayEngine
@@ -38,8 +40,10 @@ if TYPE_CHECKING:
 @filter_option
 @bounded
 @json_option
+@workspace_option
 def command(
     file: Path,
+    workspace: Path | None,
     headless: bool,
     kinds: tuple[str, ...],
     speed: float | None,
@@ -60,6 +64,10 @@ def command(
         raise UsageError(
             "--kind, --filter, --for, --count and --json are for a stream", fix="add --headless"
         )
+    if headless and workspace is not None:
+        raise UsageError("a workspace is for the console", fix="leave out --headless")
+    opened = open_workspace(workspace)
+    loaded = load_settings(workspace=opened.workspace.settings())
     engine = ReplayEngine(file)
     for fault in engine.faults[:3]:
         say(f"{file}: {fault}; skipped")
@@ -69,7 +77,7 @@ def command(
             return _stream(engine, kinds, speed, filter_text, seconds, count, as_json)
         from tui.cli.console import open_console
 
-        return open_console(engine)
+        return open_console(engine, loaded, opened)
     finally:
         engine.close()
 

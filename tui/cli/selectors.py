@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., object])
 
-_ORIGINS = {"flag": "--open-port", "environment": "BOXSCOPE_OPEN_PORT"}
+_ORIGINS = {
+    "flag": "--open-port",
+    "workspace": "the workspace",
+    "environment": "BOXSCOPE_OPEN_PORT",
+}
 """What ports are said to come from that come before Beyla's."""
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import ClassVar
 
 from rich.console import RenderableType
 from textual import events
-from textual.app import SystemCommand
 from textual.binding import BindingType
 from textual.screen import Screen
 
@@ -20,9 +19,20 @@ from engine.engine import Engine
 from tui.console.browser import RecordBrowser
 from tui.console.commands import PluginAsked, PluginCommands
 from tui.console.engine_life import EngineLife
-from tui.console.keys import KEYS, RECORDING_KEYS, REPLAY_KEYS, SECTIONS
+from tui.console.keys import (
+    KEYS,
+    LEAVE_KEYS,
+    PALETTE_KEYS,
+    RECORDING_KEYS,
+    REPLAY_KEYS,
+    SECTIONS,
+    WORKSPACE_KEYS,
+)
+from tui.console.options import ConsoleOptions
+from tui.console.palette import PaletteActions
 from tui.console.panes.plugins import PluginRow
 from tui.console.panes.ports import PortRow
+from tui.console.personal import PersonalActions
 from tui.console.presets import preset_choices
 from tui.console.processes import ProcessAsked, ProcessCommands
 from tui.console.recording import RecordingCommands
@@ -60,20 +70,27 @@ AFTER_COMMAND_S = (0.01, 0.02, 0.035, 0.055, 0.08)
 """When to look at the streams after a command, so that its effect is seen at once."""
 CONFIRM_AFTER_S = 0.1
 """When to look at the tables then; drawing them first would hold up the streams."""
-_SYSTEM_COMMANDS = ("Theme", "Screenshot")
 
 
-class ConsoleApp(ScopeActions):
+class ConsoleApp(ScopeActions, PersonalActions, PaletteActions):
     """Four live panes over an engine, which starts after the first paint and stops on exit."""
 
     TITLE = "boxscope"
     CSS_PATH = ["screens/main.tcss", "panes/panes.tcss", "widgets/widgets.tcss"]  # noqa: RUF012
-    BINDINGS: ClassVar[list[BindingType]] = [*KEYS, *RECORDING_KEYS, *REPLAY_KEYS]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *KEYS,
+        *RECORDING_KEYS,
+        *REPLAY_KEYS,
+        *WORKSPACE_KEYS,
+        *LEAVE_KEYS,
+        *PALETTE_KEYS,
+    ]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (150, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (15, "-tall")]  # noqa: RUF012
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, options: ConsoleOptions | None = None) -> None:
         super().__init__()
+        self.take_options(options or ConsoleOptions())
         self.animation_level = "none"
         self.engine = engine
         self.main = MainScreen()
@@ -83,11 +100,21 @@ class ConsoleApp(ScopeActions):
         self._steps = self._steps_looks = 0
         self.scoping = Scoping(engine, self.main, self._commands, self.complain)
         self._plugins = PluginCommands(self, engine, self.look_at_tables)
-        self._processes = ProcessCommands(self, engine, self.look_at_tables)
+        self._processes = ProcessCommands(self, engine, self.look_at_tables, self.workspace.ports)
         self._wasm = WasmCommands(self, engine, self.look_at_tables, self._show_runs)
         self._recording = RecordingCommands(self, engine, self.look_at_tables)
         playhead = engine.playhead
         self._replay = ReplayCommands(self, engine, playhead, self.look) if playhead else None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether there is a box to act on, and not a recording."""
+        return self._replay is None
+
+    @property
+    def ports(self) -> str | None:
+        """The ports that were asked for; None if nobody did."""
+        return self._processes.ports
 
     def get_default_screen(self) -> Screen[None]:
         """The four panes."""
@@ -97,6 +124,7 @@ class ConsoleApp(ScopeActions):
 
     def on_mount(self) -> None:
         """Show what there is, then start the engine without holding up the first paint."""
+        self.show_workspace()
         self.look_at_tables()
         self.set_interval(TABLES_EVERY_S, self.look_at_tables)
         self.set_interval(STREAMS_EVERY_S, self.look_at_streams)
@@ -109,6 +137,7 @@ class ConsoleApp(ScopeActions):
     async def _start_and_look(self) -> None:
         await asyncio.to_thread(self._life.start)
         self.look_at_tables()
+        await self.load_workspace()
 
     def exit(
         self, result: None = None, return_code: int = 0, message: RenderableType | None = None
@@ -179,9 +208,11 @@ class ConsoleApp(ScopeActions):
 
     def on_matrix_view_toggled(self, message: MatrixView.Toggled) -> None:
         """Pass a turned switch on to the engine."""
-        run = self._tell_engine(
-            message.keys, lambda: self.engine.switch(message.keys, message.wanted)
-        )
+        self.switch(message.keys, message.wanted)
+
+    def switch(self, keys: Sequence[CellKey], wanted: bool) -> None:
+        """Turn subscriptions on or off."""
+        run = self._tell_engine(keys, lambda: self.engine.switch(keys, wanted))
         self.run_worker(run, group="commands", name="switch a subscription")
 
     async def _tell_engine(self, keys: Sequence[CellKey], command: Callable[[], None]) -> None:
@@ -208,8 +239,7 @@ class ConsoleApp(ScopeActions):
     def _apply_preset(self, chosen: tuple[str, bool] | None) -> None:
         if chosen is not None:
             name, wanted = chosen
-            run = self._tell_engine((), lambda: self.engine.switch([(name, "")], wanted))
-            self.run_worker(run, group="commands", name="switch a preset")
+            self.switch([(name, "")], wanted)
 
     def on_matrix_view_cost_asked(self) -> None:
         """Have the kernel time the probe's programs, or no longer."""
@@ -383,7 +413,7 @@ class ConsoleApp(ScopeActions):
 
     def action_help(self) -> None:
         """Open the help."""
-        self.push_screen(HelpScreen(SECTIONS))
+        self.push_screen(HelpScreen(SECTIONS, self.keymap))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What applies now; the footer and the palette show nothing else."""
@@ -411,18 +441,3 @@ class ConsoleApp(ScopeActions):
             case "overview":
                 return self.main.zoomed and not self.main.small
         return True
-
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Everything the keys do, and Textual's own theme and screenshot."""
-        for command in super().get_system_commands(screen):
-            if command.title in _SYSTEM_COMMANDS:
-                yield command
-        yield from self._key_commands(screen)
-
-    def _key_commands(self, screen: Screen[object]) -> Iterator[SystemCommand]:
-        seen: set[str] = set()
-        for node, binding, enabled, tooltip in screen.active_bindings.values():
-            if binding.id and enabled and binding.action not in seen:
-                seen.add(binding.action)
-                run = partial(self.run_action, binding.action, node)
-                yield SystemCommand(binding.description, tooltip, run)

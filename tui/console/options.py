@@ -17,13 +17,11 @@ class ConsoleOptions:
     keymap: Keymap = field(default_factory=Keymap)
     theme: str = ""
     """A name of `themes.THEMES`; empty for Textual's own choice."""
-    workspace: OpenedWorkspace | None = None
+    workspace: OpenedWorkspace = field(default_factory=OpenedWorkspace)
     """What is to be opened once the engine runs."""
 
 
-def console_options(
-    loaded: LoadedSettings, workspace: OpenedWorkspace | None = None
-) -> ConsoleOptions:
+def console_options(loaded: LoadedSettings, workspace: OpenedWorkspace) -> ConsoleOptions:
     """Check what the settings say about the console.
 
     Raises:

@@ -41,13 +41,21 @@ class ProcessCommands:
         app: Shows the screens and the reports.
         engine: Explains, off the UI's thread.
         changed: Called when the engine has done something.
+        ports: The ports that were asked for before; None if nobody did.
     """
 
-    def __init__(self, app: App[None], engine: Engine, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        app: App[None],
+        engine: Engine,
+        changed: Callable[[], None],
+        ports: str | None = None,
+    ) -> None:
         self._app = app
         self._engine = engine
         self._changed = changed
-        self._last_ports = ""
+        self.ports = ports
+        """The ports that were asked for last; None if nobody did."""
 
     async def carry_out(self, asked: ProcessAsked) -> None:
         """Do what was asked for; waits for dialogs, so it is for a worker.
@@ -91,10 +99,10 @@ class ProcessCommands:
             self._changed()
 
     async def _edit_ports(self) -> None:
-        dialog = PortsDialog(self._engine, self._last_ports)
+        dialog = PortsDialog(self._engine, self.ports or "")
         ports = await self._app.push_screen_wait(dialog)
         if ports is not None:
-            self._last_ports = ports
+            self.ports = ports
             self._app.notify(f"looking for {clean(ports).strip() or 'any port'}", markup=False)
             self._changed()
 

@@ -13,6 +13,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from engine.core.kinds import KINDS
+from tui.console.keymap import Keymap
+from tui.console.keys import HELP_KEYS
 
 _KEY_WIDTH = 18
 _NAME_WIDTH = 16
@@ -46,21 +48,14 @@ _SYMBOLS = (
 )
 
 
-def keys_content(title: str, bindings: Iterable[Binding]) -> Content:
-    """Bindings, one a line: keys, name, what it does."""
+def keys_content(title: str, bindings: Iterable[Binding], keymap: Keymap) -> Content:
+    """Bindings, one a line: the keys they have now, what they do."""
     lines = [Content.styled(title, "bold underline")]
     for binding in bindings:
-        keys = " ".join(_readable(key) for key in binding.key.split(","))
-        lines.append(
-            Content.assemble(
-                (keys.ljust(_KEY_WIDTH), "bold"), binding.tooltip or binding.description
-            )
-        )
+        keys = keymap.readable(binding).ljust(_KEY_WIDTH - 1)
+        told = binding.tooltip or binding.description
+        lines.append(Content.assemble((f"{keys} ", "bold"), told))
     return Content("\n").join([*lines, Content("")])
-
-
-def _readable(key: str) -> str:
-    return {"question_mark": "?", "pageup": "page-up", "pagedown": "page-down"}.get(key, key)
 
 
 def fields_content() -> Content:
@@ -89,19 +84,12 @@ class HelpScreen(ModalScreen[None]):
     """Everything there is to know without leaving the console."""
 
     CSS_PATH = "help.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "escape,q,question_mark,f1",
-            "dismiss",
-            "Close",
-            id="help.close",
-            tooltip="Back to the panes",
-        ),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*HELP_KEYS]
 
-    def __init__(self, sections: Sequence[tuple[str, Sequence[Binding]]]) -> None:
+    def __init__(self, sections: Sequence[tuple[str, Sequence[Binding]]], keymap: Keymap) -> None:
         super().__init__()
         self._sections = sections
+        self._keymap = keymap
 
     def compose(self) -> ComposeResult:
         """A frame that scrolls."""
@@ -109,6 +97,6 @@ class HelpScreen(ModalScreen[None]):
             frame.border_title = "boxscope help"
             frame.border_subtitle = "escape closes"
             for title, bindings in self._sections:
-                yield Static(keys_content(title, bindings))
+                yield Static(keys_content(title, bindings, self._keymap))
             yield Static(symbols_content())
             yield Static(fields_content())

@@ -6,14 +6,16 @@ longer than everything else between a key and the screen.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache, partial
 from itertools import groupby
 from typing import NamedTuple
 
 from rich.cells import cell_len
 from textual import events
-from textual.binding import ActiveBinding
+from textual.binding import ActiveBinding, Binding
 from textual.content import Content
+from textual.dom import DOMNode
 from textual.screen import Screen
 from textual.widget import Widget
 
@@ -32,6 +34,35 @@ class Entry(NamedTuple):
     def width(self) -> int:
         """Cells up to the next entry."""
         return cell_len(self.key) + (1 + cell_len(self.name) if self.name else 0) + self.gap
+
+
+def in_order(bindings: Iterable[ActiveBinding]) -> list[ActiveBinding]:
+    """Bindings as they are declared; a keymap puts those it changes behind all others."""
+    by_node: dict[DOMNode, list[ActiveBinding]] = {}
+    for active in bindings:
+        by_node.setdefault(active.node, []).append(active)
+    return [
+        active
+        for node, several in by_node.items()
+        for active in sorted(several, key=partial(_position, _declared(type(node))))
+    ]
+
+
+def _position(declared: Mapping[str | None, int], active: ActiveBinding) -> int:
+    return declared.get(active.binding.id, len(declared))
+
+
+@cache
+def _declared(node: type[DOMNode]) -> Mapping[str | None, int]:
+    """Where each binding of a class stands, by its id."""
+    bindings = (
+        binding for base in reversed(node.__mro__) for binding in base.__dict__.get("BINDINGS", ())
+    )
+    return {
+        binding.id: position
+        for position, binding in enumerate(bindings)
+        if isinstance(binding, Binding)
+    }
 
 
 class KeyLine(Widget):
@@ -60,8 +91,8 @@ class KeyLine(Widget):
 
     def _all_entries(self) -> Iterator[Entry]:
         by_action: dict[str, ActiveBinding] = {}
-        for key, active in self.screen.active_bindings.items():
-            shown = active.binding.show or key == self.app.COMMAND_PALETTE_BINDING
+        for active in in_order(self.screen.active_bindings.values()):
+            shown = active.binding.show or active.binding.action == "command_palette"
             if shown and active.enabled:
                 by_action.setdefault(active.binding.action, active)
         for group, members in groupby(by_action.values(), lambda active: active.binding.group):

@@ -1,0 +1,132 @@
+"""What somebody has arranged to their liking: keys, colours, and a workspace to come back to."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+from textual.app import App
+
+from engine.core.filters import Filter
+from engine.core.sanitise import clean
+from engine.core.settings import config_path
+from engine.engine import Engine
+from engine.workspace import PANES, Loaded, Workspace
+from engine.workspace_parts import load_parts, with_engine_state
+from tui.console.keymap import Keymap
+from tui.console.options import ConsoleOptions
+from tui.console.screens.main import MainScreen
+from tui.console.screens.themes import ThemeScreen
+from tui.console.screens.workspace import WorkspaceDialog
+from tui.console.themes import OWN
+
+READ_FOR_S = 30.0
+"""How long a refusal while a workspace is opened is shown; nobody may be looking yet."""
+_NAME = "boxscope-workspace.toml"
+
+
+class PersonalActions(App[None]):
+    """The part of the application that is about how somebody likes it."""
+
+    engine: Engine
+    main: MainScreen
+    keymap: Keymap
+    options: ConsoleOptions
+
+    @property
+    def ports(self) -> str | None:
+        """The ports that were asked for; None if nobody did."""
+        raise NotImplementedError
+
+    def look(self) -> None:
+        """Look at everything at once."""
+        raise NotImplementedError
+
+    # Keys and colours.
+
+    def take_options(self, options: ConsoleOptions) -> None:
+        """Use the keys and colours that were chosen; before anything is drawn."""
+        self.options, self.keymap = options, options.keymap
+        self._refused = Loaded()
+        self.set_keymap(dict(options.keymap.chosen))
+        for theme in OWN:
+            self.register_theme(theme)
+        if options.theme:
+            self.theme = options.theme
+
+    def action_choose_theme(self) -> None:
+        """Choose other colours, and see them meanwhile."""
+        self.push_screen(ThemeScreen(self.theme), self._take_theme)
+
+    def _take_theme(self, name: str | None) -> None:
+        if name is not None:
+            self.keep_theme(name)
+
+    def keep_theme(self, name: str) -> None:
+        """Take a theme, and tell how to keep it for good."""
+        self.theme = name
+        self.notify(
+            f'to keep it: theme = "{name}" in {clean(str(config_path()))}',
+            title=f"theme {name}",
+            markup=False,
+        )
+
+    # Workspaces.
+
+    @property
+    def workspace(self) -> Workspace:
+        """What was opened."""
+        return self.options.workspace.workspace
+
+    def show_workspace(self) -> None:
+        """Filter and zoom as the workspace says."""
+        for pane in self.main.panes:
+            for view in pane.lists:
+                if text := self.workspace.filters.get(view.id or ""):
+                    view.set_filter(Filter(text, view.kinds))
+            pane.offer_tools_for(pane.current_part)
+        if self.workspace.zoom is not None:
+            self.main.zoom(PANES.index(self.workspace.zoom) + 1)
+
+    async def load_workspace(self) -> None:
+        """Load what the workspace names; tell what is refused."""
+        refused = await asyncio.to_thread(load_parts, self.engine, self.workspace)
+        self._refused = refused.parts
+        for error in refused.errors:
+            text = clean(error.message) + (f"\n{clean(error.fix)}" if error.fix else "")
+            self.notify(
+                text,
+                title="not restored",
+                severity="error",
+                timeout=READ_FOR_S,
+                markup=False,
+            )
+        self.look()
+
+    def _shown_workspace(self) -> Workspace:
+        """The workspace with what is filtered and shown now."""
+        changes = {
+            "theme": self.theme if self.workspace.theme or self.theme != self.options.theme else "",
+            "zoom": PANES[self.main.active.number - 1] if self.main.zoomed else None,
+            "filters": {
+                str(view.id): view.filter.text
+                for pane in self.main.panes
+                for view in pane.lists
+                if view.filter is not None
+            },
+        }
+        return self.workspace.model_copy(update=changes)
+
+    def action_save_workspace(self) -> None:
+        """Ask for a file and write what there is into it."""
+        self.run_worker(self._save_workspace(), group="dialogs", name="save a workspace")
+
+    async def _save_workspace(self) -> None:
+        path = str(self.options.workspace.path or _NAME)
+        present = partial(
+            with_engine_state, self._shown_workspace(), self.engine, self._refused, ports=self.ports
+        )
+        written = await self.push_screen_wait(WorkspaceDialog(path, present))
+        if written is not None:
+            told = clean(str(written))
+            self.notify(f"saved: boxscope --workspace {told}", markup=False)
