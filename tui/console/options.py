@@ -21,10 +21,12 @@ class ConsoleOptions:
     """What is to be opened once the engine runs."""
 
 
-def console_options(loaded: LoadedSettings, workspace: OpenedWorkspace) -> ConsoleOptions:
+def console_options(
+    loaded: LoadedSettings, workspace: OpenedWorkspace | None = None
+) -> ConsoleOptions:
     """Check what the settings say about the console.
 
     Raises:
         UsageError: a key or the theme cannot be; the message says where it stands.
     """
-    return ConsoleOptions(read_keymap(loaded), check_theme(loaded), workspace)
+    return ConsoleOptions(read_keymap(loaded), check_theme(loaded), workspace or OpenedWorkspace())
