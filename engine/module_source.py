@@ -166,7 +166,7 @@ class ModuleSource(Source):
 
     def loaded(self) -> Mapping[str, Wanted]:
         """What was wanted of the modules on the list, by their names."""
-        listed = {row.get("plugin") for row in self._host.tables()["plugin_state"]}
+        listed = self._host.module_names()
         return {name: kept.wanted for name, kept in self._kept.items() if name in listed}
 
     def call(self, name: str, method: str, args: tuple[JsonValue, ...] = ()) -> str:

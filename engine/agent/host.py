@@ -157,8 +157,14 @@ class PluginHost(Source):
         return {"plugin_state": self._roster.rows()}
 
     def loaded(self) -> tuple[Plugin, ...]:
-        """The plugins that were loaded as they lie."""
-        return self._roster.loaded()
+        """The plugins that were loaded as they lie: no modules, nothing from a plugin list."""
+        return tuple(
+            each for each in self._roster.staying() if each.in_place and each.keeping is None
+        )
+
+    def module_names(self) -> frozenset[str]:
+        """The modules that are not about to be taken off the list."""
+        return frozenset(each.name for each in self._roster.staying() if each.keeping is not None)
 
     def raw(self, seq: int) -> bytes | None:
         """The body of plugin record number `seq` as it came; None if it is no longer kept."""

@@ -84,11 +84,9 @@ class Roster:
         """Every plugin as a `plugin_state` record, in the order of loading."""
         return tuple(self._row(plugin) for plugin in self.plugins.values())
 
-    def loaded(self) -> tuple[Plugin, ...]:
-        """The plugins that were loaded as they lie: no modules, nothing from a plugin list."""
-        return tuple(
-            each for each in self.plugins.values() if each.in_place and each.keeping is None
-        )
+    def staying(self) -> tuple[Plugin, ...]:
+        """The plugins and modules that are not about to be taken off the list."""
+        return tuple(each for each in self.plugins.values() if each.after_exit != "remove")
 
     def find(self, name: str) -> Plugin:
         """The plugin of that name.

@@ -94,6 +94,7 @@ class ConsoleApp(ScopeActions, PersonalActions, PaletteActions):
         self.animation_level = "none"
         self.engine = engine
         self.main = MainScreen()
+        self.arrange_workspace()
         self._life = EngineLife(engine)
         self._commands = asyncio.Lock()
         self._timing = False
@@ -124,7 +125,6 @@ class ConsoleApp(ScopeActions, PersonalActions, PaletteActions):
 
     def on_mount(self) -> None:
         """Show what there is, then start the engine without holding up the first paint."""
-        self.show_workspace()
         self.look_at_tables()
         self.set_interval(TABLES_EVERY_S, self.look_at_tables)
         self.set_interval(STREAMS_EVERY_S, self.look_at_streams)

@@ -78,15 +78,14 @@ class PersonalActions(App[None]):
         """What was opened."""
         return self.options.workspace.workspace
 
-    def show_workspace(self) -> None:
-        """Filter and zoom as the workspace says."""
+    def arrange_workspace(self) -> None:
+        """Filter and zoom as the workspace says; before anything is drawn."""
         for pane in self.main.panes:
             for view in pane.lists:
                 if text := self.workspace.filters.get(view.id or ""):
-                    view.set_filter(Filter(text, view.kinds))
-            pane.offer_tools_for(pane.current_part)
+                    view.filter = Filter(text, view.kinds)
         if self.workspace.zoom is not None:
-            self.main.zoom(PANES.index(self.workspace.zoom) + 1)
+            self.main.begin_with(PANES.index(self.workspace.zoom) + 1)
 
     async def load_workspace(self) -> None:
         """Load what the workspace names; tell what is refused."""

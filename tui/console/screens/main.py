@@ -129,6 +129,10 @@ class MainScreen(Screen[None], inherit_bindings=False):
         self.zoomed = True
         self.go(number)
 
+    def begin_with(self, number: int) -> None:
+        """Show a pane alone from the beginning; before anything is drawn."""
+        self.zoomed, self._active = True, number - 1
+
     def overview(self) -> None:
         """Back to all four panes."""
         self.zoomed = False
