@@ -127,3 +127,9 @@ def test_every_binding_of_every_screen_can_be_changed_and_is_in_the_help() -> No
 
 def _nodes(base: type[DOMNode]) -> set[type[DOMNode]]:
     return {base}.union(*map(_nodes, base.__subclasses__()))
+
+
+def test_texts_name_the_keys_there_are() -> None:
+    text = "press {toggle}, or {quit}; {no.such} {} {Toggle}"
+    assert Keymap().fill(text) == "press t, or q; {no.such} {} {Toggle}"
+    assert keymap({"toggle": "f8,y"}).fill(text).startswith("press f8, or q;")

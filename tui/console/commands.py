@@ -15,6 +15,7 @@ from engine.core.errors import FailedError, UsageError
 from engine.core.records import Record
 from engine.core.sanitise import clean
 from engine.engine import Engine
+from tui.console.keymap import with_keys
 from tui.console.screens.dialog import ConfirmDialog
 from tui.console.screens.load import LoadDialog
 from tui.console.screens.module import Call, CallDialog, ModuleDialog
@@ -99,7 +100,8 @@ class PluginCommands:
     async def _load_module(self) -> None:
         name = await self._app.push_screen_wait(ModuleDialog(self._engine.load_module))
         if name is not None:
-            self._report(f"module {name} is loaded; enter tells what becomes of it")
+            key = with_keys(self._app, "{row.detail}")
+            self._report(f"module {name} is loaded; {key} tells what becomes of it")
 
     async def _judge(self, row: Record | None) -> None:
         file = self._file_of(row) if is_module(row) else ""

@@ -7,10 +7,14 @@ never offered together; `CONTEXTS` tells what is.
 from __future__ import annotations
 
 import difflib
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
 
+from textual.app import App
 from textual.binding import Binding
 from textual.keys import KEY_NAME_REPLACEMENTS, Keys, _character_to_key, key_to_character
 
@@ -95,6 +99,7 @@ _WRITTEN = {
     for long, name in KEY_NAME_REPLACEMENTS.items()
 }
 """Characters that Textual has names of its own for."""
+_ID = re.compile(r"\{([a-z_.0-9]+)\}")
 _SPELLED = {"pageup": "page-up", "pagedown": "page-down"}
 
 
@@ -136,6 +141,25 @@ class Keymap:
         """The same for people, with blanks between."""
         return " ".join(map(readable_key, self.keys_of(binding)))
 
+    def fill(self, text: str) -> str:
+        """A text with the first key of `{ID}` in its place."""
+        return _ID.sub(self._first_key, text)
+
+    def _first_key(self, found: re.Match[str]) -> str:
+        binding = _known().get(found[1])
+        return readable_key(self.keys_of(binding)[0]) if binding is not None else found[0]
+
+
+def with_keys(app: App[Any], text: str) -> str:
+    """A text that names keys as `{ID}`, with those that work in an application."""
+    keymap = getattr(app, "keymap", None)
+    return (keymap if isinstance(keymap, Keymap) else Keymap()).fill(text)
+
+
+@cache
+def _known() -> Mapping[str, Binding]:
+    return {binding.id: binding for _title, binding in all_bindings() if binding.id}
+
 
 def read_keymap(loaded: LoadedSettings) -> Keymap:
     """Check the keys of the settings.
@@ -144,7 +168,7 @@ def read_keymap(loaded: LoadedSettings) -> Keymap:
         UsageError: an id or a key does not exist, or a key would mean two things in one place;
             the message says where it stands.
     """
-    known = {binding.id: binding for _title, binding in all_bindings() if binding.id}
+    known = _known()
     chosen: dict[str, str] = {}
     for name, text in loaded.values.keys.items():
         where = place_in_file(loaded.origins.get(f"keys.{name}", "?"), ("keys", name))

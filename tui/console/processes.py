@@ -13,6 +13,7 @@ from textual.message import Message
 from engine.core.errors import UsageError
 from engine.core.sanitise import clean
 from engine.engine import Engine
+from tui.console.keymap import with_keys
 from tui.console.screens.ports import PortsDialog
 from tui.console.screens.why import WhyDialog, WhyScreen
 
@@ -65,7 +66,11 @@ class ProcessCommands:
         """
         match asked.verb:
             case "why":
-                await self._why(_pid_of(asked, ", or press W to name one"))
+                await self._why(
+                    _pid_of(
+                        asked, with_keys(self._app, ", or press {process.why_other} to name one")
+                    )
+                )
             case "attach":
                 await self._turn_capture(_pid_of(asked))
             case "why_other":

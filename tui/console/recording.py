@@ -12,6 +12,7 @@ from engine.core.sanitise import clean
 from engine.core.snapshot import RecordingFacts
 from engine.engine import Engine
 from tui.console.format import count, size
+from tui.console.keymap import with_keys
 from tui.console.screens.recording import DumpDialog, RecordingDialog
 
 
@@ -41,7 +42,7 @@ class RecordingCommands:
         dialog = RecordingDialog(self._name(""), self._engine.start_recording)
         path = await self._app.push_screen_wait(dialog)
         if path is not None:
-            self._report(f"recording to {path}; r ends it")
+            self._report(f"recording to {path}; {with_keys(self._app, '{record}')} ends it")
 
     async def dump(self) -> None:
         """Ask for a file and write what the engine remembers into it."""

@@ -18,6 +18,7 @@ from engine.core.records import Record
 from engine.core.sanitise import clean
 from engine.core.snapshot import Snapshot
 from tui.console.format import count, duration, share, value_text
+from tui.console.keymap import with_keys
 from tui.console.panes.base import Pane
 from tui.console.widgets.columns import Column, Tone, record_columns
 from tui.console.widgets.finder import Finder
@@ -32,7 +33,7 @@ _BESIDE_WIDTH = 120
 _ROOMY_HEIGHT = 22
 """Below this many lines the matrix needs the line about the probe for itself."""
 
-NOTHING_ON = "nothing is subscribed: choose a cell above and press t"
+NOTHING_ON = "nothing is subscribed: choose a cell above and press {toggle}"
 WAITING = "waiting for the first event"
 
 
@@ -224,7 +225,7 @@ class EventsPane(Pane):
         """Write the line about what is under the cursor."""
         matrix = self.matrix
         text = describe(matrix.switches, matrix.cursor_line, matrix.cursor_column)
-        _say(self.cell_line, text or " ")
+        _say(self.cell_line, with_keys(self.app, text) or " ")
 
     def on_matrix_view_cursor_moved(self) -> None:
         """Another cell, another line."""

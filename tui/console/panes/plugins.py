@@ -163,7 +163,8 @@ class PluginsPane(Pane):
             plugin_columns(),
             key=lambda row: row.record.key(),
             kind="plugin_state",
-            empty="no plugin is loaded: press l to load one, m for a module",
+            empty="no plugin is loaded: press {plugin.load} to load one,"
+            " {module.load} for a module",
             remark=failure,
             widget_id="plugins",
         )

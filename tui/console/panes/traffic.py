@@ -170,7 +170,7 @@ class TrafficPane(Pane):
             wasm_columns(),
             key=lambda record: record.key(),
             kind="wasm_plugin",
-            empty="no Wasm plugin is loaded: press l to load one",
+            empty="no Wasm plugin is loaded: press {wasm.load} to load one",
             remark=wasm_failure,
             widget_id="wasm-plugins",
         )

@@ -57,7 +57,8 @@ class CallScreen(PartsScreen):
         )
         self._payload = HexView(empty="no payload")
         self.runs = run_table(
-            widget_id="runs", empty="not repeated yet: a runs it again, e with other bytes"
+            widget_id="runs",
+            empty="not repeated yet: {call.again} runs it again, {call.edit} with other bytes",
         )
         self._search = runs_of(reader, browser.record)
         self._decision: Section | None = None

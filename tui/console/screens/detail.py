@@ -16,6 +16,7 @@ from engine.core.kinds import KINDS
 from engine.core.records import Record
 from engine.core.sanitise import clean
 from tui.console.format import field_lines, value_text
+from tui.console.keymap import with_keys
 from tui.console.keys import DETAIL_KEYS
 
 _NAME_WIDTH = 16
@@ -63,7 +64,7 @@ class DetailScreen(ModalScreen[None]):
         with VerticalScroll(id="detail") as frame:
             number = f" {record.seq}" if record.seq else ""
             frame.border_title = f"{record.kind}{number}"
-            frame.border_subtitle = "escape closes"
+            frame.border_subtitle = with_keys(self.app, "{detail.close} closes")
             yield Static(Content.styled(clean(KINDS[record.kind].help), "dim"))
             yield Static(record_content(record))
             if self._related:

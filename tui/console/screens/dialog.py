@@ -16,6 +16,7 @@ from textual.widgets import Button, Static
 
 from engine.core.errors import BoxscopeError
 from engine.core.sanitise import clean
+from tui.console.keymap import with_keys
 from tui.console.keys import CONFIRM_KEYS, DIALOG_KEYS
 from tui.console.widgets.entry import Field
 
@@ -39,7 +40,7 @@ class Dialog(ModalScreen[ResultT | None], Generic[ResultT]):
 
     CSS_PATH = "dialog.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*DIALOG_KEYS]
-    hint: ClassVar[str] = "tab next · enter does it · escape cancels"
+    hint: ClassVar[str] = "tab next · {dialog.accept} does it · {dialog.cancel} cancels"
 
     def __init__(
         self,
@@ -64,7 +65,7 @@ class Dialog(ModalScreen[ResultT | None], Generic[ResultT]):
         """A frame that scrolls if it must."""
         with _Frame(id="dialog", can_focus=False) as frame:
             frame.border_title = Content(self._title)
-            frame.border_subtitle = self.hint
+            frame.border_subtitle = with_keys(self.app, self.hint)
             yield Static(self._text)
             yield from self.entries
             yield self.refusal
@@ -159,7 +160,7 @@ class ConfirmDialog(Dialog[bool]):
     """Asks before something is done; True if it is wanted."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*CONFIRM_KEYS]
-    hint = "y does it · n or escape does not"
+    hint = "{confirm.yes} does it · {confirm.no} or {dialog.cancel} does not"
 
     def __init__(self, title: str, text: str, *, accept: str, cancel: str) -> None:
         super().__init__(title, text, (), accept=f"{accept} (y)", cancel=f"{cancel} (n)")

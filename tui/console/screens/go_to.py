@@ -16,7 +16,7 @@ class GoToDialog(Dialog[int]):
         now_ns: What is now, in wall nanoseconds; asked again for every answer.
     """
 
-    hint = "enter goes there · escape cancels"
+    hint = "{dialog.accept} goes there · {dialog.cancel} cancels"
 
     def __init__(self, now_ns: Callable[[], int]) -> None:
         super().__init__(

@@ -40,11 +40,14 @@ _SYMBOLS = (
     ("● ◌ ◔ ○ ✗", "plugin running, loading, stopping (until it is killed), exited, failed"),
     ("↻ renewed 2", "Wasm plugin that trapped twice; a fresh instance took its place each time"),
     ("! poisoned 2, 9 left", "kept as an agent keeps it after 2 traps; 9 more and it fails"),
-    ("✗", "before a record's type: it has faults; enter tells which, and what an agent reads"),
+    (
+        "✗",
+        "before a record's type: it has faults; {row.detail} tells which, and what an agent reads",
+    ),
     ("+  -", "row just appeared, row just went"),
     (">  <", "enter and exit of a system call"),
     ("··· 12 not shown ···", "records that came faster than the screen takes them, or unseen"),
-    ("+12 new (f)", "records that came since the stream stands still"),
+    ("+12 new ({follow})", "records that came since the stream stands still"),
 )
 
 
@@ -73,10 +76,13 @@ def fields_content() -> Content:
     return Content("\n").join(lines)
 
 
-def symbols_content() -> Content:
+def symbols_content(keymap: Keymap) -> Content:
     """What the symbols mean."""
     lines = [Content.styled("Symbols", "bold underline")]
-    lines += [Content.assemble((text.ljust(24), "bold"), meaning) for text, meaning in _SYMBOLS]
+    lines += [
+        Content.assemble((keymap.fill(text).ljust(24), "bold"), keymap.fill(meaning))
+        for text, meaning in _SYMBOLS
+    ]
     return Content("\n").join([*lines, Content("")])
 
 
@@ -95,8 +101,8 @@ class HelpScreen(ModalScreen[None]):
         """A frame that scrolls."""
         with VerticalScroll(id="help") as frame:
             frame.border_title = "boxscope help"
-            frame.border_subtitle = "escape closes"
+            frame.border_subtitle = self._keymap.fill("{help.close} closes")
             for title, bindings in self._sections:
                 yield Static(keys_content(title, bindings, self._keymap))
-            yield Static(symbols_content())
+            yield Static(symbols_content(self._keymap))
             yield Static(fields_content())

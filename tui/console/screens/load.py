@@ -17,7 +17,7 @@ Load = Callable[[Path, str, str], str]
 class LoadDialog(Dialog[str]):
     """Asks for a path, a name and a detail; gives the name of the plugin that was loaded."""
 
-    hint = "tab completes, next · enter loads · escape cancels"
+    hint = "{path.complete} completes, next · {dialog.accept} loads · {dialog.cancel} cancels"
 
     def __init__(self, load: Load) -> None:
         super().__init__(

@@ -16,7 +16,7 @@ LoadWasm = Callable[[Path], str]
 class LoadWasmDialog(Dialog[str]):
     """Asks for a path; gives the name of the plugin that was loaded."""
 
-    hint = "tab completes · enter loads · escape cancels"
+    hint = "{path.complete} completes · {dialog.accept} loads · {dialog.cancel} cancels"
 
     def __init__(self, load: LoadWasm) -> None:
         super().__init__(

@@ -41,7 +41,7 @@ class Call(NamedTuple):
 class ModuleDialog(Dialog[str]):
     """Asks for a module's file and what to do with it; gives the name it was loaded under."""
 
-    hint = "tab completes, next · enter loads · escape cancels"
+    hint = "{path.complete} completes, next · {dialog.accept} loads · {dialog.cancel} cancels"
 
     def __init__(self, load: LoadModule) -> None:
         super().__init__(
@@ -95,7 +95,7 @@ class CallDialog(Dialog[Call]):
         call: Calls it.
     """
 
-    hint = "tab next · enter calls · escape cancels"
+    hint = "tab next · {dialog.accept} calls · {dialog.cancel} cancels"
 
     def __init__(self, module: str, last: Call | None, call: CallModule) -> None:
         super().__init__(

@@ -12,7 +12,7 @@ from tui.console.widgets.entry import Entry
 class PortsDialog(Dialog[str]):
     """Asks for the ports processes are looked for by; gives what was set."""
 
-    hint = "enter looks for them · escape changes nothing"
+    hint = "{dialog.accept} looks for them · {dialog.cancel} changes nothing"
 
     def __init__(self, engine: Engine, last: str) -> None:
         super().__init__(

@@ -13,6 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
+from tui.console.keymap import with_keys
 from tui.console.keys import PRESET_KEYS
 from tui.console.widgets.columns import cell
 
@@ -44,7 +45,9 @@ class PresetScreen(ModalScreen[tuple[str, bool] | None]):
         """A frame with the list."""
         with Vertical(id="presets") as frame:
             frame.border_title = "Presets"
-            frame.border_subtitle = "enter on · u off · escape closes"
+            frame.border_subtitle = with_keys(
+                self.app, "enter on · {preset.off} off · {preset.close} closes"
+            )
             yield self.list
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:

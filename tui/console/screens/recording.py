@@ -62,7 +62,7 @@ class RecordingDialog(Dialog[Path]):
         start: Begins to record.
     """
 
-    hint = "tab next · enter records · escape cancels"
+    hint = "tab next · {dialog.accept} records · {dialog.cancel} cancels"
 
     def __init__(self, path: str, start: StartRecording) -> None:
         super().__init__(
@@ -97,7 +97,7 @@ class DumpDialog(Dialog[RecordingFacts]):
         dump: Writes what the engine remembers.
     """
 
-    hint = "tab next · enter writes · escape cancels"
+    hint = "tab next · {dialog.accept} writes · {dialog.cancel} cancels"
 
     def __init__(self, path: str, dump: DumpRecording) -> None:
         super().__init__(

@@ -45,7 +45,7 @@ class RerunDialog(Dialog[tuple[int, ...]]):
         rerun: Offers it.
     """
 
-    hint = "tab next · enter runs · escape cancels"
+    hint = "tab next · {dialog.accept} runs · {dialog.cancel} cancels"
 
     def __init__(self, call: Record, payload: bytes, rerun: Rerun) -> None:
         super().__init__(

@@ -23,7 +23,7 @@ class SeekDialog(Dialog[int]):
         seek: Goes there.
     """
 
-    hint = "enter goes there · escape cancels"
+    hint = "{dialog.accept} goes there · {dialog.cancel} cancels"
 
     def __init__(self, facts: ReplayFacts, seek: Seek) -> None:
         first, last = local_time_of_day(facts.first_ns), local_time_of_day(facts.last_ns)

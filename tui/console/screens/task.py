@@ -47,7 +47,7 @@ class TaskDialog(Dialog[SentTask]):
         send: Queues the task.
     """
 
-    hint = "tab next · enter sends · escape cancels"
+    hint = "tab next · {dialog.accept} sends · {dialog.cancel} cancels"
 
     def __init__(self, plugin: str, last: Task | None, send: Send) -> None:
         super().__init__(

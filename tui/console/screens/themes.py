@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
+from tui.console.keymap import with_keys
 from tui.console.keys import THEME_KEYS
 from tui.console.themes import THEMES, about
 
@@ -42,7 +43,9 @@ class ThemeScreen(ModalScreen[str | None]):
         """A frame with the list, which leaves most of what is behind in view."""
         with Vertical(id="themes") as frame:
             frame.border_title = "Theme"
-            frame.border_subtitle = "enter takes it · escape keeps the former"
+            frame.border_subtitle = with_keys(
+                self.app, "enter takes it · {theme.close} keeps the former"
+            )
             yield self.list
 
     def on_mount(self) -> None:

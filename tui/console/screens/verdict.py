@@ -14,6 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from engine.core.sanitise import clean
+from tui.console.keymap import with_keys
 from tui.console.keys import VERDICT_KEYS
 from tui.console.paths import problem_with_file
 from tui.console.screens.dialog import Dialog
@@ -77,7 +78,9 @@ class VerdictScreen(ModalScreen[None]):
         """A frame that scrolls."""
         with VerticalScroll(id="detail") as frame:
             frame.border_title = Content(f"verdict on {clean(self._file)}")
-            frame.border_subtitle = "nothing of it was executed · escape closes"
+            frame.border_subtitle = with_keys(
+                self.app, "nothing of it was executed · {verdict.close} closes"
+            )
             yield Static(verdict_content(self._lines))
 
 
@@ -88,7 +91,7 @@ class VerdictDialog(Dialog[VerdictScreen]):
         file: What to begin with.
     """
 
-    hint = "tab completes, next · enter judges · escape cancels"
+    hint = "{path.complete} completes, next · {dialog.accept} judges · {dialog.cancel} cancels"
 
     def __init__(self, file: str) -> None:
         super().__init__(

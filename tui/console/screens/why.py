@@ -13,6 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from engine.engine import Engine
+from tui.console.keymap import with_keys
 from tui.console.keys import WHY_KEYS
 from tui.console.screens.dialog import Dialog
 from tui.console.widgets.entry import Entry
@@ -57,7 +58,9 @@ class WhyScreen(ModalScreen[bool]):
         """A frame that scrolls."""
         with VerticalScroll(id="detail") as frame:
             frame.border_title = f"why {self._explanation.facts.identity.pid}"
-            frame.border_subtitle = "a attaches · escape closes"
+            frame.border_subtitle = with_keys(
+                self.app, "{why.attach} attaches · {why.close} closes"
+            )
             yield Static(explanation_content(self._explanation))
 
     def action_attach(self) -> None:
@@ -73,7 +76,7 @@ class WhyDialog(Dialog["Explanation"]):
         pid: The process to begin with; None = none.
     """
 
-    hint = "enter explains · escape cancels"
+    hint = "{dialog.accept} explains · {dialog.cancel} cancels"
 
     def __init__(self, engine: Engine, pid: int | None) -> None:
         super().__init__(

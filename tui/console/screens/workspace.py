@@ -19,7 +19,7 @@ class WorkspaceDialog(Dialog[Path]):
         present: Tells what is to be saved.
     """
 
-    hint = "enter saves · escape cancels"
+    hint = "{dialog.accept} saves · {dialog.cancel} cancels"
 
     def __init__(self, path: str, present: Callable[[], Workspace]) -> None:
         super().__init__(

@@ -15,6 +15,7 @@ from textual.widgets import Static
 from engine.core.filters import Completion, Filter, FilterError, complete
 from engine.core.sanitise import clean
 from tui.console.format import count
+from tui.console.keymap import with_keys
 from tui.console.keys import FILTER_KEYS
 from tui.console.paths import beginning_of_all
 from tui.console.widgets.entry import TextInput
@@ -66,7 +67,7 @@ class FilterBar(Vertical):
     def __init__(self) -> None:
         super().__init__()
         self.display = False
-        self.input = FilterInput(placeholder=self.hint, compact=True, select_on_focus=False)
+        self.input = FilterInput(compact=True, select_on_focus=False)
         self._counts = Static(markup=False, classes="counts")
         self._below = Static(Content(""), markup=False, classes="below")
         self._below.display = False
@@ -78,6 +79,7 @@ class FilterBar(Vertical):
 
     def compose(self) -> ComposeResult:
         """The line, and what is wrong or what may follow underneath."""
+        self.input.placeholder = with_keys(self.app, self.hint)
         with Horizontal():
             yield Static(self.prompt, markup=False, classes="prompt")
             yield self.input

@@ -14,7 +14,7 @@ class FindBar(FilterBar):
     """What is looked for: any text, or a condition as one filters with."""
 
     prompt = "find "
-    hint = "any text, or a condition: errno == ENOENT. n next, N the one before"
+    hint = "any text, or a condition: errno == ENOENT. {row.next} next, {row.before} the one before"
 
     class Changed(FilterBar.Changed):
         """Something else is looked for; None for nothing."""

@@ -23,6 +23,7 @@ from textual.strip import Strip
 
 from engine.core.filters import Filter
 from engine.core.records import Record
+from tui.console.keymap import with_keys
 from tui.console.keys import LIST_KEYS
 from tui.console.scope import Process, Scope
 from tui.console.widgets.columns import (
@@ -261,7 +262,7 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
         index = self.top_row + y - self.title_rows
         if index >= self.row_count:
             if index == 0 and (empty := self.empty_text):
-                text = " " * GUTTER + empty
+                text = " " * GUTTER + with_keys(self.app, empty)
                 style = base + self.palette.tones["dim"]
                 return Strip([Segment(text, style)]).crop_extend(0, width, base)
             return Strip.blank(width, base)

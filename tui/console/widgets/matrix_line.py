@@ -78,7 +78,10 @@ def _everything(switches: Switches) -> str:
 
 
 def describe(switches: Switches, line: Line | None, column: str) -> str:
-    """What is under the cursor in one line: full name, state, rate, total, or why it is not."""
+    """What is under the cursor in one line: full name, state, rate, total, or why it is not.
+
+    The key that switches stands in it by its id, `{toggle}`.
+    """
     shown = switches.sum_of(line, column) if line else None
     if line is None or shown is None:
         return ""
@@ -91,7 +94,9 @@ def describe(switches: Switches, line: Line | None, column: str) -> str:
         symbol = "○" if not shown.on else "●" if shown.on == shown.switches else "◐"
         does = "off" if shown.on else "on"
         speed = f" · {rate(shown.rate)}/s" if shown.on else ""
-        return f"{symbol} {name} {shown.on} of {shown.switches} on{speed} · t switches {does}"
+        return (
+            f"{symbol} {name} {shown.on} of {shown.switches} on{speed} · {{toggle}} switches {does}"
+        )
     if not shown.on:
-        return f"○ {name} off · t switches it on"
+        return f"○ {name} off · {{toggle}} switches it on"
     return f"● {name} on · {rate(shown.rate)}/s · {count(shown.total)} so far"

@@ -20,6 +20,7 @@ from textual.strip import Strip
 
 from engine.core.records import Batch, Record
 from tui.console.format import count
+from tui.console.keymap import with_keys
 from tui.console.moments import RecordsByNumber, first_since
 from tui.console.scope import Scope
 from tui.console.widgets.choice import Choice
@@ -419,7 +420,8 @@ class StreamView(LineView[StreamRow]):
         if self.moving:
             return ""
         state = " PAUSED" if self.paused else ""
-        return f"{state} +{count(self.pending)} new (f) "
+        key = with_keys(self.app, "{follow}")
+        return f"{state} +{count(self.pending)} new ({key}) "
 
     def draw_row(self, row: StreamRow, selected: bool) -> Strip:
         """A record, or the line that says how many are missing."""
