@@ -114,7 +114,7 @@ def test_good_doubtful_and_bad_are_told_apart(
 def test_there_are_themes_for_every_ground_and_for_poor_terminals() -> None:
     assert next(iter(THEMES)) == Settings().theme == "boxscope-dark"
     assert {"boxscope-light", "ansi-dark", "ansi-light", "textual-dark"} <= THEMES.keys()
-    assert about(THEMES["boxscope-light"]) == "light, told apart by the colour-blind too"
+    assert about(THEMES["boxscope-light"]) == "light, colour-blind-safe"
     assert about(THEMES["ansi-dark"]) == "dark, the terminal's own colours"
 
 

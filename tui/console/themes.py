@@ -56,7 +56,7 @@ def about(theme: Theme) -> str:
     """What there is to know about a theme before one sees it."""
     ground = "dark" if theme.dark else "light"
     if theme in OWN:
-        return f"{ground}, told apart by the colour-blind too"
+        return f"{ground}, colour-blind-safe"
     return f"{ground}, the terminal's own colours" if theme.ansi else ground
 
 
