@@ -201,6 +201,8 @@ class Workspace(_Part):
 
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """The subscriptions as names and categories; an empty category means all."""
+        if not self.subscriptions:
+            return ()
         from engine.probe.patterns import parse
 
         return tuple(map(parse, self.subscriptions))
