@@ -200,7 +200,7 @@ class Engine(ABC):
         raise self._read_only("run a Wasm plugin")
 
     def loaded(self) -> Loaded:
-        """The plugins, modules and Wasm plugins that were loaded since it runs."""
+        """The plugins, modules and Wasm plugins there are, as a workspace names them."""
         from engine.workspace import Loaded
 
         return Loaded()

@@ -322,27 +322,19 @@ class LiveEngine(Engine):
         return _need(self._wasm, "Wasm plugins").rerun(seq, payload=payload, cuts=cuts)
 
     def loaded(self) -> Loaded:
-        """What was loaded since it runs; not what its selection began with."""
+        """The plugins, modules and Wasm plugins there are."""
         from engine.workspace import Loaded, PluginPart
 
-        asked = self._selection
         plugins = self._agent.loaded() if self._agent is not None else ()
-        first = {(request.name or request.executable.stem) for request in asked.plugins}
-        first |= {request.name for request in asked.modules or ()}
+        modules = self._modules.loaded() if self._modules is not None else {}
         return Loaded(
             tuple(
                 PluginPart(file=plugin.executable, name=plugin.name, detail=plugin.detail)
                 for plugin in plugins
-                if plugin.name not in first
             ),
-            tuple(
-                _module_part(name, wanted)
-                for name, wanted in (self._modules.loaded() if self._modules else {}).items()
-                if name not in first
-            ),
-            tuple(
-                path for path in (self._wasm.paths if self._wasm else ()) if path not in asked.wasm
-            ),
+            tuple(_module_part(name, wanted) for name, wanted in modules.items()),
+            self._wasm.paths if self._wasm is not None else (),
+            self._module_watch.ours if self._module_watch is not None else frozenset(),
         )
 
     def start_recording(self, path: Path, options: RecordingOptions | None = None) -> None:

@@ -52,6 +52,11 @@ class ModuleWatch:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
 
+    @property
+    def ours(self) -> Cells:
+        """What is subscribed for the modules' sake alone."""
+        return self._ours
+
     def stop(self) -> None:
         """Wait for the probe no longer."""
         self._stopping.set()

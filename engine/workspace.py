@@ -270,19 +270,25 @@ def _lines(text: str) -> str:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What was loaded into an engine since it runs, as a workspace tells it."""
+    """What is loaded into an engine, or was to be, as a workspace names it."""
 
     plugins: tuple[PluginPart, ...] = ()
     modules: tuple[ModulePart, ...] = ()
     wasm: tuple[Path, ...] = ()
+    subscribed: frozenset[tuple[str, str]] = frozenset()
+    """Events and categories that are on for the modules' sake alone."""
 
     def __bool__(self) -> bool:
         return bool(self.plugins or self.modules or self.wasm)
 
 
 @dataclass(frozen=True)
-class Refused:
-    """What could not be loaded, and why."""
+class Restored:
+    """What came of loading the parts of a workspace."""
 
-    parts: Loaded
-    errors: tuple[BoxscopeError, ...]
+    first: Loaded = field(default_factory=Loaded)
+    """What the engine had before, which is not the workspace's."""
+    refused: Loaded = field(default_factory=Loaded)
+    """What could not be loaded."""
+    errors: tuple[BoxscopeError, ...] = ()
+    """Why not."""

@@ -9,13 +9,13 @@ from typing import TypeVar
 from engine.core.errors import BoxscopeError, FailedError
 from engine.core.records import Record
 from engine.engine import Engine
-from engine.workspace import Loaded, ModulePart, PluginPart, Refused, Workspace
+from engine.workspace import Loaded, ModulePart, PluginPart, Restored, Workspace
 
 T = TypeVar("T")
 Cells = frozenset[tuple[str, str]]
 
 
-def load_parts(engine: Engine, workspace: Workspace) -> Refused:
+def load_parts(engine: Engine, workspace: Workspace) -> Restored:
     """Load plugins, modules and Wasm plugins; what is refused does not hold up the others."""
     wanted = Loaded(workspace.plugins, workspace.modules, workspace.wasm)
     if engine.playhead is not None:
@@ -23,7 +23,8 @@ def load_parts(engine: Engine, workspace: Workspace) -> Refused:
             "a recording has nothing to load plugins into: those of the workspace are left out",
             fix="open the workspace without replay",
         )
-        return Refused(wanted, (error,) if wanted else ())
+        return Restored(refused=wanted, errors=(error,) if wanted else ())
+    first = engine.loaded()
     errors: list[BoxscopeError] = []
 
     def attempt(load: Callable[[], object]) -> bool:
@@ -43,7 +44,7 @@ def load_parts(engine: Engine, workspace: Workspace) -> Refused:
         part for part in workspace.modules if not attempt(partial(_load_module, engine, part))
     )
     wasm = tuple(path for path in workspace.wasm if not attempt(partial(engine.load_wasm, path)))
-    return Refused(Loaded(plugins, modules, wasm), tuple(errors))
+    return Restored(first, Loaded(plugins, modules, wasm), tuple(errors))
 
 
 def _load_module(engine: Engine, part: ModulePart) -> None:
@@ -62,34 +63,37 @@ def _load_module(engine: Engine, part: ModulePart) -> None:
 
 
 def with_engine_state(
-    workspace: Workspace, engine: Engine, refused: Loaded, *, ports: str | None
+    workspace: Workspace, engine: Engine, restored: Restored, *, ports: str | None
 ) -> Workspace:
     """The workspace with what the engine has subscribed and loaded now.
 
     Args:
         workspace: The one that was opened; what did not change stays as it is written there.
         engine: The engine.
-        refused: What could not be loaded of it; it is kept.
+        restored: What came of loading its parts; what was refused is kept.
         ports: The ports in force; None for what the settings say.
     """
     if engine.playhead is not None:
         return workspace
-    loaded = engine.loaded()
+    loaded, first, refused = engine.loaded(), restored.first, restored.refused
     changes = {
         "ports": ports,
         "subscriptions": subscriptions_of(engine, workspace),
-        "plugins": _merged(loaded.plugins, refused.plugins, workspace.plugins),
-        "modules": _merged(loaded.modules, refused.modules, workspace.modules),
-        "wasm": _merged(loaded.wasm, refused.wasm, workspace.wasm),
+        "plugins": _merged(loaded.plugins, first.plugins, refused.plugins, workspace.plugins),
+        "modules": _merged(loaded.modules, first.modules, refused.modules, workspace.modules),
+        "wasm": _merged(loaded.wasm, first.wasm, refused.wasm, workspace.wasm),
     }
     return workspace.model_copy(update=changes)
 
 
-def _merged(loaded: Sequence[T], refused: Sequence[T], written: Sequence[T]) -> tuple[T, ...]:
-    """All of them, as they are written; those that are not yet follow."""
+def _merged(
+    loaded: Sequence[T], first: Sequence[T], refused: Sequence[T], written: Sequence[T]
+) -> tuple[T, ...]:
+    """All that are not the engine's own, as they are written; those that are not yet follow."""
     there = {_named(part): part for part in (*loaded, *refused)}
     kept = {_named(part): part for part in written if _named(part) in there}
-    return (*kept.values(), *(part for name, part in there.items() if name not in kept))
+    known = kept.keys() | set(map(_named, first))
+    return (*kept.values(), *(part for name, part in there.items() if name not in known))
 
 
 def _named(part: object) -> object:
@@ -108,9 +112,10 @@ def subscriptions_of(engine: Engine, workspace: Workspace) -> tuple[str, ...]:
         return workspace.subscriptions
     here = frozenset(_cell(row) for row in rows if not row.get("unavailable"))
     on = frozenset(_cell(row) for row in rows if row.get("on"))
-    if _meant(workspace) & here == on:
+    chosen, meant = on - engine.loaded().subscribed, _meant(workspace)
+    if chosen <= meant and meant & here <= on:
         return workspace.subscriptions
-    return tuple(_written(_by_event(rows), on))
+    return tuple(_written(_by_event(rows), chosen))
 
 
 def _meant(workspace: Workspace) -> Cells:

@@ -76,6 +76,16 @@ def test_what_is_saved_means_what_is_on(on: set[tuple[str, str]]) -> None:
     assert meant(saved) == on
 
 
+def test_what_is_on_for_the_modules_alone_is_not_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = meant(("syscall_exit-openat",))
+    engine = engine_with(meant(("@network",)) | theirs, frozenset())
+    monkeypatch.setattr(engine, "loaded", lambda: Loaded(subscribed=theirs))
+    assert subscriptions_of(engine, workspace(subscriptions=("@network",))) == ("@network",)
+    assert meant(subscriptions_of(engine, workspace())) == meant(("@network",)) - theirs
+    both = ("@network", "syscall_exit-openat")
+    assert subscriptions_of(engine, workspace(subscriptions=both)) == both
+
+
 def test_without_a_probe_what_was_wanted_stays_written() -> None:
     engine = engine_with(frozenset(), frozenset())
     engine.set_source("probe", "failed", "no right")
@@ -106,10 +116,10 @@ def test_what_is_opened_is_what_is_saved(engine: Engine, tmp_path: Path) -> None
         wasm=[other],
     )
     with engine:
-        refused = load_parts(engine, said)
-        assert refused.errors == ()
-        assert not refused.parts
-        assert with_engine_state(said, engine, refused.parts, ports="80") == said
+        restored = load_parts(engine, said)
+        assert restored.errors == ()
+        assert not restored.refused
+        assert with_engine_state(said, engine, restored, ports="80") == said
 
 
 def test_what_is_refused_is_told_and_kept_and_the_rest_is_loaded(
@@ -121,21 +131,21 @@ def test_what_is_refused_is_told_and_kept_and_the_rest_is_loaded(
         wasm=[tmp_path / "gone.wasm"],
     )
     with engine:
-        refused = load_parts(engine, said)
-        assert len(refused.errors) == 3
-        assert all("gone" in str(error) for error in refused.errors)
-        assert [part.called for part in refused.parts.plugins] == ["gone"]
+        restored = load_parts(engine, said)
+        assert len(restored.errors) == 3
+        assert all("gone" in str(error) for error in restored.errors)
+        assert [part.called for part in restored.refused.plugins] == ["gone"]
         assert "boxload" in {part.name for part in engine.loaded().plugins}
-        assert with_engine_state(said, engine, refused.parts, ports=None) == said
+        assert with_engine_state(said, engine, restored, ports=None) == said
 
 
 def test_what_is_loaded_later_is_saved_and_what_is_unloaded_is_not(engine: Engine) -> None:
     said = workspace(plugins=[PluginPart(file=LOAD, name="one"), PluginPart(file=LOAD, name="two")])
     with engine:
-        load_parts(engine, said)
+        restored = load_parts(engine, said)
         engine.unload_plugin("one")
         engine.load_plugin(LOAD, name="three")
-        present = with_engine_state(said, engine, Loaded(), ports=None)
+        present = with_engine_state(said, engine, restored, ports=None)
         assert [part.name for part in present.plugins] == ["two", "three"]
         assert present.wasm == (), "what the engine began with is not the workspace's"
 
@@ -144,9 +154,9 @@ def test_a_recording_loads_nothing_and_says_so() -> None:
     engine = ReplayEngine(FIXTURES / "recordings" / "first-light.jsonl")
     try:
         said = workspace(wasm=[DEMO], subscriptions=["@network"])
-        refused = load_parts(engine, said)
-        assert "a recording has nothing to load plugins into" in str(refused.errors[0])
-        assert with_engine_state(said, engine, refused.parts, ports="1") == said
+        restored = load_parts(engine, said)
+        assert "a recording has nothing to load plugins into" in str(restored.errors[0])
+        assert with_engine_state(said, engine, restored, ports="1") == said
         assert load_parts(engine, workspace()).errors == ()
     finally:
         engine.close()

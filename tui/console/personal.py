@@ -11,7 +11,7 @@ from engine.core.filters import Filter
 from engine.core.sanitise import clean
 from engine.core.settings import config_path
 from engine.engine import Engine
-from engine.workspace import PANES, Loaded, Workspace
+from engine.workspace import PANES, Restored, Workspace
 from engine.workspace_parts import load_parts, with_engine_state
 from tui.console.keymap import Keymap
 from tui.console.options import ConsoleOptions
@@ -47,7 +47,7 @@ class PersonalActions(App[None]):
     def take_options(self, options: ConsoleOptions) -> None:
         """Use the keys and colours that were chosen; before anything is drawn."""
         self.options, self.keymap = options, options.keymap
-        self._refused = Loaded()
+        self._restored = Restored()
         self.set_keymap(dict(options.keymap.chosen))
         for theme in OWN:
             self.register_theme(theme)
@@ -89,9 +89,8 @@ class PersonalActions(App[None]):
 
     async def load_workspace(self) -> None:
         """Load what the workspace names; tell what is refused."""
-        refused = await asyncio.to_thread(load_parts, self.engine, self.workspace)
-        self._refused = refused.parts
-        for error in refused.errors:
+        self._restored = await asyncio.to_thread(load_parts, self.engine, self.workspace)
+        for error in self._restored.errors:
             text = clean(error.message) + (f"\n{clean(error.fix)}" if error.fix else "")
             self.notify(
                 text,
@@ -123,7 +122,11 @@ class PersonalActions(App[None]):
     async def _save_workspace(self) -> None:
         path = str(self.options.workspace.path or _NAME)
         present = partial(
-            with_engine_state, self._shown_workspace(), self.engine, self._refused, ports=self.ports
+            with_engine_state,
+            self._shown_workspace(),
+            self.engine,
+            self._restored,
+            ports=self.ports,
         )
         written = await self.push_screen_wait(WorkspaceDialog(path, present))
         if written is not None:
