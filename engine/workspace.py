@@ -111,7 +111,7 @@ FilePath = Annotated[Path, AfterValidator(_path)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class PluginPart(_Part):
@@ -212,7 +212,7 @@ class Workspace(_Part):
 class OpenedWorkspace:
     """A workspace and where it came from."""
 
-    workspace: Workspace = field(default_factory=lambda: Workspace(version=VERSION))
+    workspace: Workspace = field(default_factory=lambda: Workspace.model_construct(version=VERSION))
     path: Path | None = None
     """None where none was opened."""
 
