@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from heapq import nsmallest
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 from textual.app import App, SystemCommand
 from textual.command import DiscoveryHit, Hit, Hits, Provider
@@ -157,7 +157,6 @@ def subscription_commands(switches: Switches, switch: Switch) -> Iterator[Comman
 class ConsoleCommands(Provider):
     """What the palette offers and finds."""
 
-    limit: ClassVar[int] = MOST_HITS
     _commands: tuple[Command, ...] = ()
 
     async def startup(self) -> None:
