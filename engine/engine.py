@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from engine.core.errors import FailedError
 from engine.core.lineage import ProcessTree, told_processes
+from engine.core.progress import TaskFacts, Tasks
 from engine.core.records import Batch
 from engine.core.snapshot import RecordingFacts, Snapshot
 
@@ -52,6 +54,23 @@ class Engine(ABC):
     @abstractmethod
     def last_seq(self, kind: str) -> int:
         """Number of the newest record of a kind; 0 when there is none."""
+
+    @cached_property
+    def tasks(self) -> Tasks:
+        """Where whoever does something long for this engine says so."""
+        return Tasks()
+
+    def progress(self) -> tuple[TaskFacts, ...]:
+        """What it is busy with now, the oldest first; asked often."""
+        return self.tasks.facts()
+
+    def cancel_task(self, number: int) -> None:
+        """Tell a task to end.
+
+        Raises:
+            FailedError: it cannot be cancelled.
+        """
+        self.tasks.cancel(number)
 
     def raw(self, kind: str, seq: int) -> bytes | None:
         """The bytes a record was made of, as they came; None where they are not kept."""
@@ -235,6 +254,14 @@ class Engine(ABC):
     def playhead(self) -> Playhead | None:
         """Where a replay is, to be moved; None for a live engine."""
         return None
+
+    def go_to(self, ts_ns: int) -> None:
+        """Have a replay be at another moment; waits until what there was then is looked up.
+
+        Raises:
+            FailedError: it is a live engine.
+        """
+        raise self._only_replayed("gone about in")
 
     def step(self) -> None:
         """Have a replay stand still on its next record.

@@ -121,6 +121,7 @@ class LiveEngine(Engine):
         self._settings = settings
         self._clock = clock or SystemClock()
         self._logbook = Logbook(self._clock)
+        self.tasks = self._logbook.tasks
         self._sources: dict[str, Source] = {}
         self._own_rings = {kind: RecordRing(20_000) for kind in (*SAMPLED, "stats")}
         self._stores: dict[str, RecordStore] = {**self._own_rings, "log": self._logbook.ring}
@@ -129,7 +130,7 @@ class LiveEngine(Engine):
         self._started_ns = self._clock.monotonic_ns()
         self._lock = threading.Lock()
         self._sampler = Sampler(self.snapshot, self._own_rings)
-        self._recordings = Recordings(self, self._context)
+        self._recordings = Recordings(self, self._context, self.tasks)
         self._export = export_of(self, settings, self._logbook)
         self._agent: PluginHost | None = None
         self._modules: ModuleSource | None = None
@@ -192,6 +193,7 @@ class LiveEngine(Engine):
             own_cpu=share,
             own_rss=resident,
             recording=self._recordings.facts(),
+            tasks=self.tasks.facts(),
         )
 
     def since(self, kind: str, seq: int, limit: int = 1_000) -> Batch:

@@ -147,7 +147,7 @@ class ModuleSource(Source):
         """
         name = name or wanted.file.name.partition(".")[0]
         check_name(name)
-        spec = prepare(name, wanted, self._cache)
+        spec = prepare(name, wanted, self._cache, self.logbook.tasks)
         cgroup, no_cgroup = make_cgroup(name)
         spec = replace(spec, cgroup=str(cgroup.path) if cgroup is not None else "")
         kept = _Kept(spec, wanted, cgroup, no_cgroup)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from engine.core.errors import PluginError
+from engine.core.progress import Progress, say_nothing
 from engine.core.sanitise import clean
 
 MAX_BYTES = 512 * 1024 * 1024
@@ -33,6 +34,7 @@ def download(
     target: Path,
     *,
     cancelled: Callable[[], bool] = lambda: False,
+    progress: Progress = say_nothing,
     max_bytes: int = MAX_BYTES,
     total_s: float = TOTAL_S,
 ) -> None:
@@ -43,6 +45,7 @@ def download(
         sha256: What it must be.
         target: A file of the caller's; whatever it holds is overwritten.
         cancelled: Asked again and again; True gives up.
+        progress: Told with every piece how many bytes have come.
         max_bytes: Longest artifact.
         total_s: Longest time for one URL.
 
@@ -51,7 +54,7 @@ def download(
     """
     reasons: list[str] = []
     for url in urls:
-        fetch = _Fetch(url, target, cancelled, max_bytes, time.monotonic() + total_s)
+        fetch = _Fetch(url, target, cancelled, progress, max_bytes, time.monotonic() + total_s)
         reason = fetch.run(sha256)
         if not reason:
             return
@@ -71,12 +74,14 @@ class _Fetch:
         url: str,
         target: Path,
         cancelled: Callable[[], bool],
+        progress: Progress,
         max_bytes: int,
         deadline_s: float,
     ) -> None:
         self._url = url
         self._target = target
         self._cancelled = cancelled
+        self._progress = progress
         self._max_bytes = max_bytes
         self._deadline_s = deadline_s
 
@@ -102,7 +107,7 @@ class _Fetch:
 
     def _copy(self, response: HTTPResponse, file: IO[bytes]) -> tuple[int, str]:
         hashed = hashlib.sha256()
-        size = 0
+        size, total = 0, response.length
         while True:
             if self._cancelled():
                 raise Abandoned("the download was given up")
@@ -115,6 +120,7 @@ class _Fetch:
             self._left_s()
             hashed.update(chunk)
             file.write(chunk)
+            self._progress(size, total)
 
     def _left_s(self) -> float:
         left = self._deadline_s - time.monotonic()

@@ -84,7 +84,7 @@ class PluginHost(Source):
         super().__init__(clock, logbook)
         launcher = Launcher(clock, faithful_stop=faithful)
         self._roster = Roster(clock, launcher, self.log)
-        self._loader = Loader(self._roster, self.log)
+        self._loader = Loader(self._roster, self.log, logbook.tasks)
         self._records = PluginRecordStore(record_capacity)
         self._faults = RecordRing(FAULT_RECORDS)
         self.rings = {

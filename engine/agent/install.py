@@ -18,6 +18,7 @@ from engine.agent.config import ARCHIVE, PluginConfig
 from engine.agent.download import download
 from engine.agent.verify import is_digest, matches
 from engine.core.errors import BoxscopeError, PluginError, UsageError
+from engine.core.progress import Progress, say_nothing
 from engine.core.sanitise import clean
 
 
@@ -48,7 +49,11 @@ def is_installed(config: PluginConfig, directory: Path) -> bool:
 
 
 def install_config(
-    config: PluginConfig, directory: Path, *, cancelled: Callable[[], bool] = lambda: False
+    config: PluginConfig,
+    directory: Path,
+    *,
+    cancelled: Callable[[], bool] = lambda: False,
+    progress: Progress = say_nothing,
 ) -> Path:
     """Make sure the plugin's verified executable is in its working directory.
 
@@ -56,6 +61,7 @@ def install_config(
         config: What is wanted; `check_config` has accepted it.
         directory: The working directory; made if it is missing.
         cancelled: Asked while downloading; True gives up.
+        progress: Told how much of it has come.
 
     Returns:
         The executable.
@@ -70,7 +76,7 @@ def install_config(
             (directory / legacy).unlink(missing_ok=True)
         if not is_installed(config, directory):
             _require_source(config, executable)
-            _fetch(config, directory, cancelled)
+            _fetch(config, directory, cancelled, progress)
         executable.chmod(0o700)
     except BoxscopeError:
         raise
@@ -109,13 +115,21 @@ def _require_source(config: PluginConfig, executable: Path) -> None:
         )
 
 
-def _fetch(config: PluginConfig, directory: Path, cancelled: Callable[[], bool]) -> None:
+def _fetch(
+    config: PluginConfig, directory: Path, cancelled: Callable[[], bool], progress: Progress
+) -> None:
     """Download beside the working directory, then move what was verified into it."""
     with tempfile.TemporaryDirectory(prefix=f".{config.name}-", dir=directory.parent) as made:
         aside = Path(made)
         artifact = aside / "artifact"
         try:
-            download(config.download_urls, config.sha256, artifact, cancelled=cancelled)
+            download(
+                config.download_urls,
+                config.sha256,
+                artifact,
+                cancelled=cancelled,
+                progress=progress,
+            )
             if config.type != ARCHIVE:
                 artifact.replace(directory / config.name)
                 return

@@ -11,15 +11,17 @@ from engine.agent.plugin import Plugin, check_name
 from engine.agent.roster import Log, Roster
 from engine.agent.sync import KnownPlugin, SyncStep, apply_sync, plan_sync
 from engine.core.errors import BoxscopeError, PluginError
+from engine.core.progress import Tasks, by_asking
 from engine.core.sanitise import clean
 
 
 class Loader:
     """Makes the roster what a configuration asks for. One thing after the other, as an agent."""
 
-    def __init__(self, roster: Roster, log: Log) -> None:
+    def __init__(self, roster: Roster, log: Log, tasks: Tasks) -> None:
         self._roster = roster
         self._log = log
+        self._tasks = tasks
         self._install_lock = threading.Lock()
         self._sync_lock = threading.Lock()
 
@@ -39,12 +41,22 @@ class Loader:
             plugin.version = config.version
             roster.put_on(plugin)
             try:
-                install_config(config, directory, cancelled=lambda: not roster.is_wanted(plugin))
+                self._install(plugin, config)
             except BoxscopeError as error:
                 roster.fail(plugin, error)
                 raise
             roster.launch(plugin)
         return True
+
+    def _install(self, plugin: Plugin, config: PluginConfig) -> None:
+        """Have its executable in place, downloaded if that is what it takes."""
+        with self._tasks.begin(f"installing the plugin {config.name}", by_asking) as task:
+            install_config(
+                config,
+                plugin.directory,
+                cancelled=lambda: task.cancelled or not self._roster.is_wanted(plugin),
+                progress=task.advance,
+            )
 
     def remove(self, name: str) -> None:
         """Stop a plugin, wait for its end, take it off the list and delete its directory.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from engine.core.progress import TaskFacts
 from engine.core.records import Record
 from engine.core.source import SourceStatus
 
@@ -70,3 +71,5 @@ class Snapshot:
     """What is being recorded, if anything is."""
     replay: ReplayFacts | None = None
     """Where the replay is, if it is one."""
+    tasks: tuple[TaskFacts, ...] = ()
+    """What the engine is busy with."""

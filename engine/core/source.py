@@ -11,6 +11,7 @@ from engine.core.clock import Clock
 from engine.core.counters import Counters, Tally
 from engine.core.errors import BoxscopeError, FailedError, RequirementError
 from engine.core.kinds import LOG
+from engine.core.progress import Tasks
 from engine.core.records import Record, RecordRing, RecordStore, new_record
 
 SourceState = Literal["off", "starting", "running", "degraded", "failed"]
@@ -35,10 +36,11 @@ class SourceStatus:
 
 
 class Logbook:
-    """The engine's own log, as records of kind `log`."""
+    """The engine's own log, as records of kind `log`, and what it is busy with."""
 
     def __init__(self, clock: Clock, capacity: int = 2_000) -> None:
         self._clock = clock
+        self.tasks = Tasks(clock)
         self.ring = RecordRing(capacity)
 
     def write(self, source: str, level: LogLevel, text: str) -> None:

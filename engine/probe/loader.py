@@ -190,7 +190,7 @@ class Loader:
 
     def _check_wanted(self) -> None:
         if self._cancelled:
-            raise ProbeError("compilation was cancelled")
+            raise ProbeError("compilation was cancelled", fix="start boxscope again")
 
 
 def compiler_flags(defines: Mapping[str, int]) -> list[str]:

@@ -378,7 +378,9 @@ class KernelProbe(Source):
             self._loader = loader
             if self._stopping.is_set():
                 loader.cancel()
-        session = KernelSession(loader.run(), self._ring_bytes, self._payload_ring_bytes)
+        with self.logbook.tasks.begin("compiling the kernel programs", loader.cancel):
+            programs = loader.run()
+        session = KernelSession(programs, self._ring_bytes, self._payload_ring_bytes)
         try:
             with self._control:
                 self._availability = look(btf, layout, session.refused)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.core.errors import RecordingError
+from engine.core.progress import Tasks, by_asking
 from engine.core.snapshot import RecordingFacts
 from engine.core.source import SourceStatus
 from engine.recording.beginning import Recorded
@@ -22,10 +23,12 @@ class Recordings:
     Args:
         source: What is recorded.
         context: What is subscribed, filtered and attached.
+        tasks: Told what takes long.
     """
 
-    def __init__(self, source: Recorded, context: Context) -> None:
+    def __init__(self, source: Recorded, context: Context, tasks: Tasks) -> None:
         self._source = source
+        self._tasks = tasks
         self._context = context
         self._lock = threading.Lock()
         self._current: Recorder | None = None
@@ -59,7 +62,8 @@ class Recordings:
             recorder, self._current = self._current, None
             if recorder is None:
                 return None
-            recorder.stop()
+            with self._tasks.begin(f"ending {recorder.path.name}"):
+                recorder.stop()
         return _outcome(recorder)
 
     def dump(self, path: Path, options: RecordingOptions) -> RecordingFacts:
@@ -67,12 +71,13 @@ class Recordings:
 
         Raises:
             UsageError: the options mean nothing.
-            RecordingError: the file exists or cannot be written.
+            RecordingError: the file exists or cannot be written, or it was cancelled.
         """
         from engine.recording.recorder import Recorder
 
         recorder = Recorder(self._source, path, options, self._context)
-        recorder.write_memory()
+        with self._tasks.begin(f"writing {path.name}", by_asking) as task:
+            recorder.write_memory(task)
         return _outcome(recorder)
 
     def status(self) -> SourceStatus | None:

@@ -77,6 +77,10 @@ class RecordingFile:
             ) from error
         return cls(database, str(path))
 
+    def interrupt(self) -> None:
+        """Have what another thread reads just now fail."""
+        self.database.interrupt()
+
     def close(self) -> None:
         """Close the file."""
         self.database.close()

@@ -15,12 +15,14 @@ from engine.core.counters import Counters
 from engine.core.errors import RecordingError
 from engine.core.fields import JsonValue
 from engine.core.kinds import STATS
+from engine.core.progress import Progress, say_nothing
 from engine.core.records import Record, new_record, record_from_json
 from engine.core.snapshot import HostFacts, Snapshot
 from engine.core.source import SourceState, SourceStatus
 
 VERSION = 1
 """Version of the line format, in the `recording` object."""
+_TOLD_EVERY = 500
 
 
 @dataclass(frozen=True)
@@ -123,8 +125,12 @@ def _number(value: JsonValue) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
-def read_recording(path: Path) -> Recording:
+def read_recording(path: Path, progress: Progress = say_nothing) -> Recording:
     """Read a recorded stream; a damaged line is reported in `faults` and skipped.
+
+    Args:
+        path: The file.
+        progress: Told how much of it is read: the first half of the work, the second is to keep it.
 
     Raises:
         RecordingError: if the file cannot be read or holds no record at all.
@@ -139,7 +145,7 @@ def read_recording(path: Path) -> Recording:
     host = HostFacts("?", "?", "recording")
     records: list[Record] = []
     faults: list[str] = []
-    for number, parsed in _parse_lines(text, faults):
+    for number, parsed in _parse_lines(text, faults, progress):
         if parsed.get("kind") == "recording":
             host = host_of(parsed.get("host"))
             continue
@@ -156,8 +162,13 @@ def read_recording(path: Path) -> Recording:
     return Recording(host, tuple(records), tuple(faults))
 
 
-def _parse_lines(text: bytes, faults: list[str]) -> Iterator[tuple[int, Mapping[str, JsonValue]]]:
-    for number, line in enumerate(text.splitlines(), 1):
+def _parse_lines(
+    text: bytes, faults: list[str], progress: Progress
+) -> Iterator[tuple[int, Mapping[str, JsonValue]]]:
+    lines = text.splitlines()
+    for number, line in enumerate(lines, 1):
+        if number % _TOLD_EVERY == 0:
+            progress(number, 2 * len(lines))
         if not line.strip():
             continue
         try:

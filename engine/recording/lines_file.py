@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from engine.core.kinds import KINDS
+from engine.core.progress import Progress, say_nothing
 from engine.recording.creation import lay_out
 from engine.recording.file import RecordingFile
 from engine.recording.lines import read_recording
@@ -15,7 +16,9 @@ from engine.recording.schema import insertion, row_of, write_meta
 _MARK_EVERY = 500
 
 
-def import_lines(path: Path) -> tuple[RecordingFile, tuple[str, ...]]:
+def import_lines(
+    path: Path, progress: Progress = say_nothing
+) -> tuple[RecordingFile, tuple[str, ...]]:
     """The recording that a stream holds, and the lines of it that could not be read.
 
     Records keep their numbers where these rise, as those of one engine do.
@@ -23,13 +26,16 @@ def import_lines(path: Path) -> tuple[RecordingFile, tuple[str, ...]]:
     Raises:
         RecordingError: it cannot be read, or holds no record at all.
     """
-    recording = read_recording(path)
+    recording = read_recording(path, progress)
     database = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     database.execute("BEGIN")
     lay_out(database)
     write_meta(database, {"host": asdict(recording.host)})
     last = dict.fromkeys(KINDS, 0)
-    for record in recording.records:
+    total = len(recording.records)
+    for number, record in enumerate(recording.records):
+        if number % _MARK_EVERY == 0:
+            progress(total + number, 2 * total)
         seq = last[record.kind] = max(record.seq, last[record.kind] + 1)
         database.execute(insertion(KINDS[record.kind]), row_of(replace(record, seq=seq)))
         if seq % _MARK_EVERY == 0:

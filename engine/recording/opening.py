@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from engine.core.progress import Progress, say_nothing
 from engine.recording.file import RecordingFile, is_database
 from engine.recording.lines_file import import_lines
 
 
-def open_recording(path: Path) -> tuple[RecordingFile, tuple[str, ...]]:
+def open_recording(
+    path: Path, progress: Progress = say_nothing
+) -> tuple[RecordingFile, tuple[str, ...]]:
     """A recording, or a stream of JSON Lines that a `--json` command has written.
+
+    Args:
+        path: The file.
+        progress: Told how much of a stream has been taken in.
 
     Returns:
         The recording, and the lines of a stream that could not be read, each with the reason.
@@ -19,4 +26,4 @@ def open_recording(path: Path) -> tuple[RecordingFile, tuple[str, ...]]:
     """
     if is_database(path):
         return RecordingFile.open(path), ()
-    return import_lines(path)
+    return import_lines(path, progress)

@@ -19,8 +19,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from engine.core.counters import Counters, Tally
+from engine.core.errors import RecordingError
 from engine.core.fields import JsonValue
 from engine.core.kinds import KINDS
+from engine.core.progress import Task
 from engine.core.records import Record
 from engine.core.source import SourceState, SourceStatus
 from engine.recording.beginning import Beginning, Recorded, from_memory, from_now
@@ -89,6 +91,8 @@ class Recorder:
         self._state: tuple[SourceState, str, str] = ("starting", "", "")
         self._cursors = dict.fromkeys(KINDS, 0)
         self._opening: Mapping[str, list[Record]] = {}
+        self._task: Task | None = None
+        self._first: Mapping[str, int] = {}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="boxscope-recorder", daemon=True)
         self._database = create_file(path)
@@ -102,10 +106,20 @@ class Recorder:
         self._begin(from_now(self._source))
         self._thread.start()
 
-    def write_memory(self) -> None:
-        """Write all that the engine remembers, in the calling thread, and close the file."""
+    def write_memory(self, task: Task) -> None:
+        """Write all that the engine remembers, in the calling thread, and close the file.
+
+        Raises:
+            RecordingError: the task was cancelled; there is no file then.
+        """
         self._begin(from_memory(self._source))
-        self._write_what_is_new()
+        self._task, self._first = task, dict(self._cursors)
+        try:
+            self._write_what_is_new()
+        except RecordingError:
+            self._database.close()
+            self.path.unlink(missing_ok=True)
+            raise
         self.stop()
 
     def stop(self) -> None:
@@ -242,11 +256,27 @@ class Recorder:
                 if batch.missed:
                     self._note_loss(done, kind, batch.missed)
                 self._cursors[kind] = batch.last_seq
+                self._tell_progress()
             if self._cursors[kind]:
                 self._database.execute(
                     "INSERT OR REPLACE INTO marks VALUES (?, ?, ?)",
                     (done.now_ns, kind, self._cursors[kind]),
                 )
+
+    def _tell_progress(self) -> None:
+        """Say how much of the memory is written.
+
+        Raises:
+            RecordingError: nobody wants it any more.
+        """
+        if self._task is None:
+            return
+        if self._task.cancelled:
+            raise RecordingError(f"writing {self.path} was cancelled", fix="there is no file of it")
+        first = self._first
+        done = sum(self._cursors[kind] - first[kind] for kind in KINDS)
+        total = sum(self._source.last_seq(kind) - first[kind] for kind in KINDS)
+        self._task.advance(done, total)
 
     def _write(self, done: _Pass, kind: str, records: Sequence[Record]) -> None:
         if self._options.filter_text:

@@ -11,8 +11,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from engine.core.clock import Clock, SystemClock
+from engine.core.errors import RecordingError
 from engine.core.fields import JsonValue
 from engine.core.kinds import KINDS, TABLE_KEYS
+from engine.core.progress import Tasks
 from engine.core.records import Batch, Record
 from engine.core.snapshot import Snapshot
 from engine.core.source import SourceStatus
@@ -34,15 +36,25 @@ class ReplayEngine(Engine):
         path: A recording, or a stream of JSON Lines that a `--json` command has written.
         clock: Paces the replay.
         instant: Be at the end from the start.
+        tasks: Told while the file is opened, and of what takes long later.
 
     Raises:
         RecordingError: if the file cannot be read.
     """
 
-    def __init__(self, path: Path, *, clock: Clock | None = None, instant: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock: Clock | None = None,
+        instant: bool = False,
+        tasks: Tasks | None = None,
+    ) -> None:
+        self.tasks = tasks or Tasks()
         self.faults: tuple[str, ...]
         """Lines of a JSON Lines recording that could not be read."""
-        self._file, self.faults = open_recording(path)
+        with self.tasks.begin(f"opening {path.name}") as task:
+            self._file, self.faults = open_recording(path, task.advance)
         self._playhead = Playhead(clock or SystemClock(), self._file.first_ns, self._file.last_ns)
         self._label = f"replay {path.name}"
         self._instant = instant
@@ -104,6 +116,7 @@ class ReplayEngine(Engine):
                 own_rss=0,
                 source_label=self._label,
                 replay=self._playhead.facts(),
+                tasks=self.tasks.facts(),
             )
 
     def since(self, kind: str, seq: int, limit: int = 1_000) -> Batch:
@@ -120,9 +133,15 @@ class ReplayEngine(Engine):
             self._advance()
             return self._reached[kind]
 
+    def go_to(self, ts_ns: int) -> None:
+        """Be at another moment; returns when what there was then is at hand."""
+        with self.tasks.begin("looking up the moment"):
+            self.playhead.seek(ts_ns)
+            self.snapshot()
+
     def step(self) -> None:
         """Stand still on the next record of any kind."""
-        with self._lock:
+        with self.tasks.begin("looking for the next record"), self._lock:
             self._advance()
             following = (
                 self._file.records(kind, seq, 2**62, 1) for kind, seq in self._reached.items()
@@ -137,10 +156,19 @@ class ReplayEngine(Engine):
 
         Returns:
             What it is; empty, and nothing has moved, where there is none.
+
+        Raises:
+            RecordingError: the file is damaged, or the search was cancelled.
         """
-        with self._lock:
+        searching = self.tasks.begin("looking for the next problem", self._file.interrupt)
+        with searching as task, self._lock:
             self._advance()
-            found = next_problem(self._file, self._reached_ns)
+            try:
+                found = next_problem(self._file, self._reached_ns)
+            except RecordingError as error:
+                if not task.cancelled:
+                    raise
+                raise RecordingError("the search was cancelled") from error
         if found is None:
             return ""
         self.playhead.hold()

@@ -203,7 +203,8 @@ class WasmHost(Source):
                 self._watcher.watch(path)
             examples = self._last_messages(name)
             try:
-                plugin.load()
+                with self.logbook.tasks.begin(f"compiling the Wasm plugin {name}"):
+                    plugin.load()
             except WasmError as error:
                 self._examples[name] = examples
                 what = f"Wasm plugin {name} ({clean(str(path))})"

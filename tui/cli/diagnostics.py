@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Self
 
 from engine.core.errors import BoxscopeError
+from engine.core.progress import Tasks, progress_text
 
 INTERRUPTED = 130
+_TELL_S = 0.2
+_CLEAR_LINE = "\x1b[K"
 Handler = Callable[[int, FrameType | None], object] | int | None
 
 
@@ -54,6 +59,36 @@ def report(error: BoxscopeError) -> int:
     if error.fix:
         sys.stderr.write(f"  {error.fix}\n")
     return error.exit_code
+
+
+@contextmanager
+def waiting(tasks: Tasks) -> Iterator[None]:
+    """Tell on a terminal what takes long, and how far it is, as long as the context lasts."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    over = threading.Event()
+    teller = threading.Thread(target=_tell, args=(tasks, over), name="progress", daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        teller.join()
+
+
+def _tell(tasks: Tasks, over: threading.Event) -> None:
+    """Write one line again and again, and wipe it out in the end."""
+    told = False
+    while not over.wait(_TELL_S):
+        long = [task for task in tasks.facts() if task.is_long]
+        if long:
+            told = True
+            sys.stderr.write(f"\r{_CLEAR_LINE}boxscope: {progress_text(long[0])}")
+            sys.stderr.flush()
+    if told:
+        sys.stderr.write(f"\r{_CLEAR_LINE}")
+        sys.stderr.flush()
 
 
 def leave_quietly() -> None:

@@ -9,8 +9,9 @@ import click
 
 from engine.core.errors import UsageError
 from engine.core.kinds import KINDS
+from engine.core.progress import Tasks
 from engine.core.settings import load_settings
-from tui.cli.diagnostics import say
+from tui.cli.diagnostics import say, waiting
 from tui.cli.options import bounded, filter_option, json_option
 from tui.cli.workspace import open_workspace, workspace_option
 
@@ -68,7 +69,9 @@ def command(
         raise UsageError("a workspace is for the console", fix="leave out --headless")
     opened = open_workspace(workspace)
     loaded = load_settings(workspace=opened.workspace.settings())
-    engine = ReplayEngine(file)
+    tasks = Tasks()
+    with waiting(tasks):
+        engine = ReplayEngine(file, tasks=tasks)
     for fault in engine.faults[:3]:
         say(f"{file}: {fault}; skipped")
     try:

@@ -56,7 +56,7 @@ class ReplayCommands:
 
     async def seek(self) -> None:
         """Ask for a moment and go there; waits for a dialog, so it is for a worker."""
-        dialog = SeekDialog(self._playhead.facts(), self._playhead.seek)
+        dialog = SeekDialog(self._playhead.facts(), self._engine.go_to)
         if await self._app.push_screen_wait(dialog) is not None:
             self._changed()
 

@@ -11,16 +11,19 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import sys
 import sysconfig
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.core.errors import ModuleLoadError, RequirementError
+from engine.core.progress import Tasks
 from engine.core.sanitise import clean
 from engine.modules.runner.child import CLOSING
 from engine.modules.signature import Interface
@@ -109,13 +112,14 @@ def find_toolchain(version: str) -> Path:
     )
 
 
-def host_for(build: GoBuild, interface: Interface, cache: Path) -> Path:
+def host_for(build: GoBuild, interface: Interface, cache: Path, tasks: Tasks) -> Path:
     """The host for a plugin, from the cache or built now.
 
     Args:
         build: How the plugin was built.
         interface: What its symbol is to satisfy.
         cache: Where hosts and what they are compiled of are kept.
+        tasks: Told while it is built.
 
     Raises:
         RequirementError: no such toolchain, or no C compiler.
@@ -133,7 +137,7 @@ def host_for(build: GoBuild, interface: Interface, cache: Path) -> Path:
             fix="apt-get install -y gcc libc6-dev",
         )
     host.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _compile(go, build, source, cache, host)
+    _compile(go, build, source, cache, host, tasks)
     return host
 
 
@@ -159,7 +163,7 @@ def host_source(interface: Interface) -> str:
     return text.replace("/*METHODS*/", methods).replace('"CLOSING"', f'"{CLOSING}"')
 
 
-def _compile(go: Path, build: GoBuild, source: str, cache: Path, host: Path) -> None:
+def _compile(go: Path, build: GoBuild, source: str, cache: Path, host: Path, tasks: Tasks) -> None:
     with tempfile.TemporaryDirectory(prefix="boxscope-go-") as made:
         work = Path(made)
         (work / "go.mod").write_text("module boxscope.local/host\n")
@@ -167,26 +171,59 @@ def _compile(go: Path, build: GoBuild, source: str, cache: Path, host: Path) -> 
         environment = _base(go) | dict(build.variables)
         environment |= {"GOCACHE": str(cache / "build"), "GOPATH": made, "HOME": made}
         command = [str(go), "build", *build.flags, "-o", "host", "."]
-        try:
-            done = subprocess.run(
-                command,
-                cwd=work,
-                env=environment,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=BUILD_S,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise ModuleLoadError(f"the Go host was not built: {clean(str(error), 300)}") from error
-        if done.returncode:
+        failed, stderr = _build(command, work, environment, tasks)
+        if failed:
             raise ModuleLoadError(
-                f"the Go host does not compile: {clean(_complaint(done.stderr), 400)}",
+                f"the Go host does not compile: {clean(_complaint(stderr), 400)}",
                 fix="an interface is written as Go methods of built-in types: HealthCheck() error",
             )
         partial = host.with_suffix(f".{os.getpid()}")
         shutil.copy2(work / "host", partial)
         partial.replace(host)
+
+
+def _build(
+    command: list[str], work: Path, environment: Mapping[str, str], tasks: Tasks
+) -> tuple[int, str]:
+    """Run the toolchain; gives its exit code and what it wrote to stderr.
+
+    Raises:
+        ModuleLoadError: it cannot be run, took too long, or was cancelled.
+    """
+    try:
+        child = subprocess.Popen(
+            command,
+            cwd=work,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ModuleLoadError(f"the Go host was not built: {clean(str(error), 300)}") from error
+    with child, tasks.begin("building a Go host", lambda: _end(child)) as task:
+        try:
+            _, stderr = child.communicate(timeout=BUILD_S)
+        except BaseException as error:
+            _end(child)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise ModuleLoadError(
+                    f"the Go host was not built: it took longer than {BUILD_S:.0f} s"
+                ) from error
+            raise
+    if task.cancelled:
+        raise ModuleLoadError("building the Go host was cancelled", fix="load the module again")
+    return child.returncode, stderr
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    """End the toolchain and all that it has started, unless it has ended."""
+    if child.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
 
 
 def _complaint(stderr: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engine.core.errors import MalformedModule, ModuleLoadError, RequirementError, UsageError
+from engine.core.progress import Tasks
 from engine.core.sanitise import clean
 from engine.modules.buildinfo import read_build_info
 from engine.modules.cexports import c_exports
@@ -43,7 +44,7 @@ class _Nature(NamedTuple):
     plugin_path: str = ""
 
 
-def prepare(name: str, wanted: Wanted, cache: Path) -> RunSpec:
+def prepare(name: str, wanted: Wanted, cache: Path, tasks: Tasks) -> RunSpec:
     """Everything a supervisor has to know; builds a Go host if that is what it takes.
 
     Executes nothing of the module's.
@@ -52,6 +53,7 @@ def prepare(name: str, wanted: Wanted, cache: Path) -> RunSpec:
         name: What the module is called.
         wanted: What is to be run.
         cache: Where Go hosts are kept.
+        tasks: Told while a host is built.
 
     Raises:
         ModuleLoadError: the file cannot be a module, or would end its runner.
@@ -65,7 +67,9 @@ def prepare(name: str, wanted: Wanted, cache: Path) -> RunSpec:
         raise UsageError("there is no symbol to call anything of", fix="give --symbol NAME")
     nature = look_at(file)
     if nature.build is not None:
-        runner: tuple[str, ...] = (str(_go_host(file, nature.build, interface, wanted, cache)),)
+        host = host_for(nature.build, interface, cache, tasks)
+        _check_opens(host, file, wanted)
+        runner: tuple[str, ...] = (str(host),)
     else:
         signatures = {**nature.signatures, **typed}
         runner = runner_command(nature.kind, name, signatures, nature.settle_s)
@@ -152,9 +156,8 @@ def _shared_object(file: Path, elf: ElfFile, *, go: bool) -> _Nature:
     return _Nature("c-abi", SETTLE_S if go else 0.0, signatures)
 
 
-def _go_host(file: Path, build: GoBuild, interface: Interface, wanted: Wanted, cache: Path) -> Path:
-    """The host, if opening the file in it would not end it."""
-    host = host_for(build, interface, cache)
+def _check_opens(host: Path, file: Path, wanted: Wanted) -> None:
+    """Refuse a file that would end its host by being opened."""
     (verdict,) = open_in_turn(host, [str(file)])
     if verdict.outcome in _DEADLY and not wanted.anyway:
         doing = "end its runner" if verdict.outcome == "kills-host" else "hang for ever"
@@ -162,4 +165,3 @@ def _go_host(file: Path, build: GoBuild, interface: Interface, wanted: Wanted, c
             f"opening {clean(str(file))} would {doing}: {clean(verdict.text or verdict.reason)}",
             fix="--anyway opens it all the same, in a runner that can be spared",
         )
-    return host

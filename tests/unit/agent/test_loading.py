@@ -145,6 +145,7 @@ class SlowServer:
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         request.send_response(200)
+        request.send_header("Content-Length", str(len(self._content)))
         request.end_headers()
         request.wfile.write(self._content[:5])
         self.asked.set()
@@ -199,6 +200,23 @@ def test_a_download_nobody_wants_any_more_starts_nothing(how: str) -> None:
         loader.join()
         assert loader.error is not None
         assert "running" not in states(host, "demo")
+
+
+def test_a_download_tells_how_far_it_is_and_can_be_cancelled() -> None:
+    slow = SlowServer(PROGRAM)
+    with running_host() as host, web_server({"/demo": slow.answer}) as web:
+        loader = Loader(host, config(PROGRAM, web.url("/demo")))
+        tasks = host.logbook.tasks
+        wait_until(lambda: any(task.done for task in tasks.facts()))
+        (task,) = tasks.facts()
+        assert task.name == "installing the plugin demo"
+        assert 0 < task.done < len(PROGRAM) == task.total
+        tasks.cancel(task.number)
+        slow.released.set()
+        loader.join()
+        assert "given up" in str(loader.error)
+        assert row(host, "demo")["state"] == "failed"
+        assert tasks.facts() == ()
 
 
 # A list.

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from engine.core.errors import RecordingError, UsageError
 from engine.core.fields import Field, JsonValue, RecordKind
 from engine.core.kinds import KINDS, TABLE_KEYS
+from engine.core.progress import Tasks, by_asking
 from engine.core.records import Batch, Record, RecordRing, new_record
 from engine.core.sanitise import clean
 from engine.core.snapshot import HostFacts, Snapshot
@@ -55,7 +56,8 @@ class Rings:
 def recorded(path: Path, rings: Rings, options: RecordingOptions | None = None) -> Recorder:
     """A recording of all that the rings hold, ended."""
     recorder = Recorder(rings, path, options)
-    recorder.write_memory()
+    with Tasks().begin("writing") as task:
+        recorder.write_memory(task)
     return recorder
 
 
@@ -441,3 +443,25 @@ def test_a_recording_from_anybody_shows_nothing_a_terminal_obeys(tmp_path: Path)
     event, log = sorted(read(recorder.path), key=lambda record: record.kind)
     assert log.get("text") == "␛[31mred\\u202e"
     assert event.get("attributes") == {"␛": ["␛"]}
+
+
+def test_writing_the_memory_out_tells_how_far_it_is(tmp_path: Path) -> None:
+    rings = Rings()
+    for _ in range(2_500):
+        rings.add("log")
+    told: list[tuple[int, int | None]] = []
+    with Tasks().begin("writing") as task:
+        task.advance = lambda done, total=None: told.append((done, total))  # type: ignore[method-assign]
+        Recorder(rings, tmp_path / "r.db").write_memory(task)
+    assert told == [(1_000, 2_500), (2_000, 2_500), (2_500, 2_500)]
+
+
+def test_writing_the_memory_out_can_be_cancelled_and_leaves_no_file(tmp_path: Path) -> None:
+    rings, tasks, path = Rings(), Tasks(), tmp_path / "r.db"
+    rings.add("log")
+    with tasks.begin("writing", by_asking) as task:
+        recorder = Recorder(rings, path)
+        tasks.cancel(tasks.facts()[0].number)
+        with pytest.raises(RecordingError, match="was cancelled"):
+            recorder.write_memory(task)
+    assert list(tmp_path.iterdir()) == []

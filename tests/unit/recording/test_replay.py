@@ -14,7 +14,9 @@ from engine.core.kinds import KERNEL_EVENT, LOG, PROCESS, STATS
 from engine.core.records import new_record
 from engine.core.snapshot import HostFacts
 from engine.core.source import SourceStatus
+from engine.recording.file import RecordingFile
 from engine.recording.lines import header_line, read_recording, source_as_json, sources_from_json
+from engine.recording.opening import open_recording
 from engine.recording.replay import ReplayEngine
 
 FIRST_LIGHT = Path(fixtures.__file__).parent / "recordings" / "first-light.jsonl"
@@ -190,3 +192,35 @@ def test_acting_on_a_recording_is_refused() -> None:
     engine = ReplayEngine(FIRST_LIGHT, instant=True)
     with pytest.raises(FailedError, match="cannot subscribe in a recording"):
         engine.subscribe("syscall_exit-read")
+
+
+def test_opening_a_stream_tells_how_far_it_is(tmp_path: Path) -> None:
+    told: list[tuple[int, int | None]] = []
+    file, _faults = open_recording(
+        logged(tmp_path / "r", *range(1_000)), lambda done, total=None: told.append((done, total))
+    )
+    file.close()
+    assert told == [(500, 2_000), (1_000, 2_000), (1_000, 2_000), (1_500, 2_000)]
+
+
+def test_going_to_a_moment_looks_it_up_and_is_a_task_of_the_engine(tmp_path: Path) -> None:
+    with ReplayEngine(logged(tmp_path / "r", 1, 2, 3), clock=ManualClock()) as engine:
+        engine.go_to(2_000_000_000)
+        assert engine.last_seq("log") == 2
+        assert engine.progress() == ()
+
+
+def test_a_search_that_is_cancelled_says_so_and_moves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ReplayEngine(logged(tmp_path / "r", 1, 2, 3), clock=ManualClock()) as engine:
+
+        def search(file: RecordingFile, after_ns: int) -> None:
+            engine.cancel_task(engine.progress()[0].number)
+            raise RecordingError("the recording is damaged: interrupted")
+
+        engine.go_to(1_000_000_000)
+        monkeypatch.setattr("engine.recording.replay.next_problem", search)
+        with pytest.raises(RecordingError, match="the search was cancelled"):
+            engine.next_problem()
+        assert engine.last_seq("log") == 1
