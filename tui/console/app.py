@@ -15,6 +15,7 @@ from textual.screen import Screen
 from engine.core.errors import BoxscopeError
 from engine.core.records import Record
 from engine.core.sanitise import clean
+from engine.core.snapshot import Snapshot
 from engine.engine import Engine
 from tui.console.browser import RecordBrowser
 from tui.console.commands import PluginAsked, PluginCommands
@@ -32,6 +33,7 @@ from tui.console.options import ConsoleOptions
 from tui.console.palette import PaletteActions
 from tui.console.panes.plugins import PluginRow
 from tui.console.panes.ports import PortRow
+from tui.console.past import Past
 from tui.console.personal import PersonalActions
 from tui.console.presets import preset_choices
 from tui.console.processes import ProcessAsked, ProcessCommands
@@ -100,6 +102,7 @@ class ConsoleApp(ScopeActions, PersonalActions, PaletteActions):
         self._timing = False
         self._steps = self._steps_looks = 0
         self.scoping = Scoping(engine, self.main, self._commands, self.complain)
+        self.past = Past(engine, self.main.history)
         self._plugins = PluginCommands(self, engine, self.look_at_tables)
         self._processes = ProcessCommands(self, engine, self.look_at_tables, self.workspace.ports)
         self._wasm = WasmCommands(self, engine, self.look_at_tables, self._show_runs)
@@ -165,13 +168,22 @@ class ConsoleApp(ScopeActions, PersonalActions, PaletteActions):
         """Take a snapshot and show it."""
         if self.scoping.has_to_keep_up:
             self.run_worker(self.scoping.keep_up(), group="tree", name="look at the tree")
-        snapshot = self.engine.snapshot()
+        snapshot = self._snapshot()
         overlays = self._overlays
         if overlays:
             self.main.remember(snapshot)
             overlays[-1].show(snapshot)
         else:
             self.main.show(snapshot)
+
+    def _snapshot(self) -> Snapshot:
+        """How the engine is now, and noted in the history of its figures."""
+        snapshot = self.engine.snapshot()
+        if self.past.wants_records(snapshot):
+            self._carry_out(self.past.catch_up(snapshot), "the past")
+        else:
+            self.past.look(snapshot)
+        return snapshot
 
     def look_at_streams(self) -> None:
         """Let the streams take in what is new."""
@@ -296,7 +308,7 @@ class ConsoleApp(ScopeActions, PersonalActions, PaletteActions):
         """Open what there is to know about a row."""
         match message.row:
             case PluginRow(record=record):
-                await self.cover(PluginScreen(record, self.main.plugins.history))
+                await self.cover(PluginScreen(record, self.main.history))
             case Record(kind="plugin_record" | "plugin_fault") as record:
                 await self.cover(RecordScreen(self._browser(record, message.view)))
             case Record(kind="l7_message") as record:

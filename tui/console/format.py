@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
+from math import isnan
 
 from engine.core.clock import local_time_of_day
 from engine.core.fields import Field, JsonValue
@@ -17,6 +18,8 @@ from engine.core.sanitise import clean
 ABSENT = "-"
 """Shown for a value that is not known."""
 
+GAP = "·"
+"""Stands for what is not known in a row of bars."""
 _SPARKS = " ▁▂▃▄▅▆▇█"
 _SCALES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _DURATIONS = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"))
@@ -79,28 +82,34 @@ def uptime(seconds: float) -> str:
 
 
 def sparkline(values: Sequence[float], width: int) -> str:
-    """The last `width` values as bars, scaled to the largest; zero is blank, absent is blank."""
+    """The last `width` values as bars, scaled to the largest; zero is blank, a gap (NaN) is `·`."""
     shown = list(values)[-width:]
-    top = max(shown, default=0.0)
-    if top <= 0:
-        return " " * width
-    steps = len(_SPARKS) - 1
-    bars = "".join(
-        _SPARKS[max(1, round(value / top * steps))] if value > 0 else " " for value in shown
-    )
-    return bars.rjust(width)
+    top = max((value for value in shown if value > 0), default=0.0)
+    return "".join(_spark(value, top) for value in shown).rjust(width)
+
+
+def _spark(value: float, top: float) -> str:
+    if isnan(value):
+        return GAP
+    return _SPARKS[max(1, round(value / top * (len(_SPARKS) - 1)))] if value > 0 else " "
 
 
 def graph(values: Sequence[float], width: int, height: int) -> list[str]:
-    """The values as bars of several lines, top line first, scaled to the largest."""
-    top = max(values, default=0.0)
+    """The values as bars of several lines, top line first, scaled to the largest.
+
+    A gap (NaN) is `·` on the lowest line.
+    """
+    top = max((value for value in values if value > 0), default=0.0)
     steps = len(_SPARKS) - 1
     full = height * steps
     filled = [max(1, round(value / top * full)) if value > 0 else 0 for value in values[-width:]]
-    return [
+    lines = [
         "".join(_SPARKS[min(max(level - row * steps, 0), steps)] for level in filled).rjust(width)
         for row in reversed(range(height))
     ]
+    gaps = [isnan(value) for value in values[-width:]]
+    pairs = zip(lines[-1], [False] * (width - len(gaps)) + gaps, strict=True)
+    return [*lines[:-1], "".join(GAP if gap else drawn for drawn, gap in pairs)]
 
 
 def number(value: float, unit: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import dropwhile
+from math import isnan
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -15,8 +17,9 @@ from engine.core.records import Record
 from engine.core.sanitise import clean
 from engine.core.snapshot import Snapshot
 from tui.console.commands import PluginAsked
+from tui.console.figures import FigureId
 from tui.console.format import count, sparkline, value_text
-from tui.console.history import ThroughputHistory
+from tui.console.history import History
 from tui.console.keys import PLUGIN_KEYS
 from tui.console.panes.base import Pane
 from tui.console.widgets.columns import Column, Remark, SortKey, Tone, lift, record_columns
@@ -157,8 +160,9 @@ class PluginsPane(Pane):
     sources = ("agent", "modules")
     BINDINGS: ClassVar[list[BindingType]] = [*PLUGIN_KEYS]
 
-    def __init__(self) -> None:
+    def __init__(self, history: History) -> None:
         super().__init__()
+        self.history = history
         self.table = TableView(
             plugin_columns(),
             key=lambda row: row.record.key(),
@@ -169,7 +173,6 @@ class PluginsPane(Pane):
             widget_id="plugins",
         )
         self.records = record_stream("plugin-records", with_plugin=True)
-        self.history = ThroughputHistory()
         self._selected: str | None = None
 
     def compose_parts(self) -> ComposeResult:
@@ -189,21 +192,18 @@ class PluginsPane(Pane):
         row = self.table.cursor_row or (rows[0] if len(rows) == 1 else None)
         return row.record if row is not None else None
 
-    def remember(self, snapshot: Snapshot) -> None:
-        """Keep the throughput of every plugin, also while nobody looks."""
-        self.history.remember(snapshot)
-
     def show_tables(self, snapshot: Snapshot) -> None:
         """Draw the plugins."""
         rows = snapshot.tables.get("plugin_state", ())
-        self.table.set_rows(
-            [
-                PluginRow(record, tuple(self.history.last_rates(record, _SPARK_WIDTH)))
-                for record in rows
-            ]
-        )
+        self.table.set_rows([PluginRow(record, tuple(self._last_rates(record))) for record in rows])
         if self._selected not in (None, *(record.get("plugin") for record in rows)):
             self._show_records_of(None)
+
+    def _last_rates(self, record: Record) -> Sequence[float]:
+        """Records per second of a plugin in the last seconds, as far as they are known."""
+        figure = FigureId("plugin", clean(str(record.get("plugin"))), "records")
+        values = self.history.last(figure, _SPARK_WIDTH).values
+        return list(dropwhile(isnan, values))
 
     def on_line_view_cursor_moved(self, message: LineView.CursorMoved) -> None:
         """Selecting a plugin shows its records only."""

@@ -10,6 +10,7 @@ from textual.containers import Container
 from textual.screen import Screen
 
 from engine.core.snapshot import Snapshot
+from tui.console.history import History
 from tui.console.panes.base import Pane
 from tui.console.panes.events import EventsPane
 from tui.console.panes.plugins import PluginsPane
@@ -47,7 +48,8 @@ class MainScreen(Screen[None], inherit_bindings=False):
         self.tabs = TabStrip()
         self.keys = KeyLine()
         self.events = EventsPane()
-        self.plugins = PluginsPane()
+        self.history = History()
+        self.plugins = PluginsPane(self.history)
         self.panes: tuple[Pane, ...] = (self.plugins, PortsPane(), self.events, TrafficPane())
         self.zoomed = False
         self._scopes: list[tuple[Scope, Place]] = []

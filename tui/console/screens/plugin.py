@@ -19,8 +19,9 @@ from engine.core.records import Record
 from engine.core.sanitise import clean
 from engine.core.snapshot import Snapshot
 from tui.console.commands import PluginAsked, Verb
+from tui.console.figures import FigureId
 from tui.console.format import ABSENT, field_lines, uptime, value_text
-from tui.console.history import ThroughputHistory
+from tui.console.history import History
 from tui.console.keys import PLUGIN_KEYS, STREAM_KEYS
 from tui.console.panes.events import event_columns
 from tui.console.screens.parts import Part, PartsScreen, update_lines
@@ -57,6 +58,8 @@ _ONLY_IF_KNOWN = frozenset({"error", "kill_in_s", "exit_code"})
 _BAD_STEPS = frozenset(
     {"refused", "symbol_missing", "interface_missing", "panicked", "exited", "killed", "garbage"}
 )
+GRAPH_S = 300
+"""Samples that the graphs of throughput show; one is taken a second."""
 _NAME_WIDTH = 14
 _VALUE_WIDTH = 20
 _LEAST_HELP = 12
@@ -162,7 +165,7 @@ class PluginScreen(PartsScreen):
         *STREAM_KEYS,
     ]
 
-    def __init__(self, record: Record, history: ThroughputHistory) -> None:
+    def __init__(self, record: Record, history: History) -> None:
         self.record = record
         self._history = history
         self._gone = False
@@ -225,9 +228,9 @@ class PluginScreen(PartsScreen):
         self.say(self._headline())
         self._draw_figures(changed=True)
         self._draw_stderr(stderr_lines(record))
-        throughput = self._history.of(record)
-        for graph, series in zip(self._graphs, (throughput.records, throughput.speed), strict=True):
-            graph.show(series)
+        subject = clean(str(record.get("plugin")))
+        for graph, name in zip(self._graphs, ("records", "bytes"), strict=True):
+            graph.show(self._history.series(FigureId("plugin", subject, name)).last(GRAPH_S))
 
     def _draw_figures(self, *, changed: bool = False) -> None:
         """Fit the figures to the width they have got."""

@@ -32,7 +32,7 @@ class Graph(Widget):
             f"{name} {number(value, unit)}"
             for name, value in (("now", series.now), ("mean", series.mean), ("peak", series.peak))
         )
-        span = f"last {duration(len(series.samples) * 1e9)}, a bar is {bars.per_bar} s"
+        span = f"last {duration(len(series.values) * 1e9)}, a bar is {bars.per_bar} s"
         title = Content.assemble((f"{self._name}  ", "bold"), figures, (f"  {span}", "dim"))
         drawn = graph(bars.values, width, max(1, height - 1))
         return Content("\n").join([title, *(Content.styled(line, "$success") for line in drawn)])
