@@ -16,6 +16,8 @@ from tui.console.widgets.list_tools import ListTools
 from tui.console.widgets.notice import Notice
 from tui.console.widgets.stream import RecordReader, StreamView
 
+_TITLE_EDGE = 6
+"""Cells of the border beside a title, and between its parts."""
 _TIGHT_HEIGHT = 8
 """Below this many lines a pane shows one of its parts instead of all."""
 
@@ -36,6 +38,7 @@ class Pane(ListTools, Vertical):
     def __init__(self) -> None:
         super().__init__(id=f"pane-{self.number}")
         self.paused = False
+        self._trend = ""
         self.make_tools()
         self._current: Widget | None = None
         self._snapshot: Snapshot | None = None
@@ -162,10 +165,23 @@ class Pane(ListTools, Vertical):
                 view.refilter()
 
     def update_title(self) -> None:
-        """The border tells the pane's number, whether it is active, and whether it is paused."""
+        """The border tells number and name of the pane, whether it is active, and its trend."""
         active = "► " if self.has_class("-active") else ""
         paused = " PAUSED" if self.paused else ""
-        self.border_title = f"{active}{self.number} {self.heading}{paused}"
+        trend = f"  {self._trend}" if self._trend else ""
+        title = f"{active}{self.number} {self.heading}{paused}{trend}"
+        if title != self.border_title:
+            self.border_title = title
+
+    @property
+    def trend_room(self) -> int:
+        """Cells that the last minutes of the pane have in its title."""
+        return self.size.width - len(f"► {self.number} {self.heading} PAUSED") - _TITLE_EDGE
+
+    def show_trend(self, text: str) -> None:
+        """Tell in the title how the last minutes were."""
+        self._trend = text
+        self.update_title()
 
     # Focus.
 

@@ -17,6 +17,7 @@ from tui.console.panes.plugins import PluginsPane
 from tui.console.panes.ports import PortsPane
 from tui.console.panes.traffic import TrafficPane
 from tui.console.scope import Scope
+from tui.console.trends import TRENDS, trend
 from tui.console.widgets.header import HeaderLine
 from tui.console.widgets.honesty import HonestyLine
 from tui.console.widgets.keyline import KeyLine
@@ -210,8 +211,17 @@ class MainScreen(Screen[None], inherit_bindings=False):
         self.header.show(snapshot)
         self.honesty.show(snapshot)
         self._show_tabs()
+        self._show_trends()
         for pane in self.panes:
             pane.show(snapshot)
+
+    def _show_trends(self) -> None:
+        """Tell the last minutes of each pane in its title, of a pane alone beside the tabs."""
+        for pane in self.panes:
+            if pane.display and not self.single:
+                pane.show_trend(trend(self.history, TRENDS[pane.number], pane.trend_room))
+        if self.single:
+            self.tabs.show_note(trend(self.history, TRENDS[self.active.number], self.tabs.room))
 
     def remember(self, snapshot: Snapshot) -> None:
         """Take from a snapshot what must not be missed while other screens cover the panes."""

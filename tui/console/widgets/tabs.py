@@ -10,6 +10,9 @@ from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
 
+_MARGIN = 2
+"""Cells between the tabs and what stands right of them, and behind that."""
+
 
 class Tab(NamedTuple):
     """One pane in the strip."""
@@ -42,6 +45,7 @@ class TabStrip(Widget):
     def __init__(self) -> None:
         super().__init__()
         self._tabs: tuple[Tab, ...] = ()
+        self._note = ""
 
     def show(self, tabs: Sequence[Tab]) -> None:
         """Take over the panes."""
@@ -49,11 +53,25 @@ class TabStrip(Widget):
             self._tabs = tuple(tabs)
             self.refresh()
 
+    @property
+    def room(self) -> int:
+        """Cells right of the tabs."""
+        return max(0, self.size.width - sum(len(tab.text) for tab in self._tabs) - _MARGIN)
+
+    def show_note(self, text: str) -> None:
+        """Write something right of the tabs, where it fits."""
+        if text != self._note:
+            self._note = text
+            self.refresh()
+
     def render(self) -> Content:
         """The strip."""
-        return Content("").join(
+        tabs = Content("").join(
             Content.styled(tab.text, "bold reverse" if tab.active else "") for tab in self._tabs
         )
+        if not self._note or len(self._note) > self.room:
+            return tabs
+        return Content.assemble(tabs, (self._note.rjust(self.room + 1), "dim"))
 
     def on_click(self, event: events.Click) -> None:
         """Go to the pane whose tab was hit."""
