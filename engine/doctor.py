@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
+import socket
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
+from engine.core.errors import FailedError
 from engine.core.fields import JsonValue
-from engine.probe.preflight import requirements
+from engine.core.progress import Tasks, by_asking
+from engine.probe import preflight
+
+_NETLINK_SOCK_DIAG = 4
 
 
 @dataclass(frozen=True)
@@ -22,15 +29,48 @@ class Need:
     """What does not work without it."""
     fix: str = ""
     """The command or sentence that provides it."""
+    sources: tuple[str, ...] = ()
+    """The sources that depend on it; all where there is none."""
 
     def as_json(self) -> dict[str, JsonValue]:
         """The need as a flat object."""
-        return asdict(self)
+        return {**asdict(self), "sources": list(self.sources)}
+
+
+Check = Callable[[], Need]
 
 
 def examine() -> tuple[Need, ...]:
     """Look at every need; what is tried out is closed at once, and nothing stays changed."""
-    return (_python(), _foreign_processes(), *_probe_needs())
+    return tuple(check() for check in CHECKS)
+
+
+def examine_in_turn(tasks: Tasks) -> Iterator[Need]:
+    """Look at one need after the other, telling how far it is.
+
+    Raises:
+        FailedError: it was cancelled.
+    """
+    with tasks.begin("checking what this box has", by_asking) as task:
+        for number, check in enumerate(CHECKS):
+            task.advance(number, len(CHECKS))
+            if task.cancelled:
+                raise FailedError("the checks were cancelled", fix="r makes them again")
+            yield check()
+
+
+def need_for(needs: tuple[Need, ...], sources: tuple[str, ...], reason: str = "") -> Need | None:
+    """The need that tells why some sources cannot run, as far as one does.
+
+    Args:
+        needs: What `examine` has found.
+        sources: The sources.
+        reason: What they say themselves.
+    """
+    missing = [need for need in needs if not need.found]
+    theirs = [need for need in missing if set(need.sources) & set(sources)]
+    told = [need for need in missing if need.detail and need.detail in reason]
+    return next(iter([*told, *theirs]), None)
 
 
 def _python() -> Need:
@@ -40,20 +80,68 @@ def _python() -> Need:
 
 def _foreign_processes() -> Need:
     """Whether the sockets of other users' processes can be traced to their owners."""
+    name = "sight of other users' processes"
     try:
         os.listdir("/proc/1/fd")
     except OSError:
         return Need(
-            "sight of other users' processes",
+            name,
             False,
             "/proc/1/fd cannot be read",
             "ports of other users' processes are listed without their owner",
             "run as root",
+            ("discovery",),
         )
-    return Need("sight of other users' processes", True, "/proc/PID/fd can be read")
+    return Need(name, True, "/proc/PID/fd can be read", sources=("discovery",))
 
 
-def _probe_needs() -> tuple[Need, ...]:
-    return tuple(
-        Need(need.name, need.ok, need.detail, need.costs_you, need.fix) for need in requirements()
-    )
+def _socket_listing() -> Need:
+    """Whether the kernel lists its sockets (sock_diag), as the scan of ports asks it to."""
+    name = "list of sockets"
+    try:
+        socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG).close()
+    except OSError as refused:
+        return Need(
+            name,
+            False,
+            f"the kernel refuses sock_diag: {refused.strerror}",
+            "no process is found by its port",
+            "modprobe inet_diag, or run outside the sandbox that forbids netlink",
+            ("discovery",),
+        )
+    return Need(name, True, "sock_diag answers", sources=("discovery",))
+
+
+def _wasm() -> Need:
+    """Whether Wasm plugins can be run."""
+    try:
+        version = importlib.metadata.version("wasmtime")
+    except importlib.metadata.PackageNotFoundError:
+        return Need(
+            "Wasm runtime",
+            False,
+            "the package wasmtime is not installed",
+            "no Wasm plugin can be loaded; traffic is read without them",
+            f"{sys.executable} -m pip install wasmtime",
+            ("wasm",),
+        )
+    return Need("Wasm runtime", True, f"wasmtime {version}", sources=("wasm",))
+
+
+def _of_probe(check: Callable[[], preflight.Requirement]) -> Check:
+    def need() -> Need:
+        found = check()
+        sources = ("probe", "traffic")
+        return Need(found.name, found.ok, found.detail, found.costs_you, found.fix, sources)
+
+    return need
+
+
+CHECKS: tuple[Check, ...] = (
+    _python,
+    _foreign_processes,
+    _socket_listing,
+    _wasm,
+    *map(_of_probe, preflight.CHECKS),
+)
+"""All there is to look at, each by itself."""

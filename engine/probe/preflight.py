@@ -67,7 +67,7 @@ def requirements() -> list[Requirement]:
 
     Leaves nothing behind: what is tried out is closed at once.
     """
-    return [check() for check in _CHECKS]
+    return [check() for check in CHECKS]
 
 
 def check() -> None:
@@ -76,7 +76,7 @@ def check() -> None:
     Raises:
         RequirementError: for the first thing that is missing, with the line that provides it.
     """
-    for one in _CHECKS:
+    for one in CHECKS:
         found = one()
         if not found.ok:
             raise RequirementError(found.detail, fix=found.fix)
@@ -251,7 +251,7 @@ def bcc(
     return _requirement("BCC", there and package is not None, str(package), missing, install_line())
 
 
-_CHECKS: tuple[Callable[[], Requirement], ...] = (
+CHECKS: tuple[Callable[[], Requirement], ...] = (
     architecture,
     rights,
     lockdown,

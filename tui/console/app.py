@@ -18,6 +18,7 @@ from engine.core.sanitise import clean
 from engine.core.snapshot import Snapshot
 from engine.engine import Engine
 from tui.console.browser import RecordBrowser
+from tui.console.charting import ChartActions
 from tui.console.commands import PluginAsked, PluginCommands
 from tui.console.engine_life import EngineLife
 from tui.console.keys import (
@@ -40,7 +41,6 @@ from tui.console.processes import ProcessAsked, ProcessCommands
 from tui.console.recording import RecordingCommands
 from tui.console.replaying import ReplayCommands
 from tui.console.scope import Process
-from tui.console.scope_actions import ScopeActions
 from tui.console.scoping import Scoping
 from tui.console.screens.call import CallScreen
 from tui.console.screens.detail import DetailScreen
@@ -65,6 +65,7 @@ from tui.console.widgets.table import TableView
 
 TABLES_EVERY_S = 1.0
 STREAMS_EVERY_S = 0.2
+PROGRESS_EVERY_S = 0.25
 STEPS_EVERY_S = 0.04
 """Time between two looks at whether a module has done something."""
 LOOKS_AFTER_STEP = 2
@@ -74,7 +75,7 @@ CONFIRM_AFTER_S = 0.1
 """When to look at the tables then; drawing them first would hold up the streams."""
 
 
-class ConsoleApp(ScopeActions, PersonalActions, PaletteActions):
+class ConsoleApp(ChartActions, PersonalActions, PaletteActions):
     """Four live panes over an engine, which starts after the first paint and stops on exit."""
 
     TITLE = "boxscope"
@@ -132,13 +133,15 @@ class ConsoleApp(ScopeActions, PersonalActions, PaletteActions):
         self.set_interval(TABLES_EVERY_S, self.look_at_tables)
         self.set_interval(STREAMS_EVERY_S, self.look_at_streams)
         self.set_interval(STEPS_EVERY_S, self.look_after_step)
+        self.set_interval(PROGRESS_EVERY_S, self.look_at_progress)
         self.call_after_refresh(self._start_engine)
 
     def _start_engine(self) -> None:
         self.run_worker(self._start_and_look(), group="engine", name="start the engine")
 
     async def _start_and_look(self) -> None:
-        await asyncio.to_thread(self._life.start)
+        with self.engine.tasks.begin("starting"):
+            await asyncio.to_thread(self._life.start)
         self.look_at_tables()
         await self.load_workspace()
 
@@ -166,6 +169,8 @@ class ConsoleApp(ScopeActions, PersonalActions, PaletteActions):
 
     def look_at_tables(self) -> None:
         """Take a snapshot and show it."""
+        if self._replay is not None and self._replay.busy:
+            return
         if self.scoping.has_to_keep_up:
             self.run_worker(self.scoping.keep_up(), group="tree", name="look at the tree")
         snapshot = self._snapshot()
@@ -187,12 +192,19 @@ class ConsoleApp(ScopeActions, PersonalActions, PaletteActions):
 
     def look_at_streams(self) -> None:
         """Let the streams take in what is new."""
+        if self._replay is not None and self._replay.busy:
+            return
         overlays = self._overlays
         if overlays:
             overlays[-1].pull(self.engine)
             overlays[-1].count_filtered()
         else:
             self.main.pull(self.engine)
+
+    def look_at_progress(self) -> None:
+        """Tell what takes long."""
+        if self.main.header.show_tasks(self.engine.progress()):
+            self.refresh_bindings()
 
     def look_after_step(self) -> None:
         """Look at the streams soon after a module has done something, and not only in turn.
@@ -446,6 +458,8 @@ class ConsoleApp(ScopeActions, PersonalActions, PaletteActions):
                 return isinstance(self.focused, TableView)
             case "other_part":
                 return len(self.main.active.parts) > 1
+            case "cancel_task":
+                return self.cancellable is not None
             case "record" | "dump":
                 return self._replay is None
             case "speed" | "step" | "seek" | "next_problem":

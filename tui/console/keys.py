@@ -50,6 +50,29 @@ KEYS: tuple[Binding, ...] = (
         id="pause",
         tooltip="Hold this pane still, or let it go on",
     ),
+    Binding(
+        "H",
+        "chart",
+        "Chart",
+        id="chart",
+        show=False,
+        tooltip="A figure over the last minutes, such as events, losses or latency",
+    ),
+    Binding(
+        "d",
+        "doctor",
+        "Doctor",
+        id="doctor",
+        show=False,
+        tooltip="What boxscope needs on this box, what is missing, and what mends it",
+    ),
+    Binding(
+        "K",
+        "cancel_task",
+        "Cancel",
+        id="task.cancel",
+        tooltip="End what takes long, as the header tells it",
+    ),
     Binding("question_mark,f1", "help", "Help", id="help", tooltip="Keys, columns and symbols"),
     Binding("q", "quit", "Quit", id="quit", tooltip="Stop everything and leave"),
     Binding("tab", "next_pane(1)", "Pane", id="pane.next", tooltip="Go to the next pane"),
@@ -430,6 +453,14 @@ PART_KEYS: tuple[Binding, ...] = (
     Binding("0", "all_parts", "All parts", id="part.all", tooltip="Show all parts of the screen"),
     Binding("escape,q", "close", "Close", id="part.close", tooltip="Go back"),
     Binding(
+        "H",
+        "app.chart",
+        "Chart",
+        id="part.chart",
+        tooltip="A figure of this over the last minutes",
+        show=False,
+    ),
+    Binding(
         "question_mark,f1",
         "app.help",
         "Help",
@@ -516,6 +547,38 @@ RECORD_KEYS: tuple[Binding, ...] = (
     Binding("p", "step(-1)", "Previous", id="record.previous", tooltip="The previous one"),
 )
 """The bindings of what inspects records one by one, beside the others."""
+
+CHART_KEYS: tuple[Binding, ...] = (
+    Binding("left", "cursor(-1)", "Before", id="chart.left", tooltip="Read the value before"),
+    Binding("right", "cursor(1)", "After", id="chart.right", tooltip="Read the value after"),
+    Binding(
+        "home", "first", "Oldest", show=False, id="chart.first", tooltip="Read the oldest value"
+    ),
+    Binding(
+        "end", "last", "Newest", show=False, id="chart.last", tooltip="Read no value, follow time"
+    ),
+    Binding("up", "figure(-1)", "Figure", id="chart.up", tooltip="The figure before"),
+    Binding("down", "figure(1)", "Next figure", show=False, id="chart.down", tooltip="Next figure"),
+)
+"""The bindings of a chart."""
+
+CHART_SCREEN_KEYS: tuple[Binding, ...] = (
+    Binding("w", "window(0)", "Window", id="chart.window", tooltip="1, 5 or 15 minutes"),
+    Binding(
+        "plus", "window(1)", "More time", show=False, id="chart.more", tooltip="Show more time"
+    ),
+    Binding(
+        "minus", "window(-1)", "Less time", show=False, id="chart.less", tooltip="Show less time"
+    ),
+    Binding("slash", "search", "Find", id="chart.find", tooltip="Look for a figure by its name"),
+)
+"""The bindings of the screen with a chart and the list of figures, beside the others."""
+
+DOCTOR_KEYS: tuple[Binding, ...] = (
+    Binding("r", "rerun", "Again", id="doctor.again", tooltip="Make all checks again"),
+    Binding("c", "copy_fix", "Copy", id="doctor.copy", tooltip="Copy what mends the check"),
+)
+"""The bindings of the doctor's screen, beside the others."""
 
 DIALOG_KEYS: tuple[Binding, ...] = (
     Binding("enter", "accept", "OK", id="dialog.accept", tooltip="Do it"),
@@ -660,6 +723,8 @@ SECTIONS: tuple[tuple[str, tuple[Binding, ...]], ...] = (
     ("Traffic and Wasm plugins", (*WASM_KEYS, *CALL_KEYS, *RUN_KEYS)),
     ("About one process", PROCESS_KEYS),
     ("About one plugin, process, record or message", (*PART_KEYS, *STREAM_KEYS, *RECORD_KEYS)),
+    ("Of a chart", (*CHART_KEYS, *CHART_SCREEN_KEYS)),
+    ("Of the doctor", DOCTOR_KEYS),
     (
         "On what is shown over the panes",
         (*DETAIL_KEYS, *WHY_KEYS, *VERDICT_KEYS, *HELP_KEYS, *THEME_KEYS),

@@ -33,6 +33,11 @@ class ReplayCommands:
         self._playhead = playhead
         self._changed = changed
 
+    @property
+    def busy(self) -> bool:
+        """Whether something is looked up that the console would have to wait for."""
+        return bool(self._engine.progress())
+
     def hold_or_go_on(self) -> None:
         """Stand still, or go on."""
         if self._playhead.held:

@@ -119,7 +119,7 @@ def test_the_line_to_type_is_the_distributions_own(
 def test_the_first_thing_missing_is_raised_with_its_fix(monkeypatch: pytest.MonkeyPatch) -> None:
     good = preflight.Requirement("one", True, "there", "", "")
     bad = preflight.Requirement("two", False, "it is missing", "much", "type this")
-    monkeypatch.setattr(preflight, "_CHECKS", (lambda: good, lambda: bad))
+    monkeypatch.setattr(preflight, "CHECKS", (lambda: good, lambda: bad))
     assert preflight.requirements() == [good, bad]
     with pytest.raises(RequirementError, match="it is missing") as missing:
         preflight.check()

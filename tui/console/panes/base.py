@@ -10,6 +10,7 @@ from textual.containers import Vertical
 from textual.widget import Widget
 
 from engine.core.snapshot import Snapshot
+from engine.core.source import SourceStatus
 from tui.console.scope import Scope
 from tui.console.widgets.lines import LineView
 from tui.console.widgets.list_tools import ListTools
@@ -60,6 +61,12 @@ class Pane(ListTools, Vertical):
         raise NotImplementedError
 
     @property
+    def statuses(self) -> tuple[SourceStatus, ...]:
+        """How the sources of the pane are, as far as there are any."""
+        sources = self._snapshot.sources if self._snapshot is not None else {}
+        return tuple(sources[name] for name in self.sources if name in sources)
+
+    @property
     def in_view(self) -> bool:
         """Whether the pane can be seen now."""
         return self.display and bool(self.size)
@@ -96,9 +103,7 @@ class Pane(ListTools, Vertical):
         snapshot = self._snapshot
         if snapshot is None or snapshot is self._shown:
             return
-        self.query_one(Notice).show(
-            snapshot.sources[name] for name in self.sources if name in snapshot.sources
-        )
+        self.query_one(Notice).show(self.statuses)
         self.show_switches(snapshot)
         if not self.paused:
             self._shown = snapshot

@@ -8,6 +8,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from engine.core.clock import local_time_of_day
+from engine.core.progress import TaskFacts, progress_text
 from engine.core.sanitise import clean
 from engine.core.snapshot import RecordingFacts, ReplayFacts, Snapshot
 from tui.console.format import size, uptime
@@ -15,6 +16,9 @@ from tui.console.widgets.honesty import LEGEND
 
 _SEPARATOR = " · "
 _CRUMB = " › "
+_SPINNER = "◐◓◑◒"
+_LEAST_FACTS = 12
+"""Cells that the box keeps of the header while something takes long."""
 
 
 def header_parts(snapshot: Snapshot, scopes: Sequence[str]) -> list[tuple[int, str]]:
@@ -48,6 +52,20 @@ def _replay_text(facts: ReplayFacts) -> str:
     return f"{mark} {clock} {position}/{length} ×{facts.speed:g}"
 
 
+def tasks_text(tasks: Sequence[TaskFacts], spun: int) -> str:
+    """What takes long, the oldest first; empty while nothing does.
+
+    Args:
+        tasks: What the engine is busy with.
+        spun: How often this was looked at: the sign before it turns.
+    """
+    long = [task for task in tasks if task.is_long]
+    if not long:
+        return ""
+    more = f" +{len(long) - 1}" if len(long) > 1 else ""
+    return f"{_SPINNER[spun % len(_SPINNER)]} {progress_text(long[0])}{more}"
+
+
 def header_text(snapshot: Snapshot, scopes: Sequence[str], width: int) -> str:
     """The parts that fit `width` cells, least important ones left out first."""
     parts = header_parts(snapshot, scopes)
@@ -67,12 +85,28 @@ class HeaderLine(Widget):
     def __init__(self) -> None:
         super().__init__()
         self._snapshot: Snapshot | None = None
+        self._progress = ""
+        self._cancellable = False
+        self._spun = 0
         self.scopes: tuple[str, ...] = ()
 
     def show(self, snapshot: Snapshot) -> None:
         """Take over a new snapshot."""
         self._snapshot = snapshot
         self.refresh()
+
+    def show_tasks(self, tasks: Sequence[TaskFacts]) -> bool:
+        """Tell what takes long; returns whether other keys apply now."""
+        text = tasks_text(tasks, self._spun)
+        self._spun += 1
+        if text != self._progress:
+            self._progress = text
+            self.refresh()
+        before, self._cancellable = (
+            self._cancellable,
+            any(task.is_long and task.cancellable and not task.cancelled for task in tasks),
+        )
+        return before != self._cancellable
 
     def show_scope(self, scopes: Iterable[str]) -> None:
         """Say which process is looked at, and in which other scopes that was asked for."""
@@ -85,6 +119,10 @@ class HeaderLine(Widget):
         if self._snapshot is None:
             return name
         room = self.size.width - len(self.NAME) - 1
+        progress = self._progress[: max(0, room - _LEAST_FACTS)]
+        if progress:
+            text = header_text(self._snapshot, self.scopes, room - len(progress) - 1)
+            return Content.assemble(name, " ", (progress, "bold $text-accent"), " ", text)
         text = header_text(self._snapshot, self.scopes, room)
         legend = f"{LEGEND} ".rjust(room - len(text)) if len(text) + len(LEGEND) + 3 < room else ""
         return Content.assemble(name, " ", text, (legend, "dim"))

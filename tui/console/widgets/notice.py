@@ -11,10 +11,13 @@ from engine.core.sanitise import clean
 from engine.core.source import SourceStatus
 from tui.console.widgets.honesty import STATE_MARKS
 
+DOCTOR_HINT = "   d opens the doctor at what is missing"
+
 
 def notice_lines(statuses: Iterable[SourceStatus]) -> list[tuple[str, str]]:
     """Lines with their styles: a reason for each source that has one, and its fix."""
     lines: list[tuple[str, str]] = []
+    troubled = False
     for status in statuses:
         if not status.reason and status.state not in ("failed", "degraded"):
             continue
@@ -23,6 +26,9 @@ def notice_lines(statuses: Iterable[SourceStatus]) -> list[tuple[str, str]]:
         lines.append((f"{text}: {clean(status.reason)}" if status.reason else text, style))
         if status.fix:
             lines.append((f"   fix: {clean(status.fix)}", ""))
+        troubled = troubled or status.state in ("failed", "degraded")
+    if troubled:
+        lines.append((DOCTOR_HINT, "dim"))
     return lines
 
 

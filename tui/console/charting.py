@@ -1,0 +1,143 @@
+"""Charts, the doctor and what takes long: the actions about them, and what the palette offers."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+
+from engine.core.errors import BoxscopeError
+from engine.core.progress import TaskFacts, progress_text
+from engine.core.sanitise import clean
+from tui.console.figures import ALL, FigureId, declared
+from tui.console.panes.base import Pane
+from tui.console.panes.traffic import TrafficPane
+from tui.console.scope_actions import ScopeActions
+from tui.console.screens.chart import ChartScreen
+from tui.console.screens.dialog import ConfirmDialog
+from tui.console.screens.doctor import DoctorScreen
+from tui.console.screens.main import MainScreen
+from tui.console.screens.plugin import PluginScreen
+from tui.console.trends import TRENDS
+
+
+class ChartActions(ScopeActions):
+    """The part of the application that is about figures, the doctor and tasks."""
+
+    def complain(self, error: BoxscopeError) -> None:
+        """Tell that something failed, and what to do."""
+        raise NotImplementedError
+
+    # Charts.
+
+    async def action_chart(self) -> None:
+        """Draw what one most likely wants to see drawn, seen from where one is."""
+        plugin = self.screen.record if isinstance(self.screen, PluginScreen) else None
+        if plugin is not None:
+            await self.show_chart(FigureId("plugin", clean(str(plugin.get("plugin"))), "records"))
+        else:
+            await self.show_chart(figure_in_view(self.main))
+
+    async def show_chart(self, figure: FigureId) -> None:
+        """Draw a figure, on the screen of charts if that is open."""
+        if isinstance(self.screen, ChartScreen):
+            self.screen.draw(figure)
+        else:
+            await self.cover(ChartScreen(self.main.history, figure))
+
+    # The doctor.
+
+    async def action_doctor(self) -> None:
+        """Open the doctor at what keeps the active pane from running, if something does."""
+        sources, reason = troubles(self.main.active)
+        await self.cover(DoctorScreen(self.engine.tasks, sources, reason))
+
+    # What takes long.
+
+    @property
+    def cancellable(self) -> TaskFacts | None:
+        """The oldest task that is shown and can be ended."""
+        tasks = (task for task in self.engine.progress() if task.is_long)
+        return next((task for task in tasks if task.cancellable and not task.cancelled), None)
+
+    def action_cancel_task(self) -> None:
+        """Ask whether the oldest task that can be ended is to be."""
+        task = self.cancellable
+        if task is not None:
+            self.run_worker(self._ask_to_cancel(task), group="dialogs", name="cancel a task")
+
+    async def _ask_to_cancel(self, task: TaskFacts) -> None:
+        dialog = ConfirmDialog(
+            f"Cancel {task.name}?",
+            "What it was to make is not made. It can be started again.",
+            accept="Cancel it",
+            cancel="Let it go on",
+        )
+        if await self.push_screen_wait(dialog):
+            await self.cancel_task(task)
+
+    async def cancel_task(self, task: TaskFacts) -> None:
+        """Have the engine end a task."""
+        try:
+            await asyncio.to_thread(self.engine.cancel_task, task.number)
+        except BoxscopeError as error:
+            self.complain(error)
+
+
+def figure_in_view(main: MainScreen) -> FigureId:
+    """The figure of what is selected in the active pane, else of the pane."""
+    if main.active is main.plugins and (plugin := main.plugins.selected) is not None:
+        return FigureId("plugin", clean(str(plugin.get("plugin"))), "records")
+    if main.active is main.events and (key := main.events.matrix.cursor_key) is not None:
+        figure = FigureId("subscription", clean(":".join(key)), "events")
+        if figure in main.history.figures:
+            return figure
+    if isinstance(main.active, TrafficPane):
+        return FigureId("service", ALL, "latency p95")
+    return TRENDS[main.active.number][0].figure
+
+
+def troubles(pane: Pane) -> tuple[tuple[str, ...], str]:
+    """The sources of a pane that do not run as they should, and what they say."""
+    statuses = [status for status in pane.statuses if status.state in ("failed", "degraded")]
+    return tuple(status.name for status in statuses), "; ".join(each.reason for each in statuses)
+
+
+class FigureCommands(Provider):
+    """A command for every figure: draw it."""
+
+    async def search(self, query: str) -> Hits:
+        """Those whose name matches."""
+        app, matcher = self.app, self.matcher(query)
+        if not isinstance(app, ChartActions):
+            return
+        for figure in app.main.history.figures:
+            text = f"Chart {figure}"
+            if (score := matcher.match(text)) > 0:
+                draw = partial(app.show_chart, figure)
+                yield Hit(score, matcher.highlight(text), draw, help=declared(figure).help)
+
+
+class TaskCommands(Provider):
+    """A command for everything that takes long and can be ended: end it."""
+
+    async def discover(self) -> Hits:
+        """All of them."""
+        if isinstance(app := self.app, ChartActions):
+            for task in _cancellable(app):
+                text, end = f"Cancel {task.name}", partial(app.cancel_task, task)
+                yield DiscoveryHit(text, end, help=progress_text(task))
+
+    async def search(self, query: str) -> Hits:
+        """Those whose name matches."""
+        matcher = self.matcher(query)
+        if isinstance(app := self.app, ChartActions):
+            for task in _cancellable(app):
+                text = f"Cancel {task.name}"
+                if (score := matcher.match(text)) > 0:
+                    yield Hit(score, matcher.highlight(text), partial(app.cancel_task, task))
+
+
+def _cancellable(app: ChartActions) -> list[TaskFacts]:
+    return [task for task in app.engine.progress() if task.cancellable and not task.cancelled]
