@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -72,6 +73,13 @@ def test_what_is_not_known_is_no_column_of_nothing() -> None:
     assert [span.values for span in spans] == [(0.0,), (), (0.0,)]
 
 
+def test_a_second_between_two_samples_is_no_gap() -> None:
+    times = [BEGIN_S * SECOND + at for at in (900_000_000, 2_050_000_000, 3_000_000_000)]
+    drawn = chart(1, 2, 3, 4, window_s=4)
+    spans = columns(replace(drawn, series=Series(times, (5.0, 6.0, 7.0), 3)), 4)
+    assert [span.values for span in spans] == [(5.0,), (6.0,), (6.0,), (7.0,)]
+
+
 def test_losses_belong_to_the_column_of_their_time() -> None:
     spans = columns(chart(1, 1, 1, lost=(0, 5, GAP), window_s=3), 3)
     assert [span.lost for span in spans] == [0, 5, 0]
@@ -107,7 +115,7 @@ def test_bars_stand_on_an_axis_with_times_below() -> None:
         "      5/s┤" + _row("▃▃▃▃▃▃", "", "", "██████"),
         "         │" + _row("██████", "▂▂▂▂▂▂", "", "██████"),
         "         │" + _row("██████", "██████", "", "██████"),
-        "      0/s└" + "─" * 24,
+        "        0└" + "─" * 24,
         "",
         "          ╵14:15:00   ╵14:15:02",
         "a column is 1 s  ·  left and right",

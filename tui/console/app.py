@@ -169,7 +169,7 @@ class ConsoleApp(ChartActions, PersonalActions, PaletteActions):
 
     def look_at_tables(self) -> None:
         """Take a snapshot and show it."""
-        if self._replay is not None and self._replay.busy:
+        if self._engine_is_away:
             return
         if self.scoping.has_to_keep_up:
             self.run_worker(self.scoping.keep_up(), group="tree", name="look at the tree")
@@ -192,7 +192,7 @@ class ConsoleApp(ChartActions, PersonalActions, PaletteActions):
 
     def look_at_streams(self) -> None:
         """Let the streams take in what is new."""
-        if self._replay is not None and self._replay.busy:
+        if self._engine_is_away:
             return
         overlays = self._overlays
         if overlays:
@@ -200,6 +200,11 @@ class ConsoleApp(ChartActions, PersonalActions, PaletteActions):
             overlays[-1].count_filtered()
         else:
             self.main.pull(self.engine)
+
+    @property
+    def _engine_is_away(self) -> bool:
+        """Whether whoever asks the engine now would have to wait, and the screen with him."""
+        return self._replay is not None and self._replay.busy
 
     def look_at_progress(self) -> None:
         """Tell what takes long."""
@@ -211,6 +216,8 @@ class ConsoleApp(ChartActions, PersonalActions, PaletteActions):
 
         What it does shows in the kernel events some 30 ms after the step that led to it.
         """
+        if self._engine_is_away:
+            return
         steps = self.engine.last_seq("module_event")
         if steps != self._steps:
             self._steps, self._steps_looks = steps, LOOKS_AFTER_STEP

@@ -42,7 +42,7 @@ def trend(history: History, told: Sequence[Told], width: int) -> str:
 
     The lines become shorter before a figure is left out.
     """
-    known = [(each, history.last(each.figure, SPAN_S)) for each in told]
+    known = [(each, history.series(each.figure).last(SPAN_S)) for each in told]
     known = [(each, series) for each, series in known if series.known]
     while known:
         for bars in range(_LONGEST, _SHORTEST - 1, -1):

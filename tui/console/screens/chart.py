@@ -12,7 +12,7 @@ from textual.content import Content
 from engine.core.snapshot import Snapshot
 from tui.console.figures import ALL, FigureId, declared, losses_beside
 from tui.console.format import ABSENT, duration, number, sparkline
-from tui.console.history import KEPT, History
+from tui.console.history import KEPT, History, Series
 from tui.console.keys import CHART_SCREEN_KEYS
 from tui.console.screens.parts import Part, PartsScreen
 from tui.console.widgets.chart import ChartView
@@ -48,7 +48,7 @@ class ChartScreen(PartsScreen):
     def __init__(self, history: History, figure: FigureId) -> None:
         self._history = history
         self.figure = figure
-        self.window_s = WINDOWS_S[1]
+        self.window_s = _window_of(history.series(figure))
         self._end_ns = history.newest_ns
         self.chart = ChartView()
         self.finder = Finder("words of a figure's name")
@@ -78,8 +78,8 @@ class ChartScreen(PartsScreen):
 
         return (
             Column("group", "of", 12, lambda row: row.figure.group, priority=2),
-            Column("subject", "which", 24, lambda row: _subject(row.figure), priority=1, ample=40),
-            Column("name", "figure", 24, lambda row: row.figure.name, priority=1, ample=30),
+            Column("subject", "which", 16, lambda row: _subject(row.figure), priority=1, ample=40),
+            Column("name", "figure", 16, lambda row: row.figure.name, priority=1, ample=30),
             Column("now", "now", 9, lambda row: row.now, "right", 1),
             Column("spark", f"last {_SPARK_S} s", _SPARK, spark, priority=3, tone=_good),
             Column(
@@ -114,8 +114,8 @@ class ChartScreen(PartsScreen):
         left_out = self._history.left_out
         self.say(
             Content.assemble(
-                (f" {figure} ", "bold"),
-                f" last {duration(self.window_s * 1e9)} ",
+                (" chart ", "bold"),
+                f"last {duration(self.window_s * 1e9)}",
                 (f" {left_out} figures have no room here" if left_out else "", "$text-warning"),
             )
         )
@@ -188,6 +188,12 @@ class ChartScreen(PartsScreen):
     def on_finder_moved(self, message: Finder.Moved) -> None:
         """Move in what was found while typing."""
         self.figures.action_cursor(message.step)
+
+
+def _window_of(series: Series) -> int:
+    """A minute as long as no more is known, else five."""
+    span_ns = series.times[-1] - series.times[0] if series.times else 0
+    return WINDOWS_S[0] if span_ns < WINDOWS_S[0] * 1_000_000_000 else WINDOWS_S[1]
 
 
 def _good(_row: FigureRow) -> Tone:

@@ -7,14 +7,14 @@ time goes on. A column shows the highest value of its time: a short peak is not 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import NamedTuple
 
 from engine.core.clock import local_time_of_day
 from tui.console.format import duration, number
-from tui.console.history import Series
+from tui.console.history import GAP_NS, Series
 
 ChartTone = str
 """strong, dim, bar, lost, cursor, or nothing."""
@@ -71,8 +71,8 @@ def columns(chart: Chart, width: int) -> list[Column]:
     first = last - many + 1
     values: list[list[float]] = [[] for _ in range(many)]
     lost = [0.0] * many
-    for ts_ns, value in zip(chart.series.times, chart.series.values, strict=True):
-        place = ts_ns // _SECOND_NS // step_s - first
+    for second, value in _seconds(chart.series):
+        place = second // step_s - first
         if 0 <= place < many and not math.isnan(value):
             values[place].append(value)
     for ts_ns, value in zip(chart.losses.times, chart.losses.values, strict=True):
@@ -83,6 +83,20 @@ def columns(chart: Chart, width: int) -> list[Column]:
         Column((first + place) * step_s, step_s, tuple(values[place]), lost[place])
         for place in range(many)
     ]
+
+
+def _seconds(series: Series) -> Iterator[tuple[int, float]]:
+    """Every second with its value: a sample stands for all since the one before.
+
+    Samples come about a second apart, so that now and then two are in one and none in the next.
+    """
+    before_ns = -GAP_NS
+    for ts_ns, value in zip(series.times, series.values, strict=True):
+        second = ts_ns // _SECOND_NS
+        near = ts_ns - before_ns <= GAP_NS
+        for each in range(min(before_ns // _SECOND_NS + 1, second) if near else second, second + 1):
+            yield each, value
+        before_ns = ts_ns
 
 
 def top_of_scale(highest: float) -> float:
@@ -245,6 +259,8 @@ def _told(chart: Chart, spans: Sequence[Column], cursor: int | None) -> Line:
 
 
 def _text(value: float, unit: str) -> str:
+    if not value:
+        return "0"
     if unit == "%":
         return f"{value:.1f}%"
     return number(value if value % 1 else int(value), unit)

@@ -11,7 +11,7 @@ from engine.core.sanitise import clean
 from engine.core.source import SourceStatus
 from tui.console.widgets.honesty import STATE_MARKS
 
-DOCTOR_HINT = "   d opens the doctor at what is missing"
+DOCTOR_HINT = "   d opens the doctor"
 
 
 def notice_lines(statuses: Iterable[SourceStatus]) -> list[tuple[str, str]]:
