@@ -46,6 +46,7 @@ def look(snap_compare: SnapCompare, size: tuple[int, int], *keys: str, shown: st
 
     async def run_before(pilot: Pilot[None]) -> None:
         await until(pilot, lambda: app.engine.last_seq("kernel_event") > 0, "the recording")
+        await until(pilot, lambda: app.main.history.newest_ns, "the last minutes")
         app.look_at_tables()
         app.look_at_streams()
         await pilot.press(*keys)
@@ -140,7 +141,7 @@ def look_at_plugin(
             values = {**row.as_json(), "tx_rate": 1_234.5 * wave, "tx_speed": 158_000.0 * wave}
             engine.set_table("plugin_state", [record_from_json(values)])
             engine.pass_time(1)
-            app.main.remember(engine.snapshot())
+            app.past.look(engine.snapshot())
         app.look()
         await pilot.press("down")
         await pilot.press(*keys)

@@ -42,6 +42,11 @@ def test_nothing_is_told_while_nothing_is_known() -> None:
     assert trend(made, TRENDS[3], 80) == ""
 
 
+def test_what_was_nothing_for_five_minutes_is_not_told() -> None:
+    assert trend(history(0, 0), TRENDS[3], 80) == ""
+    assert "lost" not in trend(history(1, 2, lost=0), TRENDS[3], 80)
+
+
 def test_five_minutes_are_told() -> None:
     made = history(*[1000] * 100, *[10] * 299, 20)
     assert "20/s" in trend(made, TRENDS[3], 80)

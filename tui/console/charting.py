@@ -50,7 +50,8 @@ class ChartActions(ScopeActions):
 
     async def action_doctor(self) -> None:
         """Open the doctor at what keeps the active pane from running, if something does."""
-        sources, reason = troubles(self.main.active)
+        live = self.engine.playhead is None  # what a recorded box lacked is not looked for here
+        sources, reason = troubles(self.main.active) if live else ((), "")
         await self.cover(DoctorScreen(self.engine.tasks, sources, reason))
 
     # What takes long.

@@ -38,12 +38,12 @@ TRENDS: dict[int, tuple[Told, ...]] = {
 
 
 def trend(history: History, told: Sequence[Told], width: int) -> str:
-    """The figures with their sparklines as they fit `width` cells; empty if none is known.
+    """The figures with their sparklines as they fit `width` cells; those of nothing are left out.
 
     The lines become shorter before a figure is left out.
     """
     known = [(each, history.series(each.figure).last(SPAN_S)) for each in told]
-    known = [(each, series) for each, series in known if series.known]
+    known = [(each, series) for each, series in known if series.peak]
     while known:
         for bars in range(_LONGEST, _SHORTEST - 1, -1):
             text = "  ".join(

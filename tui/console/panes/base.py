@@ -103,7 +103,7 @@ class Pane(ListTools, Vertical):
         snapshot = self._snapshot
         if snapshot is None or snapshot is self._shown:
             return
-        self.query_one(Notice).show(self.statuses)
+        self.query_one(Notice).show(self.statuses, live=snapshot.replay is None)
         self.show_switches(snapshot)
         if not self.paused:
             self._shown = snapshot

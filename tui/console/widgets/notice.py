@@ -14,8 +14,13 @@ from tui.console.widgets.honesty import STATE_MARKS
 DOCTOR_HINT = "   d opens the doctor"
 
 
-def notice_lines(statuses: Iterable[SourceStatus]) -> list[tuple[str, str]]:
-    """Lines with their styles: a reason for each source that has one, and its fix."""
+def notice_lines(statuses: Iterable[SourceStatus], *, live: bool = True) -> list[tuple[str, str]]:
+    """Lines with their styles: a reason for each source that has one, and its fix.
+
+    Args:
+        statuses: The sources of the pane.
+        live: Whether they run on this box, so that the doctor can tell more.
+    """
     lines: list[tuple[str, str]] = []
     troubled = False
     for status in statuses:
@@ -27,7 +32,7 @@ def notice_lines(statuses: Iterable[SourceStatus]) -> list[tuple[str, str]]:
         if status.fix:
             lines.append((f"   fix: {clean(status.fix)}", ""))
         troubled = troubled or status.state in ("failed", "degraded")
-    if troubled:
+    if troubled and live:
         lines.append((DOCTOR_HINT, "dim"))
     return lines
 
@@ -45,9 +50,9 @@ class Notice(Widget):
         """What the notice says."""
         return "\n".join(text for text, _style in self._lines)
 
-    def show(self, statuses: Iterable[SourceStatus]) -> None:
-        """Take over the states of the pane's sources."""
-        lines = notice_lines(statuses)
+    def show(self, statuses: Iterable[SourceStatus], *, live: bool) -> None:
+        """Take over the states of the pane's sources, on this box or on a recorded one."""
+        lines = notice_lines(statuses, live=live)
         if lines != self._lines:
             self._lines = lines
             self.display = bool(lines)

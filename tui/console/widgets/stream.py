@@ -435,5 +435,10 @@ class StreamView(LineView[StreamRow]):
     def lay_out(self) -> None:
         """Choose the columns anew; a stream that follows stays at its end."""
         super().lay_out()
+        self._stay_at_end()
+        # Once more when the new height counts: it may not while the streams' neighbours grow.
+        self.call_after_refresh(self._stay_at_end)
+
+    def _stay_at_end(self) -> None:
         if self.following:
             self._to_end()
