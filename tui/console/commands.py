@@ -105,7 +105,7 @@ class PluginCommands:
 
     async def _judge(self, row: Record | None) -> None:
         file = self._file_of(row) if is_module(row) else ""
-        verdict = await self._app.push_screen_wait(VerdictDialog(file))
+        verdict = await self._app.push_screen_wait(VerdictDialog(file, self._engine.tasks))
         if verdict is not None:
             self._app.push_screen(verdict)
 

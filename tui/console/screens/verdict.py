@@ -13,6 +13,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from engine.core.progress import Tasks
 from engine.core.sanitise import clean
 from tui.console.keymap import with_keys
 from tui.console.keys import VERDICT_KEYS
@@ -89,11 +90,13 @@ class VerdictDialog(Dialog[VerdictScreen]):
 
     Args:
         file: What to begin with.
+        tasks: Told while a file is judged.
     """
 
     hint = "{path.complete} completes, next · {dialog.accept} judges · {dialog.cancel} cancels"
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, tasks: Tasks) -> None:
+        self._tasks = tasks
         super().__init__(
             "Judge a module",
             "Tells what a file is, what it offers and what it can reach. Executes nothing of it.",
@@ -119,5 +122,6 @@ class VerdictDialog(Dialog[VerdictScreen]):
     def act(self, values: Mapping[str, str]) -> VerdictScreen:
         """Look at it."""
         file = Path(values["path"].strip()).expanduser()
-        lines = judge(file, values["interface"].strip(), values["host"].strip())
+        with self._tasks.begin(f"judging {file.name}"):
+            lines = judge(file, values["interface"].strip(), values["host"].strip())
         return VerdictScreen(file.name, lines)
