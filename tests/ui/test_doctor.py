@@ -82,7 +82,9 @@ async def test_a_pane_that_lacks_something_leads_to_the_check(
     app = ConsoleApp(engine)
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.press("3")
-        await until(pilot, lambda: "d opens the doctor" in screen_text(pilot), "the hint")
+        await until(
+            pilot, lambda: "probe failed (d: doctor): BCC" in screen_text(pilot), "the hint"
+        )
         await pilot.press("d")
         await until(pilot, lambda: isinstance(app.screen, DoctorScreen), "the doctor")
         screen = app.screen

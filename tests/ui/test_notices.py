@@ -49,8 +49,7 @@ async def test_a_failed_source_shows_its_reason_and_fix_while_the_others_go_on()
         notice = app.main.events.query_one(Notice)
         await until(pilot, lambda: notice.display)
         assert notice.text == (
-            "✗F probe failed: BCC is not installed\n   fix: apt install python3-bpfcc\n"
-            "   d opens the doctor"
+            "✗F probe failed (d: doctor): BCC is not installed\n   fix: apt install python3-bpfcc"
         )
         await until(pilot, lambda: "fix: apt install" in screen_text(pilot))
         shown = screen_text(pilot)

@@ -38,6 +38,10 @@ async def test_a_long_task_is_told_and_cancelled_by_a_key_or_the_palette() -> No
         with engine.tasks.begin("compiling the kernel programs", ended.set):
             await until(pilot, lambda: "compiling the kernel programs" in screen_text(pilot))
             await until(pilot, lambda: "K Cancel" in screen_text(pilot), "the key")
+            await pilot.press("H")
+            await until(pilot, lambda: "compiling the kernel" in screen_text(pilot), "on a screen")
+            await pilot.press("escape")
+            await until(pilot, lambda: app.screen is app.main)
             offered = [hit async for hit in TaskCommands(app.screen).discover()]
             assert len(offered) == 1
             await pilot.press("K")

@@ -208,8 +208,11 @@ class ConsoleApp(ChartActions, PersonalActions, PaletteActions):
 
     def look_at_progress(self) -> None:
         """Tell what takes long."""
-        if self.main.header.show_tasks(self.engine.progress()):
+        header = self.main.header
+        if header.show_tasks(self.engine.progress()):
             self.refresh_bindings()
+        for overlay in self._overlays[-1:]:
+            overlay.show_progress(header.progress)
 
     def look_after_step(self) -> None:
         """Look at the streams soon after a module has done something, and not only in turn.

@@ -58,6 +58,8 @@ class PartsScreen(ListTools, ModalScreen[None], inherit_bindings=False):
         self.tabs = TabStrip()
         self.keys = KeyLine()
         self.alone = False
+        self._said = Content("")
+        self._progress = ""
         self._active = 0
         self.make_tools()
 
@@ -102,7 +104,18 @@ class PartsScreen(ListTools, ModalScreen[None], inherit_bindings=False):
 
     def say(self, headline: Content) -> None:
         """Write the line on top."""
-        self.headline.update(headline, layout=False)
+        self._said = headline
+        self._write_headline()
+
+    def show_progress(self, text: str) -> None:
+        """Tell before the line on top what takes long; nothing if nothing does."""
+        if text != self._progress:
+            self._progress = text
+            self._write_headline()
+
+    def _write_headline(self) -> None:
+        progress = (f" {self._progress} ", "bold $text-accent") if self._progress else ""
+        self.headline.update(Content.assemble(progress, self._said), layout=False)
 
     # Arranging.
 

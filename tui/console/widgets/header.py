@@ -95,6 +95,11 @@ class HeaderLine(Widget):
         self._snapshot = snapshot
         self.refresh()
 
+    @property
+    def progress(self) -> str:
+        """What takes long, as it is told; empty while nothing does."""
+        return self._progress
+
     def show_tasks(self, tasks: Sequence[TaskFacts]) -> bool:
         """Tell what takes long; returns whether other keys apply now."""
         text = tasks_text(tasks, self._spun)

@@ -11,7 +11,7 @@ from engine.core.sanitise import clean
 from engine.core.source import SourceStatus
 from tui.console.widgets.honesty import STATE_MARKS
 
-DOCTOR_HINT = "   d opens the doctor"
+DOCTOR_HINT = " (d: doctor)"
 
 
 def notice_lines(statuses: Iterable[SourceStatus], *, live: bool = True) -> list[tuple[str, str]]:
@@ -22,18 +22,16 @@ def notice_lines(statuses: Iterable[SourceStatus], *, live: bool = True) -> list
         live: Whether they run on this box, so that the doctor can tell more.
     """
     lines: list[tuple[str, str]] = []
-    troubled = False
     for status in statuses:
-        if not status.reason and status.state not in ("failed", "degraded"):
+        troubled = status.state in ("failed", "degraded")
+        if not status.reason and not troubled:
             continue
         style = {"failed": "bold $text-error", "degraded": "$text-warning"}.get(status.state, "dim")
-        text = f"{STATE_MARKS[status.state]}{clean(status.name)} {status.state}"
+        hint = DOCTOR_HINT if troubled and live else ""
+        text = f"{STATE_MARKS[status.state]}{clean(status.name)} {status.state}{hint}"
         lines.append((f"{text}: {clean(status.reason)}" if status.reason else text, style))
         if status.fix:
             lines.append((f"   fix: {clean(status.fix)}", ""))
-        troubled = troubled or status.state in ("failed", "degraded")
-    if troubled and live:
-        lines.append((DOCTOR_HINT, "dim"))
     return lines
 
 
