@@ -100,6 +100,8 @@ class MainScreen(Screen[None], inherit_bindings=False):
             pane.update_title()
         self._show_tabs()
         self.refresh_bindings()
+        # What fits a title is known when there is room for it.
+        self.call_after_refresh(self._show_trends)
 
     def _show_tabs(self) -> None:
         states = (
