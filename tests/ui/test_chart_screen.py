@@ -13,8 +13,8 @@ from engine.recording.replay import ReplayEngine
 from tests.ui.driving import screen_text, until
 from tests.ui.fake_engine import FakeEngine, record
 from tui.console.app import ConsoleApp
-from tui.console.charting import FigureCommands
 from tui.console.figures import FigureId
+from tui.console.palette import matches
 from tui.console.screens.chart import NOTHING, ChartScreen
 
 READ = re.compile(r"\d\d:\d\d:\d\d  100/s")
@@ -90,9 +90,8 @@ async def test_a_replay_has_the_figures_of_where_it_is() -> None:
         history = app.main.history
         await until(pilot, lambda: history.newest_ns and kept in history.figures, "the past")
         assert history.newest_ns <= engine.playhead.last_ns
-        provider = FigureCommands(app.screen)
-        hits = [hit async for hit in provider.search("probe kept")]
-        assert "Chart source probe kept" in {str(hit.match_display) for hit in hits}
+        found = matches(app.commands_of(app.screen), "chart probe kept")
+        assert found[0].command.title == "Chart source probe kept"
         await app.show_chart(kept)
         await until(pilot, lambda: "last " in screen_text(pilot).splitlines()[3], "the chart")
         assert app.screen_stack[-1].figure == kept  # type: ignore[attr-defined]

@@ -118,7 +118,7 @@ def test_bars_stand_on_an_axis_with_times_below() -> None:
         "        0└" + "─" * 24,
         "",
         "          ╵14:15:00   ╵14:15:02",
-        "a column is 1 s  ·  left and right",
+        "a column is 1 s  ·  `·` nothing kn",
     ]
 
 

@@ -31,7 +31,6 @@ from tui.console.keys import (
     WORKSPACE_KEYS,
 )
 from tui.console.options import ConsoleOptions
-from tui.console.palette import PaletteActions
 from tui.console.panes.plugins import PluginRow
 from tui.console.panes.ports import PortRow
 from tui.console.past import Past
@@ -75,7 +74,7 @@ CONFIRM_AFTER_S = 0.1
 """When to look at the tables then; drawing them first would hold up the streams."""
 
 
-class ConsoleApp(ChartActions, PersonalActions, PaletteActions):
+class ConsoleApp(ChartActions, PersonalActions):
     """Four live panes over an engine, which starts after the first paint and stops on exit."""
 
     TITLE = "boxscope"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from functools import partial
 
-from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.screen import Screen
 
 from engine.core.errors import BoxscopeError
 from engine.core.progress import TaskFacts, progress_text
 from engine.core.sanitise import clean
 from tui.console.figures import ALL, FigureId, declared
+from tui.console.palette import Command, PaletteActions
 from tui.console.panes.base import Pane
 from tui.console.panes.traffic import TrafficPane
 from tui.console.scope_actions import ScopeActions
@@ -22,12 +24,23 @@ from tui.console.screens.plugin import PluginScreen
 from tui.console.trends import TRENDS
 
 
-class ChartActions(ScopeActions):
+class ChartActions(ScopeActions, PaletteActions):
     """The part of the application that is about figures, the doctor and tasks."""
 
     def complain(self, error: BoxscopeError) -> None:
         """Tell that something failed, and what to do."""
         raise NotImplementedError
+
+    def commands_of(self, screen: Screen[object]) -> Iterator[Command]:
+        """Everything that can be done on a screen, every figure and what can be ended included."""
+        yield from super().commands_of(screen)
+        for figure in self.main.history.figures:
+            draw = partial(self.show_chart, figure)
+            yield Command(f"Chart {figure}", declared(figure).help, draw)
+        for task in self.engine.progress():
+            if task.cancellable and not task.cancelled:
+                end = partial(self.cancel_task, task)
+                yield Command(f"Cancel {task.name}", progress_text(task), end, at_once=True)
 
     # Charts.
 
@@ -103,42 +116,3 @@ def troubles(pane: Pane) -> tuple[tuple[str, ...], str]:
     """The sources of a pane that do not run as they should, and what they say."""
     statuses = [status for status in pane.statuses if status.state in ("failed", "degraded")]
     return tuple(status.name for status in statuses), "; ".join(each.reason for each in statuses)
-
-
-class FigureCommands(Provider):
-    """A command for every figure: draw it."""
-
-    async def search(self, query: str) -> Hits:
-        """Those whose name matches."""
-        app, matcher = self.app, self.matcher(query)
-        if not isinstance(app, ChartActions):
-            return
-        for figure in app.main.history.figures:
-            text = f"Chart {figure}"
-            if (score := matcher.match(text)) > 0:
-                draw = partial(app.show_chart, figure)
-                yield Hit(score, matcher.highlight(text), draw, help=declared(figure).help)
-
-
-class TaskCommands(Provider):
-    """A command for everything that takes long and can be ended: end it."""
-
-    async def discover(self) -> Hits:
-        """All of them."""
-        if isinstance(app := self.app, ChartActions):
-            for task in _cancellable(app):
-                text, end = f"Cancel {task.name}", partial(app.cancel_task, task)
-                yield DiscoveryHit(text, end, help=progress_text(task))
-
-    async def search(self, query: str) -> Hits:
-        """Those whose name matches."""
-        matcher = self.matcher(query)
-        if isinstance(app := self.app, ChartActions):
-            for task in _cancellable(app):
-                text = f"Cancel {task.name}"
-                if (score := matcher.match(text)) > 0:
-                    yield Hit(score, matcher.highlight(text), partial(app.cancel_task, task))
-
-
-def _cancellable(app: ChartActions) -> list[TaskFacts]:
-    return [task for task in app.engine.progress() if task.cancellable and not task.cancelled]

@@ -23,9 +23,12 @@ from engine.core.sanitise import clean
 from engine.core.settings import LoadedSettings, place_in_file
 from tui.console.keys import (
     CALL_KEYS,
+    CHART_KEYS,
+    CHART_SCREEN_KEYS,
     CONFIRM_KEYS,
     DETAIL_KEYS,
     DIALOG_KEYS,
+    DOCTOR_KEYS,
     FILTER_KEYS,
     FINDER_KEYS,
     HELP_KEYS,
@@ -73,6 +76,13 @@ CONTEXTS: Mapping[str, tuple[Binding, ...]] = {
         *LIST_KEYS,
     ),
     "the screen of a Wasm plugin": (*_PARTS, *WASM_KEYS, *RUN_KEYS, *STREAM_KEYS, *LIST_KEYS),
+    "a chart": (*_PARTS, *CHART_SCREEN_KEYS, *CHART_KEYS),
+    "the list of figures": (
+        *_PARTS,
+        *CHART_SCREEN_KEYS,
+        *(each for each in LIST_KEYS if each.action != "filter"),
+    ),
+    "the doctor": (*_PARTS, *DOCTOR_KEYS, *LIST_KEYS),
     "the screen of a message or call": (*_PARTS, *CALL_KEYS, *RECORD_KEYS),
     "the line to filter with": (*FILTER_KEYS, *_ALWAYS),
     "the line to find with": (*FINDER_KEYS, *_ALWAYS),

@@ -13,6 +13,7 @@ from engine.core.snapshot import Snapshot
 from tui.console.figures import ALL, FigureId, declared, losses_beside
 from tui.console.format import ABSENT, duration, number, sparkline
 from tui.console.history import KEPT, History, Series
+from tui.console.keymap import with_keys
 from tui.console.keys import CHART_SCREEN_KEYS
 from tui.console.screens.parts import Part, PartsScreen
 from tui.console.widgets.chart import ChartView
@@ -109,6 +110,7 @@ class ChartScreen(PartsScreen):
                 self._history.series(beside),
                 self._end_ns or self._history.newest_ns,
                 self.window_s,
+                with_keys(self.app, "{chart.left} and {chart.right} read a value"),
             )
         )
         left_out = self._history.left_out

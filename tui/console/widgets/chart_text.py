@@ -44,6 +44,8 @@ class Chart:
     end_ns: int
     """The moment at the right edge."""
     window_s: int
+    hint: str = ""
+    """What stands below while there is no cursor."""
 
 
 class Column(NamedTuple):
@@ -243,7 +245,8 @@ def _told(chart: Chart, spans: Sequence[Column], cursor: int | None) -> Line:
     step = spans[0].step_s
     if cursor is None:
         told = "a column is 1 s" if step == 1 else f"a column is {step} s, its highest"
-        return [(f"{told}  ·  left and right read a value  ·  `{GAP}` nothing known", "dim")]
+        hint = f"  ·  {chart.hint}" if chart.hint else ""
+        return [(f"{told}  ·  `{GAP}` nothing known{hint}", "dim")]
     span = spans[cursor]
     when = _clock(span.begin_s) + (f"–{_clock(span.begin_s + step - 1)}" if step > 1 else "")
     if not span.values:

@@ -9,17 +9,18 @@ from textual.widget import Widget
 
 from engine.core.sanitise import clean
 from engine.core.source import SourceStatus
+from tui.console.keymap import with_keys
 from tui.console.widgets.honesty import STATE_MARKS
 
-DOCTOR_HINT = " (d: doctor)"
+DOCTOR_HINT = " ({doctor}: doctor)"
 
 
-def notice_lines(statuses: Iterable[SourceStatus], *, live: bool = True) -> list[tuple[str, str]]:
+def notice_lines(statuses: Iterable[SourceStatus], hint: str = "") -> list[tuple[str, str]]:
     """Lines with their styles: a reason for each source that has one, and its fix.
 
     Args:
         statuses: The sources of the pane.
-        live: Whether they run on this box, so that the doctor can tell more.
+        hint: Stands beside a trouble, telling where more is to be learnt.
     """
     lines: list[tuple[str, str]] = []
     for status in statuses:
@@ -27,8 +28,8 @@ def notice_lines(statuses: Iterable[SourceStatus], *, live: bool = True) -> list
         if not status.reason and not troubled:
             continue
         style = {"failed": "bold $text-error", "degraded": "$text-warning"}.get(status.state, "dim")
-        hint = DOCTOR_HINT if troubled and live else ""
-        text = f"{STATE_MARKS[status.state]}{clean(status.name)} {status.state}{hint}"
+        more = hint if troubled else ""
+        text = f"{STATE_MARKS[status.state]}{clean(status.name)} {status.state}{more}"
         lines.append((f"{text}: {clean(status.reason)}" if status.reason else text, style))
         if status.fix:
             lines.append((f"   fix: {clean(status.fix)}", ""))
@@ -50,7 +51,7 @@ class Notice(Widget):
 
     def show(self, statuses: Iterable[SourceStatus], *, live: bool) -> None:
         """Take over the states of the pane's sources, on this box or on a recorded one."""
-        lines = notice_lines(statuses, live=live)
+        lines = notice_lines(statuses, with_keys(self.app, DOCTOR_HINT) if live else "")
         if lines != self._lines:
             self._lines = lines
             self.display = bool(lines)
