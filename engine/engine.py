@@ -72,6 +72,11 @@ class Engine(ABC):
         """
         self.tasks.cancel(number)
 
+    @property
+    def epoch(self) -> int:
+        """Another number once the numbers of all records have begun anew."""
+        return 0
+
     def raw(self, kind: str, seq: int) -> bytes | None:
         """The bytes a record was made of, as they came; None where they are not kept."""
         return None

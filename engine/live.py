@@ -17,7 +17,7 @@ from engine.core.lineage import ProcessTree, living_processes
 from engine.core.records import Batch, Record, RecordRing, RecordStore
 from engine.core.settings import Settings
 from engine.core.snapshot import RecordingFacts, Snapshot
-from engine.core.source import Logbook, Source, SourceStatus
+from engine.core.source import Logbook, LogLevel, Source, SourceStatus
 from engine.engine import Engine
 from engine.host import OwnCost, host_facts
 from engine.otlp.control import export_of
@@ -195,6 +195,10 @@ class LiveEngine(Engine):
             recording=self._recordings.facts(),
             tasks=self.tasks.facts(),
         )
+
+    def note(self, source: str, level: LogLevel, text: str) -> None:
+        """Write to the engine's log; what `text` quotes from outside is made safe before."""
+        self._logbook.write(source, level, text)
 
     def since(self, kind: str, seq: int, limit: int = 1_000) -> Batch:
         """Records of a kind numbered above `seq`."""

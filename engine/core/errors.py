@@ -10,6 +10,7 @@ BoxscopeError            anything below; `fix` says what to do, `exit_code` is t
     ModuleLoadError      an in-process module was refused or failed
       MalformedModule    its file contradicts itself, or is larger than is read
     RecordingError       a recording cannot be read or written
+    AttachError          an engine cannot be attached to, or a console said what none says
     ProcessGone          the process ended while it was looked at
   RequirementError (3)   a right or a dependency is missing; `fix` is the line to type
 """
@@ -72,6 +73,10 @@ class MalformedModule(ModuleLoadError):
 
 class RecordingError(FailedError):
     """A recording cannot be read or written."""
+
+
+class AttachError(FailedError):
+    """An engine cannot be attached to, refused it, or one of the two broke the protocol."""
 
 
 class ProcessGone(FailedError):

@@ -51,6 +51,18 @@ class ReplayFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class AttachFacts:
+    """The engine of another process that is looked at."""
+
+    pid: int
+    """Of the engine."""
+    read_only: bool
+    """Whether it obeys this console in nothing."""
+    lost: str = ""
+    """Why it is not heard of at present; what it delivered until then is still there."""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything that is a state; streams are pulled with `Engine.since`."""
 
@@ -73,3 +85,5 @@ class Snapshot:
     """Where the replay is, if it is one."""
     tasks: tuple[TaskFacts, ...] = ()
     """What the engine is busy with."""
+    attached: AttachFacts | None = None
+    """Whose engine it is, if it runs in another process."""

@@ -14,7 +14,7 @@ from tui.cli.output import choose_output
 from tui.cli.stream import StreamOptions, StreamRunner
 from tui.cli.workspace import open_workspace, workspace_option
 
-_FOR_PEOPLE = (
+FOR_PEOPLE = (
     "plugin_state",
     "module_event",
     "process",
@@ -23,7 +23,8 @@ _FOR_PEOPLE = (
     "wasm_plugin",
     "log",
 )
-_FOR_PROGRAMS = (*_FOR_PEOPLE, "plugin_record", "subscription", "wasm_result", "stats")
+FOR_PROGRAMS = (*FOR_PEOPLE, "plugin_record", "subscription", "wasm_result", "stats")
+"""Kinds of a stream of everything that is alive."""
 
 
 @click.command("demo")
@@ -57,6 +58,6 @@ def command(
         from tui.cli.console import open_console
 
         return open_console(engine, loaded, opened)
-    kinds = _FOR_PROGRAMS if as_json else _FOR_PEOPLE
+    kinds = FOR_PROGRAMS if as_json else FOR_PEOPLE
     options = StreamOptions(kinds, seconds, count, filter_text=filter_text, header=as_json)
     return StreamRunner(engine, choose_output(as_json, several_kinds=True), options).run()

@@ -23,6 +23,8 @@ VERBS = {
     "discover": ("tui.cli.discover", "List processes by port."),
     "traffic": ("tui.cli.traffic", "Requests and responses of processes, or of a capture."),
     "wasm": ("tui.cli.wasm", "Run DeepFlow Wasm plugins on a capture."),
+    "engine": ("tui.cli.engine", "The engine without a screen, for consoles to attach to."),
+    "attach": ("tui.cli.attach", "The console, or a stream, on an engine that runs."),
     "record": ("tui.cli.record", "Record everything into a file."),
     "replay": ("tui.cli.replay", "Play a recording in the console, or as a stream."),
     "query": ("tui.cli.query", "Ask a recording questions in SQL."),

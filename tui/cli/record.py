@@ -14,9 +14,9 @@ from engine.core.settings import load_settings
 from tui.cli.diagnostics import INTERRUPTED, report, say
 from tui.cli.events import Subscriptions, announcement, asked_subscriptions
 from tui.cli.export_options import exporting
-from tui.cli.options import bounded, filter_option, json_option, open_port_option
+from tui.cli.options import bounded, filter_option, json_option
 from tui.cli.output import choose_output
-from tui.cli.selectors import discovery_config, selectors
+from tui.cli.selectors import discovery_config, source_options
 from tui.cli.stream import StreamOptions, StreamRunner
 
 if TYPE_CHECKING:
@@ -31,43 +31,7 @@ _TAKING = ("wasm", "recording", "otlp")
 
 @click.command("record")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "-e",
-    "--event",
-    "events",
-    multiple=True,
-    metavar="NAME[:CATEGORY]",
-    help="Kernel event to subscribe, as with events.",
-)
-@click.option("--preset", "presets", multiple=True, metavar="NAME", help="The same as -e @NAME.")
-@click.option(
-    "--subscriptions",
-    "files",
-    multiple=True,
-    metavar="YAML",
-    type=click.Path(path_type=Path),
-    help="A file with subscriptions.",
-)
-@open_port_option
-@click.option("--exe", default="", metavar="GLOB", help="Only processes with such an executable.")
-@selectors
-@click.option("--attach", is_flag=True, help="Capture the traffic of the processes found, too.")
-@click.option(
-    "--pid",
-    "pids",
-    type=click.IntRange(min=1),
-    multiple=True,
-    help="Kernel events of this process only, and its traffic.",
-)
-@click.option("--pcap", type=click.Path(path_type=Path), help="Read the traffic of a capture.")
-@click.option("--wasm", type=click.Path(path_type=Path), multiple=True, help="Wasm plugins to ask.")
-@click.option(
-    "--plugin",
-    "plugins",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help="Plugin process to run meanwhile.",
-)
+@source_options
 @click.option("--keep", default="", metavar="MINUTES", help="Keep the last so many, or 90s, 2h.")
 @click.option("--max-size", default="", metavar="SIZE", help="Let the oldest go beyond 500MB, say.")
 @click.option(

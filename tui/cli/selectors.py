@@ -1,4 +1,7 @@
-"""What selects processes on the command line: Beyla's file and variables, flags, settings."""
+"""What is looked at, as the command line says it: sources, and which processes.
+
+Processes are selected by Beyla's file and variables, flags and settings.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from engine.core.settings import LoadedSettings
+from tui.cli.options import open_port_option
 
 if TYPE_CHECKING:
     from engine.discovery.config import DiscoveryConfig
@@ -41,6 +45,55 @@ def selectors(command: F) -> F:
             help="Select as this Beyla configuration does. Default: BEYLA_CONFIG_PATH.",
         ),
     ):
+        command = option(command)
+    return command
+
+
+def source_options(command: F) -> F:
+    """Add the options that choose sources, and what of them: those of `record` and `engine`."""
+    path = click.Path(path_type=Path)
+    several: list[Callable[[F], F]] = [
+        click.option(
+            "-e",
+            "--event",
+            "events",
+            multiple=True,
+            metavar="NAME[:CATEGORY]",
+            help="Kernel event to subscribe, as with events.",
+        ),
+        click.option(
+            "--preset", "presets", multiple=True, metavar="NAME", help="The same as -e @NAME."
+        ),
+        click.option(
+            "--subscriptions",
+            "files",
+            multiple=True,
+            metavar="YAML",
+            type=path,
+            help="A file with subscriptions.",
+        ),
+        open_port_option,
+        click.option(
+            "--exe", default="", metavar="GLOB", help="Only processes with such an executable."
+        ),
+        selectors,
+        click.option(
+            "--attach", is_flag=True, help="Capture the traffic of the processes found, too."
+        ),
+        click.option(
+            "--pid",
+            "pids",
+            type=click.IntRange(min=1),
+            multiple=True,
+            help="Kernel events of this process only, and its traffic.",
+        ),
+        click.option("--pcap", type=path, help="Read the traffic of a capture."),
+        click.option("--wasm", type=path, multiple=True, help="Wasm plugins to ask."),
+        click.option(
+            "--plugin", "plugins", type=path, multiple=True, help="Plugin process to run meanwhile."
+        ),
+    ]
+    for option in reversed(several):
         command = option(command)
     return command
 

@@ -23,16 +23,26 @@ _LEAST_FACTS = 12
 
 def header_parts(snapshot: Snapshot, scopes: Sequence[str]) -> list[tuple[int, str]]:
     """What the header may show, left to right, each with its priority (1 = last to go)."""
-    live = snapshot.source_label == "live"
     return [
         (1, _CRUMB.join([clean(snapshot.host.hostname), *scopes])),
         (5, clean(snapshot.host.kernel)),
         (3, clean(snapshot.host.rights)),
         *([(2, f"up {uptime(snapshot.elapsed_s)}")] if snapshot.replay is None else []),
-        (6 if live else 1, "live" if live else clean(snapshot.source_label)),
+        _origin(snapshot),
         *([(1, _recording_text(snapshot, snapshot.recording))] if snapshot.recording else []),
         *([(1, _replay_text(snapshot.replay))] if snapshot.replay else []),
     ]
+
+
+def _origin(snapshot: Snapshot) -> tuple[int, str]:
+    """Whose picture it is: this program's own, another engine's, or that of a recording."""
+    facts = snapshot.attached
+    if facts is not None and facts.lost:
+        return 1, f"✗ engine {facts.pid} is gone"
+    if facts is not None:
+        return 2, f"attached to {facts.pid}{', read-only' if facts.read_only else ''}"
+    live = snapshot.source_label == "live"
+    return 6 if live else 1, "live" if live else clean(snapshot.source_label)
 
 
 def _recording_text(snapshot: Snapshot, facts: RecordingFacts) -> str:

@@ -43,6 +43,10 @@ BACKLOG = 100_000
 class RecordReader(RecordsByNumber, Protocol):
     """What a stream pulls from; the engine is one."""
 
+    @property
+    def epoch(self) -> int:
+        """Another number once the numbers of all records have begun anew."""
+
     def raw(self, kind: str, seq: int) -> bytes | None:
         """The bytes a record was made of; None where they are not kept."""
 
@@ -121,6 +125,7 @@ class StreamView(LineView[StreamRow]):
         self._rows: deque[StreamRow] = deque(maxlen=KEPT)
         self._taken_seq = 0
         self._counted_seq = 0
+        self._epoch: int | None = None
 
     # Rows, known by their sequence number.
 
@@ -221,8 +226,9 @@ class StreamView(LineView[StreamRow]):
     def pull(self, reader: RecordReader) -> None:
         """Take in what is new, or count it while the view stands still."""
         last = reader.last_seq(self.kind)
-        if last < self._taken_seq:
+        if last < self._taken_seq or self._epoch not in (None, reader.epoch):
             self._begin_anew(last)
+        self._epoch = reader.epoch
         if self.moving:
             self._held_seq = last
         if self._held_seq > self._taken_seq:
@@ -236,7 +242,7 @@ class StreamView(LineView[StreamRow]):
             self.refresh_lines(self.top_row)
 
     def _begin_anew(self, last: int) -> None:
-        """A replay has gone back; what was shown is still to come."""
+        """A replay has gone back, or it is another engine: what was shown is not what there is."""
         self._held_seq = last
         self._places = [None] * len(self._places)
         self.refilter()

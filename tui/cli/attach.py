@@ -1,0 +1,110 @@
+"""`boxscope attach`: the console, or a stream, on an engine that runs in another process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from engine.core.errors import AttachError, UsageError
+from engine.core.kinds import KINDS
+from tui.cli.options import bounded, filter_option, json_option
+
+if TYPE_CHECKING:
+    from engine.remote.remote import RemoteEngine
+
+
+@click.command("attach")
+@click.option(
+    "--socket",
+    "path",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Where the engine listens. Default: that of this user, else that of root.",
+)
+@click.option(
+    "--read-only", is_flag=True, help="Have the engine refuse all that changes something."
+)
+@click.option("--headless", is_flag=True, help="A stream of records instead of the console.")
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    type=click.Choice([*KINDS]),
+    metavar="KIND",
+    help="With --headless: only records of this kind, such as kernel_event.",
+)
+@filter_option
+@bounded
+@json_option
+def command(
+    path: Path | None,
+    read_only: bool,
+    headless: bool,
+    kinds: tuple[str, ...],
+    filter_text: str,
+    seconds: float | None,
+    count: int | None,
+    as_json: bool,
+) -> int:
+    """Look at an engine that boxscope engine has started; it goes on when this ends."""
+    from engine.remote.address import find_address
+    from engine.remote.hello import Hello
+    from engine.remote.remote import RemoteEngine
+
+    streamed = kinds or filter_text or seconds is not None or count is not None or as_json
+    if streamed and not headless:
+        raise UsageError(
+            "--kind, --filter, --for, --count and --json are for a stream", fix="add --headless"
+        )
+    path = path or find_address()
+    if headless:
+        return _stream(path, read_only, kinds, filter_text, seconds, count, as_json)
+    from tui.cli.console import open_console, require_terminal
+
+    require_terminal()
+    engine = RemoteEngine(path, Hello(read_only=read_only))
+    engine.start()
+    return open_console(engine)
+
+
+def _stream(
+    path: Path,
+    read_only: bool,
+    kinds: tuple[str, ...],
+    filter_text: str,
+    seconds: float | None,
+    count: int | None,
+    as_json: bool,
+) -> int:
+    from engine.remote.hello import Hello
+    from engine.remote.remote import RemoteEngine
+    from tui.cli.demo import FOR_PEOPLE, FOR_PROGRAMS
+    from tui.cli.output import choose_output
+    from tui.cli.stream import StreamOptions, StreamRunner
+
+    chosen = kinds or (FOR_PROGRAMS if as_json else FOR_PEOPLE)
+    engine = RemoteEngine(path, Hello(read_only=read_only, every=True, kinds=chosen, backlog=0))
+    options = StreamOptions(
+        chosen,
+        seconds,
+        count,
+        filter_text=filter_text,
+        header=as_json,
+        done=lambda: bool(engine.lost),
+        conclude=lambda: _caught_up(engine),
+    )
+    output = choose_output(as_json, several_kinds=len(chosen) > 1)
+    runner = StreamRunner(engine, output, options)
+    engine.start()
+    return runner.run_or_fail("attach")
+
+
+def _caught_up(engine: RemoteEngine) -> Iterable[str]:
+    """Have all there is told, so that the counters are those of what was printed."""
+    with suppress(AttachError):  # the counters' line tells that it is lost
+        engine.sync()
+    return ()
