@@ -22,6 +22,9 @@ BEHIND, TOO_FAST, TOO_LARGE = "console_behind", "too_fast", "too_large"
 WINDOW_NS = 200_000_000
 PER_WINDOW = 2_000
 """Records of a kind told in that time, where not all of them are wanted."""
+SAMPLED = 500
+"""Records of a kind told in that time, the newest, once more than twice as many come: nobody reads
+each of them then, and having them made would cost the engine a tenth of a core for each console."""
 PER_LOOK = 5_000
 """Records of a kind told between two looks at what else there is to say."""
 LATE_NS = 1_000_000_000
@@ -45,6 +48,8 @@ class Told(Protocol):
 
 
 class _Lot(NamedTuple):
+    begin: int
+    """Number after which it begins; what lies between is left out."""
     records: Sequence[Record]
     reached: int
     """Number up to which it goes, what was left out included."""
@@ -89,7 +94,9 @@ class Feed:
             last = self._source.last_seq(kind)
             if last > cursor and (room := self._room(kind)) > 0:
                 lot = self._take(kind, cursor, last, room, reason)
-                self._spent[kind] = self._spent.get(kind, 0) + len(lot.records)
+                flood = lot.begin > cursor
+                spent = PER_WINDOW if flood else self._spent.get(kind, 0) + len(lot.records)
+                self._spent[kind] = spent
                 self._cursors[kind] = lot.reached
                 yield from self._tell(kind, lot, wall_ns)
 
@@ -105,11 +112,13 @@ class Feed:
 
     def _take(self, kind: str, cursor: int, last: int, room: int, reason: str) -> _Lot:
         flood = not self._every and last - cursor > 2 * PER_WINDOW
+        if flood:
+            room = min(room, SAMPLED)
         begin = last - room if flood else cursor
         batch = self._source.since(kind, begin, room)
         lost = {reason: begin - cursor}
         lost[BEHIND] = lost.get(BEHIND, 0) + batch.missed
-        return _Lot(batch.records, batch.last_seq, lost)
+        return _Lot(begin, batch.records, batch.last_seq, lost)
 
     def _tell(self, kind: str, lot: _Lot, wall_ns: int) -> Iterator[bytes]:
         texts = [record_text(record) for record in lot.records]
