@@ -16,7 +16,7 @@ from engine.core.snapshot import RecordingFacts
 from engine.remote.wire import from_plain, to_plain
 
 SYNC = "sync"
-"""Asks for all that is new and a picture, before the answer."""
+"""Asks for what is new, as far as is told at once, and a picture, before the answer."""
 PROCESSES = "processes"
 """Asks for every process the engine sees, with its parent."""
 SET_PIDS = "set_pids"

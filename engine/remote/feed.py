@@ -8,6 +8,7 @@ would be too much at once, is left out and counted.
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
@@ -135,8 +136,9 @@ class Feed:
         )
         for piece in pieces(texts):
             yield framed(f'{{"type":"records","kind":"{kind}","records":[{",".join(piece)}]}}')
+        reasons = json.dumps({reason: count for reason, count in lost.items() if count})
         yield framed(
-            f'{{"type":"reached","kind":"{kind}","seq":{lot.reached},'
+            f'{{"type":"reached","kind":"{kind}","seq":{lot.reached},"lost":{reasons},'
             f'"bodies":{{{self._bodies(kind, lot.records)}}}}}'
         )
 

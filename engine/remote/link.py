@@ -55,7 +55,8 @@ class Link:
         self._waiting: dict[int, queue.SimpleQueue[Message]] = {}
         self._over = ""
         try:
-            self._send(hello_message(hello))
+            with suppress(OSError):  # one that hangs up has said why
+                self._send(hello_message(hello))
             self.welcome = self._greeted()
         except BaseException:
             self._socket.close()

@@ -23,12 +23,15 @@ class MirrorStore:
     Args:
         after: Number of the last record before the first that is told.
         capacity: Records kept; the oldest runs go first.
+        unread_stay: Keep those that were not read yet, however many; for a reader of every record,
+            who is told no more as long as it is `behind`.
     """
 
-    def __init__(self, after: int = 0, capacity: int = KEPT) -> None:
+    def __init__(self, after: int = 0, capacity: int = KEPT, *, unread_stay: bool = False) -> None:
         self._begin = after
         """What lies before was never meant for this reader."""
-        self._reached = after
+        self._reached = self._read = after
+        self._unread_stay = unread_stay
         self._capacity = capacity
         self._runs: deque[tuple[Record, ...]] = deque()
         self._count = 0
@@ -46,17 +49,31 @@ class MirrorStore:
                 self._runs.append(run)
                 self._count += len(run)
                 self._reached = run[-1].seq
-            while len(self._runs) > 1 and self._count - len(self._runs[0]) >= self._capacity:
-                gone = self._runs.popleft()
-                self._count -= len(gone)
+            while len(self._runs) > 1 and self._may_go(self._runs[0]):
+                self._count -= len(self._runs.popleft())
 
     def reach(self, seq: int) -> None:
         """What has a number up to this and was not told is lost."""
         with self._lock:
             self._reached = max(self._reached, seq)
 
+    @property
+    def behind(self) -> bool:
+        """Whether more wait to be read than are kept."""
+        return self._unread_stay and self._reached - self._read > self._capacity
+
+    def _may_go(self, run: tuple[Record, ...]) -> bool:
+        if self._unread_stay and run[-1].seq > self._read:
+            return False
+        return self._count - len(run) >= self._capacity
+
     def since(self, seq: int, limit: int = 1_000) -> Batch:
         """Records numbered above `seq`, oldest first, at most `limit`, up to the next gap."""
+        batch = self._since(seq, limit)
+        self._read = max(self._read, batch.last_seq)
+        return batch
+
+    def _since(self, seq: int, limit: int) -> Batch:
         with self._lock:
             index = bisect_right(self._runs, seq, key=_last_of)
             if index == len(self._runs):
@@ -105,10 +122,13 @@ class Mirror:
 
     Args:
         after: For each kind that is told the number after which that begins.
+        unread_stay: As of `MirrorStore`.
     """
 
-    def __init__(self, after: Mapping[str, int]) -> None:
-        self._stores = {kind: MirrorStore(after.get(kind, 0)) for kind in KINDS}
+    def __init__(self, after: Mapping[str, int], *, unread_stay: bool = False) -> None:
+        self._stores = {
+            kind: MirrorStore(after.get(kind, 0), unread_stay=unread_stay) for kind in KINDS
+        }
         self._bodies: OrderedDict[int, bytes] = OrderedDict()
         self._lock = threading.Lock()
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.core.counters import Counters
+from engine.core.counters import Tally
 from engine.core.errors import AttachError, BoxscopeError
 from engine.core.kinds import KINDS
 from engine.core.lineage import Kin, ProcessTree
@@ -24,7 +24,7 @@ from engine.remote.frames import Message
 from engine.remote.hello import Hello
 from engine.remote.link import CONNECT_S, Link
 from engine.remote.mirror import Mirror
-from engine.remote.wire import ATTACH, from_plain, records_from, snapshot_from
+from engine.remote.wire import from_plain, records_from, snapshot_from
 
 if TYPE_CHECKING:
     from engine.core.fields import JsonValue
@@ -32,10 +32,14 @@ if TYPE_CHECKING:
     from engine.modules.runner.protocol import Wanted
     from engine.recording.options import RecordingOptions
 
+ATTACH = "attach"
+"""Name of the source whose counters tell what this console was told, and what it lost."""
 RETRY_S = 1.0
 """Between two attempts to reach an engine that has gone."""
 SILENCE_S = 5.0
 """An engine that says nothing for so long is said to hang; it has something to say each second."""
+READER_S = 0.01
+"""Between two looks at whether what was told has been read, where every record is."""
 RAW_S = 0.25
 """How long the bytes of a record are waited for; they may be asked for on the screen's thread."""
 
@@ -63,8 +67,11 @@ class RemoteEngine(Engine):
         self._tables: dict[str, tuple[Record, ...]] = {}
         self._snapshot: Snapshot | None = None
         self._facts = AttachFacts(0, self._hello.read_only)
+        self._tally = Tally()
         self._heard = time.monotonic()
         self._stopping = threading.Event()
+        self._draining = threading.Event()
+        """Set while what is told is taken in though nobody has read what was told before."""
         self._pictured = threading.Event()
         self._slow_until = 0.0
         self._thread = threading.Thread(target=self._follow, name="boxscope-attach", daemon=True)
@@ -90,6 +97,7 @@ class RemoteEngine(Engine):
     def stop(self) -> None:
         """Leave the engine to itself; what it told stays readable. May be called twice."""
         self._stopping.set()
+        self._draining.set()
         with self._lock:
             link = self._link
         if link is not None:
@@ -98,12 +106,17 @@ class RemoteEngine(Engine):
             self._thread.join(1.0)
 
     def sync(self) -> None:
-        """Have the engine tell all there is now; what is read then is as new as this call.
+        """Have the engine tell what is new, and a picture as new as this call.
 
         Raises:
             AttachError: it is gone, or does not answer.
         """
-        self._call(SYNC, timeout_s=CONNECT_S)
+        self._draining.set()
+        try:
+            self._call(SYNC, timeout_s=CONNECT_S)
+        finally:
+            if not self._stopping.is_set():
+                self._draining.clear()
 
     @property
     def lost(self) -> str:
@@ -126,7 +139,7 @@ class RemoteEngine(Engine):
         snapshot, facts = self._snapshot, self._facts
         if snapshot is None:
             raise AttachError("nothing is attached yet")
-        own = self._status(snapshot.sources.get(ATTACH), facts)
+        own = self._status(facts)
         return replace(snapshot, sources={**snapshot.sources, ATTACH: own}, attached=facts)
 
     def since(self, kind: str, seq: int, limit: int = 1_000) -> Batch:
@@ -264,9 +277,9 @@ class RemoteEngine(Engine):
         found: list[Kin] = self._call(PROCESSES)
         return found
 
-    def _status(self, told: SourceStatus | None, facts: AttachFacts) -> SourceStatus:
+    def _status(self, facts: AttachFacts) -> SourceStatus:
         """How it is to be attached, with the counters of what was told."""
-        counters = told.counters if told is not None else Counters()
+        counters = self._tally.read()
         silent_s = time.monotonic() - self._heard
         if facts.lost:
             fix = "it is looked for again and again; boxscope engine starts one"
@@ -321,7 +334,8 @@ class RemoteEngine(Engine):
         welcome = link.welcome
         with self._lock:
             if welcome.instance != self._instance:
-                self._instance, self._mirror = welcome.instance, Mirror(welcome.after)
+                self._instance = welcome.instance
+                self._mirror = Mirror(welcome.after, unread_stay=self._hello.every)
                 self._epoch += 1
             self._tables = {}
             self._facts = AttachFacts(welcome.pid, welcome.read_only)
@@ -340,8 +354,13 @@ class RemoteEngine(Engine):
         match message["type"]:
             case "records":
                 records = records_from(kind, message.get("records"))
+                newest_ms = (time.time_ns() - records[-1].ts_ns) / 1e6 if records else 0.0
                 self._mirror.store(str(kind)).take(records)
+                self._tally.add(seen=len(records), kept=len(records), lag_ms=max(0.0, newest_ms))
+                self._wait_for_reader(str(kind))
             case "reached" if kind in KINDS:
+                lost: dict[str, int] = from_plain(dict[str, int], message.get("lost"))
+                self._tally.add(seen=sum(lost.values()), kept=0, dropped=lost)
                 self._mirror.keep_bodies(_bodies(message.get("bodies")))
                 self._mirror.store(str(kind)).reach(from_plain(int, message.get("seq")))
             case "rows":
@@ -353,6 +372,11 @@ class RemoteEngine(Engine):
                 self._pictured.set()
             case other:
                 raise AttachError(f"the engine said {other[:40]!r}, which no engine says")
+
+    def _wait_for_reader(self, kind: str) -> None:
+        """Take in no more before what is here was read; the engine goes on, and counts."""
+        while self._mirror.store(kind).behind and not self._draining.is_set():
+            self._draining.wait(READER_S)
 
 
 def _bodies(shown: object) -> dict[int, bytes]:

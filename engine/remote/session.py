@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine import __version__
 from engine.core.counters import Counters
@@ -22,7 +22,7 @@ from engine.core.errors import AttachError, BoxscopeError, FailedError
 from engine.core.kinds import KINDS
 from engine.core.lineage import living_processes
 from engine.core.records import Record
-from engine.core.source import LogLevel, SourceStatus
+from engine.core.source import LogLevel
 from engine.engine import Engine
 from engine.remote.address import Peer
 from engine.remote.commands import (
@@ -48,7 +48,6 @@ from engine.remote.frames import (
 from engine.remote.hello import Hello, read_hello
 from engine.remote.scopes import Scopes, Wish
 from engine.remote.wire import (
-    ATTACH,
     LARGEST_RECORD,
     error_to_plain,
     pieces,
@@ -79,6 +78,14 @@ class Service:
     """Writes to the engine's log."""
 
 
+class _Answer(NamedTuple):
+    """An answer that waits to be sent."""
+
+    frame: bytes
+    picture: bool = False
+    """Whether a picture is to be sent before it."""
+
+
 class Session:
     """One console.
 
@@ -96,7 +103,7 @@ class Session:
         self._hello = Hello()
         self._feed = Feed(service.engine, {}, every=False)
         self._rows: dict[str, list[str]] = {}
-        self._answers: list[tuple[bytes, bool]] = []
+        self._answers: list[_Answer] = []
         self._lock = threading.Lock()
         self._slots = threading.Semaphore(AT_ONCE)
         self._wake = threading.Event()
@@ -246,8 +253,8 @@ class Session:
         name, picture = message.get("command"), False
         try:
             command = command_named(name)
-            arguments = arguments_from(command, message.get("arguments"))
             self._check_right(str(name), command)
+            arguments = arguments_from(command, message.get("arguments"))
             picture = command.changes or name == SYNC
             value = result_to_plain(command, self._call(str(name), arguments))
             answer = encode({"type": "result", "id": number, "value": value})
@@ -260,7 +267,7 @@ class Session:
             failed = FailedError(f"{name} has failed in the engine: {fault!r}")
             answer = encode({"type": "error", "id": number, **error_to_plain(failed)})
         with self._lock:
-            self._answers.append((answer, picture))
+            self._answers.append(_Answer(answer, picture))
         self._wake.set()
 
     def _call(self, name: str, arguments: Mapping[str, Any]) -> object:
@@ -300,12 +307,12 @@ class Session:
             answers, self._answers = self._answers, []
         for frame in self._feed.frames(time.monotonic_ns(), time.time_ns()):
             self._socket.sendall(frame)
-        if any(picture for _, picture in answers) or time.monotonic() >= self._picture_due:
+        if any(answer.picture for answer in answers) or time.monotonic() >= self._picture_due:
             self._picture_due = time.monotonic() + PICTURE_S
             for frame in self._picture():
                 self._socket.sendall(frame)
-        for answer, _ in answers:
-            self._socket.sendall(answer)
+        for answer in answers:
+            self._socket.sendall(answer.frame)
             self._slots.release()
 
     def _picture(self) -> Iterator[bytes]:
@@ -316,8 +323,7 @@ class Session:
             if texts != self._rows.get(kind):
                 self._rows[kind] = texts
                 yield from _rows_frames(kind, texts)
-        own = SourceStatus(ATTACH, "running", counters=self._feed.tally.read())
-        yield encode(snapshot_message(snapshot, own))
+        yield encode(snapshot_message(snapshot))
 
     def _say_farewell(self) -> None:
         if self._farewell is not None:

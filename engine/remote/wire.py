@@ -17,8 +17,6 @@ from engine.core.snapshot import HostFacts, RecordingFacts, Snapshot
 from engine.core.source import SourceStatus
 from engine.remote.frames import Message
 
-ATTACH = "attach"
-"""Name of the source whose counters tell what one console was told, and what it lost."""
 PIECE = 256 << 10
 """Bytes of JSON from which on records go into another frame."""
 LARGEST_RECORD = 1 << 20
@@ -118,9 +116,9 @@ def _record(
 # Pictures.
 
 
-def snapshot_message(snapshot: Snapshot, own: SourceStatus) -> Message:
-    """A picture without the rows of its tables; `own` is what the client itself is told of."""
-    sources = (*snapshot.sources.values(), own)
+def snapshot_message(snapshot: Snapshot) -> Message:
+    """A picture without the rows of its tables."""
+    sources = tuple(snapshot.sources.values())
     host, statuses, recording = (
         to_plain(shape, value)
         for shape, value in zip(_STATES, (snapshot.host, sources, snapshot.recording), strict=True)
