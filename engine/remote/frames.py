@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from engine.core.errors import AttachError
+from engine.core.sanitise import clean
 
 PROTOCOL = 1
 """Version of the protocol; both sides must speak the same."""
@@ -73,6 +74,18 @@ class FrameReader:
                 yield _decoded(body)
         finally:
             del self._buffer[:begin]
+
+
+def cleaned(value: Any) -> Any:
+    """A message, or a part of one, all text in which is made safe to show."""
+    match value:
+        case str():
+            return clean(value, LARGEST_ANSWER)
+        case list():
+            return [cleaned(each) for each in value]
+        case dict():
+            return {cleaned(name): cleaned(each) for name, each in value.items()}
+    return value
 
 
 def _decoded(body: bytes) -> Message:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import queue
 import socket
 import threading
@@ -16,7 +17,7 @@ from engine import __version__
 from engine.core.errors import AttachError
 from engine.remote.address import connect, peer_of
 from engine.remote.commands import arguments_to_plain, command_named, result_from
-from engine.remote.frames import LARGEST_ANSWER, READ_SIZE, FrameReader, Message, encode
+from engine.remote.frames import LARGEST_ANSWER, READ_SIZE, FrameReader, Message, cleaned, encode
 from engine.remote.hello import Hello, check_protocol, hello_message
 from engine.remote.wire import error_from, from_plain
 
@@ -47,6 +48,8 @@ class Link:
 
     def __init__(self, path: Path, hello: Hello) -> None:
         self._socket = connect(path, CONNECT_S)
+        self._is_foreign = peer_of(self._socket).uid not in (0, os.geteuid())
+        """Whether it is the engine of somebody who could write to our terminal with it."""
         self._reader = FrameReader(LARGEST_ANSWER)
         self._messages = self._received()
         self._numbers = itertools.count(1)
@@ -145,7 +148,8 @@ class Link:
 
     def _received(self) -> Iterator[Message]:
         while data := self._socket.recv(READ_SIZE):
-            yield from self._reader.feed(data)
+            messages = self._reader.feed(data)
+            yield from map(cleaned, messages) if self._is_foreign else messages
 
     def _hand_over(self, message: Message) -> None:
         with self._lock:

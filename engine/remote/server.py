@@ -13,6 +13,7 @@ from typing import Self
 from uuid import uuid4
 
 from engine.core.errors import AttachError
+from engine.core.sanitise import clean
 from engine.core.source import LogLevel
 from engine.engine import Engine
 from engine.remote.address import Claim, Peer, peer_of
@@ -48,7 +49,12 @@ class EngineServer:
         note: Callable[[LogLevel, str], None],
     ) -> None:
         self._claim = claim
-        self._service = Service(engine, Scopes(engine.set_pids, base_pids), uuid4().hex, note)
+        self._service = Service(
+            engine,
+            Scopes(engine.set_pids, base_pids),
+            uuid4().hex,
+            lambda level, text: note(level, clean(text)),
+        )
         self._lock = threading.Lock()
         self._sessions: set[Session] = set()
         self._stopping = threading.Event()

@@ -23,6 +23,8 @@ Handler = Callable[[int, FrameType | None], object] | int | None
 class Interruption:
     """Notes SIGINT, SIGTERM and SIGHUP instead of tearing the work apart half-way.
 
+    SIGHUP stays ignored where whoever started us wants that.
+
     Use as a context manager and look at `asked`. A second signal ends the process the ordinary
     way, should the first not be heeded. (A plain flag: a lock taken in a handler can deadlock.)
     """
@@ -33,6 +35,8 @@ class Interruption:
 
     def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                continue  # started by nohup
             self._previous[number] = signal.signal(number, self._note)
         return self
 

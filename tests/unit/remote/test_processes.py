@@ -17,7 +17,7 @@ import pytest
 from engine.remote.commands import COMMANDS
 from engine.remote.hello import Hello
 from engine.remote.remote import RemoteEngine
-from tests.unit.remote.processes import FLOOD, attach, lines, running_engine, source
+from tests.unit.remote.processes import FLOOD, WITHOUT_PROBE, attach, lines, running_engine, source
 from tests.unit.remote.serving import RawConsole
 from tests.waiting import wait_until
 
@@ -94,7 +94,9 @@ def _kept(console: RemoteEngine) -> int:
 
 
 def test_an_engine_survives_consoles_that_are_killed_anywhere(path: Path) -> None:
-    with running_engine(path, "--plugin", str(FLOOD)) as engine:
+    rights = ["nohup", *WITHOUT_PROBE]
+    with running_engine(path, "--plugin", str(FLOOD), rights=rights) as engine:
+        engine.send_signal(signal.SIGHUP)
         with RemoteEngine(path) as console:
             wait_until(lambda: flood_runs(console))
             console.send_task("flood", 7011, FLOODED)

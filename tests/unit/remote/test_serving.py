@@ -14,6 +14,7 @@ import pytest
 
 from engine.core.errors import AttachError, FailedError, UsageError
 from engine.engine import Engine
+from engine.remote.address import Peer
 from engine.remote.frames import encode
 from engine.remote.hello import Hello
 from engine.remote.remote import RemoteEngine
@@ -343,6 +344,30 @@ def test_there_is_room_for_so_many_and_the_next_one_is_told(
         console.close()
     wait_until(lambda: door.server.consoles == 0)
     still_serves(door, engine)
+
+
+def test_what_a_console_says_cannot_harm_the_engines_log(door: Served, raw: RawConsole) -> None:
+    raw.send(
+        {"type": "hello", "protocol": 1, "version": "", "wants": {"\x1b[31m": 1, "backlog": "x"}}
+    )
+    raw.next("refused")
+    wait_until(lambda: door.notes)
+    assert "\x1b" not in "".join(door.notes)
+
+
+def test_the_engine_of_another_user_cannot_harm_the_terminal(
+    engine: FakeEngine, door: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.set_table("process", [record("process", 7, "\x1b[2J", argv=["\x1b]0;x\x07"])])
+    engine.emit(record("log", text="\x9b31m"))
+    with RemoteEngine(door.path) as own:
+        assert own.snapshot().tables["process"][0].comm == "\x1b[2J", "it has been cleaned there"
+    monkeypatch.setattr("engine.remote.link.peer_of", lambda _socket: Peer(1, 4_242, 1))
+    with RemoteEngine(door.path) as remote:
+        (row,) = remote.snapshot().tables["process"]
+        assert (row.comm, row.get("argv")) == ("␛[2J", ["␛]0;x␇"])
+        wait_until(lambda: remote.last_seq("log"))
+        assert remote.since("log", 0).records[0].get("text") == "\\x9b31m"
 
 
 # The end of the engine.
