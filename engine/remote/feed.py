@@ -148,7 +148,7 @@ class Feed:
             return ""
         found = ((record.seq, self._source.raw(kind, record.seq)) for record in records[-FRAMES:])
         return ",".join(
-            f'"{seq}":"{base64.b64encode(body).decode()}"'
+            f'"{seq}":"{base64.urlsafe_b64encode(body).decode()}"'
             for seq, body in found
             if body is not None and len(body) <= LARGEST_FRAME
         )

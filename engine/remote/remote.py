@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import base64
 import os
-import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.core.counters import Tally
-from engine.core.errors import AttachError, BoxscopeError
-from engine.core.kinds import KINDS
+from engine.core.errors import BoxscopeError
 from engine.core.lineage import Kin, ProcessTree
-from engine.core.records import Batch, Record
-from engine.core.snapshot import AttachFacts, RecordingFacts, Snapshot
-from engine.core.source import SourceStatus
+from engine.core.records import Batch
+from engine.core.snapshot import RecordingFacts, Snapshot
 from engine.engine import Engine
 from engine.remote.commands import PROCESSES, SET_PIDS, SYNC
-from engine.remote.frames import Message
+from engine.remote.following import Follower
 from engine.remote.hello import Hello
-from engine.remote.link import CONNECT_S, Link
-from engine.remote.mirror import Mirror
-from engine.remote.wire import from_plain, records_from, snapshot_from
+from engine.remote.link import CONNECT_S
 
 if TYPE_CHECKING:
     from engine.core.fields import JsonValue
@@ -32,14 +25,6 @@ if TYPE_CHECKING:
     from engine.modules.runner.protocol import Wanted
     from engine.recording.options import RecordingOptions
 
-ATTACH = "attach"
-"""Name of the source whose counters tell what this console was told, and what it lost."""
-RETRY_S = 1.0
-"""Between two attempts to reach an engine that has gone."""
-SILENCE_S = 5.0
-"""An engine that says nothing for so long is said to hang; it has something to say each second."""
-READER_S = 0.01
-"""Between two looks at whether what was told has been read, where every record is."""
 RAW_S = 0.25
 """How long the bytes of a record are waited for; they may be asked for on the screen's thread."""
 
@@ -57,24 +42,8 @@ class RemoteEngine(Engine):
     """
 
     def __init__(self, path: Path, hello: Hello | None = None) -> None:
-        self.path = path
-        self._hello = hello or Hello()
-        self._lock = threading.Lock()
-        self._link: Link | None = None
-        self._mirror = Mirror({})
-        self._instance = ""
-        self._epoch = 0
-        self._tables: dict[str, tuple[Record, ...]] = {}
-        self._snapshot: Snapshot | None = None
-        self._facts = AttachFacts(0, self._hello.read_only)
-        self._tally = Tally()
-        self._heard = time.monotonic()
-        self._stopping = threading.Event()
-        self._draining = threading.Event()
-        """Set while what is told is taken in though nobody has read what was told before."""
-        self._pictured = threading.Event()
+        self._follower = Follower(path, hello or Hello())
         self._slow_until = 0.0
-        self._thread = threading.Thread(target=self._follow, name="boxscope-attach", daemon=True)
 
     # Life.
 
@@ -84,26 +53,11 @@ class RemoteEngine(Engine):
         Raises:
             AttachError: nobody is there, or it does not let us in.
         """
-        if self._thread.ident is not None or self._stopping.is_set():
-            return
-        self._enter(Link(self.path, self._hello))
-        self._thread.start()
-        if not self._pictured.wait(CONNECT_S) or self._snapshot is None:
-            self.stop()
-            raise AttachError(
-                f"the engine at {self.path} has shown nothing: {self._facts.lost or 'it hangs'}"
-            )
+        self._follower.start()
 
     def stop(self) -> None:
         """Leave the engine to itself; what it told stays readable. May be called twice."""
-        self._stopping.set()
-        self._draining.set()
-        with self._lock:
-            link = self._link
-        if link is not None:
-            link.close()
-        if self._thread.ident is not None:
-            self._thread.join(1.0)
+        self._follower.stop()
 
     def sync(self) -> None:
         """Have the engine tell what is new, and a picture as new as this call.
@@ -111,22 +65,17 @@ class RemoteEngine(Engine):
         Raises:
             AttachError: it is gone, or does not answer.
         """
-        self._draining.set()
-        try:
-            self._call(SYNC, timeout_s=CONNECT_S)
-        finally:
-            if not self._stopping.is_set():
-                self._draining.clear()
+        self._follower.call_draining(SYNC, CONNECT_S)
 
     @property
     def lost(self) -> str:
         """Why the engine is not heard of; empty while it is."""
-        return self._facts.lost
+        return self._follower.facts.lost
 
     @property
     def epoch(self) -> int:
         """Another number each time another engine was reached, whose records are numbered anew."""
-        return self._epoch
+        return self._follower.epoch
 
     # Reading: what is here.
 
@@ -136,23 +85,19 @@ class RemoteEngine(Engine):
         Raises:
             AttachError: it has never been started.
         """
-        snapshot, facts = self._snapshot, self._facts
-        if snapshot is None:
-            raise AttachError("nothing is attached yet")
-        own = self._status(facts)
-        return replace(snapshot, sources={**snapshot.sources, ATTACH: own}, attached=facts)
+        return self._follower.snapshot()
 
     def since(self, kind: str, seq: int, limit: int = 1_000) -> Batch:
         """Records of a kind numbered above `seq`, as far as they were told."""
-        return self._mirror.store(kind).since(seq, limit)
+        return self._follower.mirror.store(kind).since(seq, limit)
 
     def last_seq(self, kind: str) -> int:
         """Number of the newest record of a kind."""
-        return self._mirror.store(kind).last_seq
+        return self._follower.mirror.store(kind).last_seq
 
     def raw(self, kind: str, seq: int) -> bytes | None:
         """The bytes a record was made of; asks the engine for those that were not told."""
-        body = self._mirror.body(seq) if kind == "plugin_record" else None
+        body = self._follower.mirror.body(seq) if kind == "plugin_record" else None
         if body is not None or time.monotonic() < self._slow_until:
             return body
         try:
@@ -267,121 +212,11 @@ class RemoteEngine(Engine):
         return facts
 
     def _call(self, command: str, timeout_s: float | None = None, **arguments: object) -> Any:
-        with self._lock:
-            link, lost = self._link, self._facts.lost
-        if link is None:
-            raise AttachError(lost or "nothing is attached", fix="boxscope engine starts one")
-        return link.call(command, arguments, timeout_s)
+        return self._follower.call(command, arguments, timeout_s)
 
     def _processes(self) -> Iterable[Kin]:
         found: list[Kin] = self._call(PROCESSES)
         return found
-
-    def _status(self, facts: AttachFacts) -> SourceStatus:
-        """How it is to be attached, with the counters of what was told."""
-        counters = self._tally.read()
-        silent_s = time.monotonic() - self._heard
-        if facts.lost:
-            fix = "it is looked for again and again; boxscope engine starts one"
-            return SourceStatus(ATTACH, "failed", facts.lost, fix, counters=counters)
-        if silent_s > SILENCE_S:
-            reason = f"the engine, process {facts.pid}, has said nothing for {silent_s:.0f} s"
-            return SourceStatus(ATTACH, "degraded", reason, counters=counters)
-        return SourceStatus(ATTACH, "running", counters=counters)
-
-    # Following what is told, in a thread of its own.
-
-    def _follow(self) -> None:
-        while not self._stopping.is_set():
-            with self._lock:
-                link = self._link
-            if link is None:
-                self._stopping.wait(RETRY_S)
-                self._try_again()
-                continue
-            self._lose(link, self._take_all(link))
-
-    def _take_all(self, link: Link) -> str:
-        """Take in what a connection tells until it has ended; returns why that was."""
-        try:
-            for message in link.messages():
-                self._heard = time.monotonic()
-                if message["type"] == "bye":
-                    return f"the engine, process {link.welcome.pid}, was stopped"
-                self._take(message)
-        except AttachError as error:
-            return str(error)
-        return f"the engine, process {link.welcome.pid}, has gone"
-
-    def _lose(self, link: Link, why: str) -> None:
-        link.close(why)
-        with self._lock:
-            self._link = None
-            self._facts = replace(self._facts, lost=why)
-        link.dispose()
-        self._pictured.set()
-
-    def _try_again(self) -> None:
-        after = self._mirror.cursors()
-        hello = replace(self._hello, instance=self._instance, after=after)
-        try:
-            link = Link(self.path, hello)
-        except BoxscopeError:
-            return
-        self._enter(link)
-
-    def _enter(self, link: Link) -> None:
-        welcome = link.welcome
-        with self._lock:
-            if welcome.instance != self._instance:
-                self._instance = welcome.instance
-                self._mirror = Mirror(welcome.after, unread_stay=self._hello.every)
-                self._epoch += 1
-            self._tables = {}
-            self._facts = AttachFacts(welcome.pid, welcome.read_only)
-            self._heard = time.monotonic()
-            self._link = link
-        if self._stopping.is_set():
-            link.close()
-
-    def _take(self, message: Message) -> None:
-        """Take in one message.
-
-        Raises:
-            AttachError: no engine says that.
-        """
-        kind = message.get("kind")
-        match message["type"]:
-            case "records":
-                records = records_from(kind, message.get("records"))
-                newest_ms = (time.time_ns() - records[-1].ts_ns) / 1e6 if records else 0.0
-                self._mirror.store(str(kind)).take(records)
-                self._tally.add(seen=len(records), kept=len(records), lag_ms=max(0.0, newest_ms))
-                self._wait_for_reader(str(kind))
-            case "reached" if kind in KINDS:
-                lost: dict[str, int] = from_plain(dict[str, int], message.get("lost"))
-                self._tally.add(seen=sum(lost.values()), kept=0, dropped=lost)
-                self._mirror.keep_bodies(_bodies(message.get("bodies")))
-                self._mirror.store(str(kind)).reach(from_plain(int, message.get("seq")))
-            case "rows":
-                rows = records_from(kind, message.get("rows"))
-                before = () if message.get("first") else self._tables.get(str(kind), ())
-                self._tables[str(kind)] = before + rows
-            case "snapshot":
-                self._snapshot = snapshot_from(message, self._tables)
-                self._pictured.set()
-            case other:
-                raise AttachError(f"the engine said {other[:40]!r}, which no engine says")
-
-    def _wait_for_reader(self, kind: str) -> None:
-        """Take in no more before what is here was read; the engine goes on, and counts."""
-        while self._mirror.store(kind).behind and not self._draining.is_set():
-            self._draining.wait(READER_S)
-
-
-def _bodies(shown: object) -> dict[int, bytes]:
-    told = from_plain(dict[int, str], shown)
-    return {seq: base64.b64decode(body) for seq, body in told.items()}
 
 
 def _absolute(path: Path) -> Path:

@@ -19,7 +19,8 @@ from engine.engine import Engine
 from engine.remote.address import Claim, Peer, peer_of
 from engine.remote.frames import encode
 from engine.remote.scopes import Scopes
-from engine.remote.session import Service, Session
+from engine.remote.session import Session
+from engine.remote.teller import Service
 from engine.remote.wire import error_to_plain
 
 MOST, MOST_STRANGERS = 16, 8

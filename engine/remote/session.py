@@ -1,8 +1,7 @@
-"""One console as the engine sees it: what it is told, what it asks for, what it may do.
+"""One console as the engine sees it: who it is, what it asks for, what it may do.
 
-A thread reads what it asks for, another one writes: records and pictures as they come, answers
-between them. Each request has a thread of its own, a few at a time; who asks for more is read
-no further. A console that does not read blocks its writer and nothing else.
+A thread reads what it asks for. Each request has a thread of its own, a few at a time; who asks for
+more is read no further.
 """
 
 from __future__ import annotations
@@ -11,19 +10,15 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from engine import __version__
 from engine.core.counters import Counters
 from engine.core.errors import AttachError, BoxscopeError, FailedError
 from engine.core.kinds import KINDS
 from engine.core.lineage import living_processes
-from engine.core.records import Record
-from engine.core.source import LogLevel
-from engine.engine import Engine
 from engine.remote.address import Peer
 from engine.remote.commands import (
     PROCESSES,
@@ -43,47 +38,18 @@ from engine.remote.frames import (
     FrameReader,
     Message,
     encode,
-    framed,
 )
 from engine.remote.hello import Hello, read_hello
-from engine.remote.scopes import Scopes, Wish
+from engine.remote.scopes import Wish
+from engine.remote.teller import Service, Teller
 from engine.remote.wire import (
-    LARGEST_RECORD,
     error_to_plain,
-    pieces,
-    record_text,
-    snapshot_message,
 )
 
-TICK_S = 0.025
-"""Between two looks at what is new."""
-PICTURE_S = 1.0
 GREETING_S = 5.0
 """How long a console may take to say what it wants."""
-AT_ONCE = 4
-"""Requests carried out at a time."""
 PER_SECOND = 500
 """Requests read in a second."""
-
-
-@dataclass(frozen=True)
-class Service:
-    """What all consoles of an engine have in common."""
-
-    engine: Engine
-    scopes: Scopes
-    instance: str
-    """Tells one run of an engine from the next, whose records have other numbers."""
-    note: Callable[[LogLevel, str], None]
-    """Writes to the engine's log."""
-
-
-class _Answer(NamedTuple):
-    """An answer that waits to be sent."""
-
-    frame: bytes
-    picture: bool = False
-    """Whether a picture is to be sent before it."""
 
 
 class Session:
@@ -102,17 +68,9 @@ class Session:
         self._reader = FrameReader(LARGEST_REQUEST)
         self._hello = Hello()
         self._feed = Feed(service.engine, {}, every=False)
-        self._rows: dict[str, list[str]] = {}
-        self._answers: list[_Answer] = []
-        self._lock = threading.Lock()
-        self._slots = threading.Semaphore(AT_ONCE)
-        self._wake = threading.Event()
-        self._closing = threading.Event()
-        self._farewell: Message | None = None
-        self._picture_due = 0.0
+        self._teller = Teller(service, connection, self._feed)
         self._pace = (0.0, 0)
         """Since when requests are counted, and how many there were."""
-        self._writer = threading.Thread(target=self._write, name="attach-writer", daemon=True)
 
     # Rights.
 
@@ -150,7 +108,7 @@ class Session:
             with suppress(BoxscopeError):
                 self._service.scopes.enter(self)
             self._service.note("info", f"{self} is attached")
-            self._writer.start()
+            self._teller.start()
             for message in messages:
                 self._take(message)
         except BoxscopeError as error:
@@ -163,27 +121,16 @@ class Session:
 
     def close(self, farewell: Message) -> None:
         """Tell it the last there is, then this, and end; returns at once."""
-        self._farewell = farewell
-        self._closing.set()
-        self._wake.set()
+        self._teller.close(farewell)
 
     def cut_off(self) -> None:
         """End, whether it listens or not."""
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+        self._teller.cut_off()
 
     def _end(self) -> None:
-        if self._writer.ident is not None:
-            if self._farewell is None:
-                self._closing.set()
-                self.cut_off()
-            self._wake.set()
-            self._writer.join(1.0)
-            self.cut_off()
-            self._service.note("info", f"{self} is gone: {_told(self._feed.tally.read())}")
-        else:
-            self._say_farewell()
+        self._teller.end()
         self._socket.close()
+        self._service.note("info", f"{self} is gone: {_told(self._feed.tally.read())}")
         with suppress(BoxscopeError):
             self._service.scopes.leave(self)
 
@@ -203,6 +150,7 @@ class Session:
         self._hello = read_hello(message)
         self._socket.settimeout(None)
         self._feed = Feed(self._service.engine, self._beginnings(), every=self._hello.every)
+        self._teller = Teller(self._service, self._socket, self._feed)
         welcome = {
             "type": "welcome",
             "protocol": PROTOCOL,
@@ -230,24 +178,22 @@ class Session:
         if message["type"] != "call" or not isinstance(number, int):
             raise AttachError(f"the console sent no request but {message['type'][:40]!r}")
         self._keep_pace()
-        while not self._slots.acquire(timeout=0.2):
-            if self._closing.is_set():
-                return
-        threading.Thread(
-            target=self._carry_out, args=(number, message), name="attach-request", daemon=True
-        ).start()
+        if self._teller.owe():
+            threading.Thread(
+                target=self._carry_out, args=(number, message), name="attach-request", daemon=True
+            ).start()
 
     def _keep_pace(self) -> None:
         """Read no faster than so many requests a second."""
         begun, count = self._pace
         left = begun + 1.0 - time.monotonic()
         if count >= PER_SECOND and left > 0:
-            self._closing.wait(left)
+            self._teller.wait(left)
         self._pace = (
             (begun, count + 1) if left > 0 and count < PER_SECOND else (time.monotonic(), 1)
         )
 
-    # Carrying out; a slot is taken until the answer is sent.
+    # Carrying out.
 
     def _carry_out(self, number: int, message: Message) -> None:
         name, picture = message.get("command"), False
@@ -266,9 +212,7 @@ class Session:
             self._service.note("error", f"{name} has failed: {fault!r}")
             failed = FailedError(f"{name} has failed in the engine: {fault!r}")
             answer = encode({"type": "error", "id": number, **error_to_plain(failed)})
-        with self._lock:
-            self._answers.append(_Answer(answer, picture))
-        self._wake.set()
+        self._teller.answer(answer, picture=picture)
 
     def _call(self, name: str, arguments: Mapping[str, Any]) -> object:
         match name:
@@ -282,66 +226,6 @@ class Session:
                     self._service.scopes.wish(self, wish)
                 return None
         return getattr(self._service.engine, name)(**arguments)
-
-    # Writing.
-
-    def _write(self) -> None:
-        try:
-            while not self._closing.is_set():
-                self._turn()
-                self._wake.wait(0 if self._feed.behind() else TICK_S)
-                self._wake.clear()
-            self._picture_due = 0.0
-            self._turn()
-            self._say_farewell()
-        except OSError:
-            pass  # it is gone
-        except Exception as fault:  # a bug here must not leave a console without a word
-            self._service.note("error", f"{self} cannot be served: {fault!r}")
-        finally:
-            self._closing.set()
-            self.cut_off()
-
-    def _turn(self) -> None:
-        with self._lock:
-            answers, self._answers = self._answers, []
-        for frame in self._feed.frames(time.monotonic_ns(), time.time_ns()):
-            self._socket.sendall(frame)
-        if any(answer.picture for answer in answers) or time.monotonic() >= self._picture_due:
-            self._picture_due = time.monotonic() + PICTURE_S
-            for frame in self._picture():
-                self._socket.sendall(frame)
-        for answer in answers:
-            self._socket.sendall(answer.frame)
-            self._slots.release()
-
-    def _picture(self) -> Iterator[bytes]:
-        """The tables that have changed, then the rest."""
-        snapshot = self._service.engine.snapshot()
-        for kind, rows in snapshot.tables.items():
-            texts = _texts(rows)
-            if texts != self._rows.get(kind):
-                self._rows[kind] = texts
-                yield from _rows_frames(kind, texts)
-        yield encode(snapshot_message(snapshot))
-
-    def _say_farewell(self) -> None:
-        if self._farewell is not None:
-            with suppress(OSError):
-                self._socket.sendall(encode(self._farewell))
-
-
-def _texts(rows: tuple[Record, ...]) -> list[str]:
-    return [text for text in map(record_text, rows) if len(text) <= LARGEST_RECORD]
-
-
-def _rows_frames(kind: str, texts: list[str]) -> Iterator[bytes]:
-    first = "true"
-    for piece in pieces(texts) if texts else [[]]:
-        yield framed(
-            f'{{"type":"rows","kind":"{kind}","first":{first},"rows":[{",".join(piece)}]}}'
-        )
-        first = "false"
 
 
 def _told(counters: Counters) -> str:

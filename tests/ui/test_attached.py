@@ -22,7 +22,7 @@ from tui.console.widgets.stream import StreamView
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look for an engine that has gone more often than one would."""
-    monkeypatch.setattr("engine.remote.remote.RETRY_S", 0.02)
+    monkeypatch.setattr("engine.remote.following.RETRY_S", 0.02)
 
 
 def shows(pilot: Pilot[None], text: str) -> bool:

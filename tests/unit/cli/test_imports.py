@@ -24,6 +24,8 @@ print("LOADED", loaded, "CODE", code)
         ["doctor"],
         ["events", "--help"],
         ["events", "--list"],
+        ["engine", "--help"],
+        ["attach", "--headless", "--socket", "/no/such.sock"],
         ["modules", "check", "--help"],
         ["modules", "check", "/bin/sh"],
     ],

@@ -149,7 +149,7 @@ def test_a_console_says_that_its_engine_was_killed_and_finds_the_next_one(path: 
 
 
 def test_an_engine_that_hangs_is_said_to(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.remote.remote.SILENCE_S", 1.5)
+    monkeypatch.setattr("engine.remote.following.SILENCE_S", 1.5)
     with running_engine(path) as engine, RemoteEngine(path) as console:
         os.kill(engine.pid, signal.SIGSTOP)
         wait_until(lambda: console.snapshot().sources["attach"].state == "degraded")

@@ -19,7 +19,7 @@ from engine.remote.frames import encode
 from engine.remote.hello import Hello
 from engine.remote.remote import RemoteEngine
 from engine.remote.server import MOST, EngineServer
-from engine.remote.session import AT_ONCE
+from engine.remote.teller import AT_ONCE
 from tests.ui.fake_engine import FakeEngine, record
 from tests.unit.remote.serving import RawConsole, Served, served
 from tests.waiting import wait_until
@@ -28,7 +28,7 @@ from tests.waiting import wait_until
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look for an engine that has gone more often than one would."""
-    monkeypatch.setattr("engine.remote.remote.RETRY_S", 0.02)
+    monkeypatch.setattr("engine.remote.following.RETRY_S", 0.02)
 
 
 @pytest.fixture
@@ -315,8 +315,7 @@ def test_one_that_does_not_read_loses_records_counted_and_slows_nobody(
     total = 40_000  # four times what the engine keeps, and more than the socket holds
     for _ in range(4):
         engine.emit_events(total // 4)
-        remote.sync()
-    assert remote.last_seq("kernel_event") == total
+        wait_until(lambda: remote.last_seq("kernel_event") == engine.last_seq("kernel_event"))
     seen = read = 0
     lost: Counter[str] = Counter()
     while seen < total:
