@@ -11,6 +11,7 @@ import click
 
 from engine.core.settings import load_settings
 from tui.cli.diagnostics import say
+from tui.cli.export_options import exporting
 from tui.cli.options import Seconds, json_option
 from tui.cli.output import choose_output
 from tui.cli.selectors import discovery_config, source_options
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     "--group", default="", metavar="NAME", help="Users of this group may attach too, to look only."
 )
 @source_options
+@exporting
 @click.option("--for", "seconds", type=Seconds(), help="Stop after so many seconds.")
 @json_option
 def command(
@@ -50,6 +52,7 @@ def command(
     pcap: Path | None,
     wasm: tuple[Path, ...],
     plugins: tuple[Path, ...],
+    otlp: dict[str, object],
     seconds: float | None,
     as_json: bool,
 ) -> int:
@@ -63,7 +66,7 @@ def command(
     from engine.remote.server import EngineServer
     from tui.cli.events import asked_subscriptions
 
-    loaded = load_settings({"open_port": open_port})
+    loaded = load_settings({"open_port": open_port, **otlp})
     chosen = bool(events or presets or files)
     subscriptions, suppressed = (
         asked_subscriptions(events, presets, files, faithful=faithful)

@@ -204,7 +204,7 @@ def foreign(path: Path) -> list[dict[str, object]]:
 @needs_root
 def test_another_user_of_the_group_may_look_and_do_nothing(open_folder: Path) -> None:
     path = open_folder / "boxscope" / "engine.sock"
-    with running_engine(path, "--group", "nogroup", rights=[]), RemoteEngine(path) as owner:
+    with running_engine(path, "--group", "nogroup"), RemoteEngine(path) as owner:
         wait_until(lambda: "plugin_state" in owner.snapshot().tables)
         seen, *tried = foreign(path)
         assert seen["read_only"] is True
