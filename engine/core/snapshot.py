@@ -60,6 +60,8 @@ class AttachFacts:
     """Whether it obeys this console in nothing."""
     lost: str = ""
     """Why it is not heard of at present; what it delivered until then is still there."""
+    silent_s: float = 0.0
+    """For how long it has said nothing, once that is longer than it ever does."""
 
 
 @dataclass(frozen=True, slots=True)

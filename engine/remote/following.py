@@ -118,21 +118,21 @@ class Follower:
         Raises:
             AttachError: there was none yet.
         """
-        snapshot, facts = self._snapshot, self.facts
+        snapshot, silent_s = self._snapshot, time.monotonic() - self._heard
         if snapshot is None:
             raise AttachError("nothing is attached yet")
+        facts = replace(self.facts, silent_s=silent_s if silent_s > SILENCE_S else 0.0)
         sources = {**snapshot.sources, ATTACH: self._status(facts)}
         return replace(snapshot, sources=sources, attached=facts)
 
     def _status(self, facts: AttachFacts) -> SourceStatus:
         """How it is to be attached, with the counters of what was told."""
         counters = self._tally.read()
-        silent_s = time.monotonic() - self._heard
         if facts.lost:
             fix = "it is looked for again and again; boxscope engine starts one"
             return SourceStatus(ATTACH, "failed", facts.lost, fix, counters=counters)
-        if silent_s > SILENCE_S:
-            reason = f"the engine, process {facts.pid}, has said nothing for {silent_s:.0f} s"
+        if facts.silent_s:
+            reason = f"the engine, process {facts.pid}, has said nothing for {facts.silent_s:.0f} s"
             return SourceStatus(ATTACH, "degraded", reason, counters=counters)
         return SourceStatus(ATTACH, "running", counters=counters)
 

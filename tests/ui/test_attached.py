@@ -87,7 +87,8 @@ async def test_who_only_looks_is_told_so_by_the_engine(tmp_path: Path) -> None:
     [
         (AttachFacts(7, False), "attached to 7"),
         (AttachFacts(7, True), "attached to 7, read-only"),
-        (AttachFacts(7, True, "it has gone"), "✗ engine 7 is gone"),
+        (AttachFacts(7, True, "it has gone", 9.0), "✗ engine 7 is gone"),
+        (AttachFacts(7, True, silent_s=9.4), "! engine 7 says nothing for 9 s"),
     ],
 )
 def test_the_header_tells_whose_engine_it_is(facts: AttachFacts, says: str) -> None:

@@ -39,6 +39,8 @@ def _origin(snapshot: Snapshot) -> tuple[int, str]:
     facts = snapshot.attached
     if facts is not None and facts.lost:
         return 1, f"✗ engine {facts.pid} is gone"
+    if facts is not None and facts.silent_s:
+        return 1, f"! engine {facts.pid} says nothing for {facts.silent_s:.0f} s"
     if facts is not None:
         return 2, f"attached to {facts.pid}{', read-only' if facts.read_only else ''}"
     live = snapshot.source_label == "live"
