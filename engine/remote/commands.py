@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, Command] = {
     SET_PIDS: Command({"pids": frozenset[int], "follow": bool}, changes=False),
     "raw": Command({"kind": str, "seq": int}, bytes | None, changes=False),
     "explain": Command({"pid": int}, "Explanation", changes=False),
+    "loaded": Command({}, "Loaded", changes=False),
     "subscribe": Command({"event": str, "category": str}),
     "unsubscribe": Command({"event": str, "category": str}),
     "switch": Command({"subscriptions": list[tuple[str, str]], "on": bool}),
@@ -125,6 +126,10 @@ def _shape(named: Any) -> Any:
             from engine.discovery.explain import Explanation
 
             return Explanation
+        case "Loaded":
+            from engine.workspace import Loaded
+
+            return Loaded
         case "Wanted":
             from engine.modules.runner.protocol import Wanted
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from engine.discovery.explain import Explanation
     from engine.modules.runner.protocol import Wanted
     from engine.recording.options import RecordingOptions
+    from engine.workspace import Loaded
 
 RAW_S = 0.25
 """How long the bytes of a record are waited for; they may be asked for on the screen's thread."""
@@ -196,6 +197,11 @@ class RemoteEngine(Engine):
             "rerun_payload", seq=seq, payload=payload, cuts=tuple(cuts)
         )
         return numbers
+
+    def loaded(self) -> Loaded:
+        """The plugins, modules and Wasm plugins the engine has, as a workspace names them."""
+        loaded: Loaded = self._call("loaded")
+        return loaded
 
     def start_recording(self, path: Path, options: RecordingOptions | None = None) -> None:
         """Have the engine record into a file of its own user's."""

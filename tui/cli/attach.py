@@ -11,7 +11,9 @@ import click
 
 from engine.core.errors import AttachError, UsageError
 from engine.core.kinds import KINDS
+from engine.core.settings import load_settings
 from tui.cli.options import bounded, filter_option, json_option
+from tui.cli.workspace import open_workspace
 
 if TYPE_CHECKING:
     from engine.remote.remote import RemoteEngine
@@ -66,9 +68,13 @@ def command(
     from tui.cli.console import open_console, require_terminal
 
     require_terminal()
+    loaded = load_settings()
     engine = RemoteEngine(path, Hello(read_only=read_only))
     engine.start()
-    return open_console(engine)
+    try:
+        return open_console(engine, loaded, open_workspace(None))
+    finally:
+        engine.stop()
 
 
 def _stream(

@@ -7,6 +7,7 @@ from functools import partial
 
 from textual.app import App
 
+from engine.core.errors import BoxscopeError
 from engine.core.filters import Filter
 from engine.core.sanitise import clean
 from engine.core.settings import config_path
@@ -89,7 +90,10 @@ class PersonalActions(App[None]):
 
     async def load_workspace(self) -> None:
         """Load what the workspace names; tell what is refused."""
-        self._restored = await asyncio.to_thread(load_parts, self.engine, self.workspace)
+        try:
+            self._restored = await asyncio.to_thread(load_parts, self.engine, self.workspace)
+        except BoxscopeError as gone:  # an engine of another process can be
+            self._restored = Restored(errors=(gone,))
         for error in self._restored.errors:
             text = clean(error.message) + (f"\n{clean(error.fix)}" if error.fix else "")
             self.notify(

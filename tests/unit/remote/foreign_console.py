@@ -9,7 +9,8 @@ from pathlib import Path
 
 import engine.discovery.explain
 import engine.modules.runner.protocol
-import engine.recording.options  # noqa: F401
+import engine.recording.options
+import engine.workspace  # noqa: F401
 from engine.core.errors import BoxscopeError
 from engine.modules.runner.protocol import Wanted
 from engine.remote.commands import COMMANDS, arguments_to_plain

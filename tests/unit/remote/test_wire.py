@@ -38,6 +38,7 @@ from engine.remote.wire import (
     snapshot_from,
     snapshot_message,
 )
+from engine.workspace import Loaded, ModulePart, PluginPart
 from tests.ui.fake_engine import FakeEngine, record
 
 VALUES = st.recursive(
@@ -177,6 +178,15 @@ def test_an_explanation_of_a_real_process_arrives_as_it_was() -> None:
         ("stop_recording", None),
         ("load_wasm", "plugin"),
         ("unload_wasm", None),
+        (
+            "loaded",
+            Loaded(
+                (PluginPart(file=Path("/p"), name="p", detail="d"),),
+                (ModulePart(file=Path("/m"), args=(1, "x")),),
+                (Path("/w"),),
+                frozenset({("read", "file")}),
+            ),
+        ),
     ],
 )
 def test_results_arrive_as_they_were(name: str, value: object) -> None:
@@ -220,5 +230,5 @@ def test_every_command_of_the_face_can_be_given_from_afar() -> None:
 
 def test_whatever_changes_something_is_for_owners() -> None:
     harmless = {name for name, command in COMMANDS.items() if not command.changes}
-    assert harmless == {"sync", "processes", "set_pids", "raw", "explain"}
+    assert harmless == {"sync", "processes", "set_pids", "raw", "explain", "loaded"}
     assert Command({}).changes
