@@ -60,6 +60,7 @@ COMMANDS: Mapping[str, Command] = {
     "rerun_payload": Command(
         {"seq": int, "payload": bytes | None, "cuts": tuple[int, ...]}, tuple[int, ...]
     ),
+    "cancel_task": Command({"number": int}),
     "start_recording": Command({"path": Path, "options": "RecordingOptions"}),
     "stop_recording": Command({}, RecordingFacts | None),
     "dump_recording": Command({"path": Path, "options": "RecordingOptions"}, RecordingFacts),

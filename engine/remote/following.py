@@ -14,6 +14,7 @@ from typing import Any
 from engine.core.counters import Tally
 from engine.core.errors import AttachError, BoxscopeError
 from engine.core.kinds import KINDS
+from engine.core.progress import TaskFacts
 from engine.core.records import Record
 from engine.core.snapshot import AttachFacts, Snapshot
 from engine.core.source import SourceStatus
@@ -124,6 +125,11 @@ class Follower:
         facts = replace(self.facts, silent_s=silent_s if silent_s > SILENCE_S else 0.0)
         sources = {**snapshot.sources, ATTACH: self._status(facts)}
         return replace(snapshot, sources=sources, attached=facts)
+
+    @property
+    def tasks(self) -> tuple[TaskFacts, ...]:
+        """What the engine was busy with at the last picture."""
+        return self._snapshot.tasks if self._snapshot else ()
 
     def _status(self, facts: AttachFacts) -> SourceStatus:
         """How it is to be attached, with the counters of what was told."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.core.errors import BoxscopeError
 from engine.core.lineage import Kin, ProcessTree
+from engine.core.progress import TaskFacts
 from engine.core.records import Batch
 from engine.core.snapshot import RecordingFacts, Snapshot
 from engine.engine import Engine
@@ -87,6 +88,26 @@ class RemoteEngine(Engine):
             AttachError: it has never been started.
         """
         return self._follower.snapshot()
+
+    def progress(self) -> tuple[TaskFacts, ...]:
+        """What is being done here, and what the engine was busy with at the last picture.
+
+        The engine's tasks have negative numbers, as both sides count from one.
+        """
+        theirs = self._follower.tasks
+        return *super().progress(), *(replace(task, number=-task.number) for task in theirs)
+
+    def cancel_task(self, number: int) -> None:
+        """Tell a task to end, here or in the engine.
+
+        Raises:
+            FailedError: it cannot be cancelled.
+            AttachError: the engine is gone, or this console may only look.
+        """
+        if number < 0:
+            self._call("cancel_task", number=-number)
+        else:
+            super().cancel_task(number)
 
     def since(self, kind: str, seq: int, limit: int = 1_000) -> Batch:
         """Records of a kind numbered above `seq`, as far as they were told."""

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 import engine.core.errors as errors
 from engine.core.errors import AttachError, BoxscopeError, FailedError
 from engine.core.kinds import KINDS
+from engine.core.progress import TaskFacts
 from engine.core.records import Record
 from engine.core.snapshot import HostFacts, RecordingFacts, Snapshot
 from engine.core.source import SourceStatus
@@ -23,7 +24,13 @@ LARGEST_RECORD = 1 << 20
 """Bytes of the longest record that is sent; longer ones are left out and counted."""
 
 _CONFIG = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
-_STATES = (HostFacts, tuple[SourceStatus, ...], RecordingFacts | None)
+_STATES: Mapping[str, Any] = {
+    "host": HostFacts,
+    "sources": tuple[SourceStatus, ...],
+    "recording": RecordingFacts | None,
+    "tasks": tuple[TaskFacts, ...],
+}
+"""Parts of a picture that are objects, by name."""
 
 
 @cache
@@ -118,18 +125,17 @@ def _record(
 
 def snapshot_message(snapshot: Snapshot) -> Message:
     """A picture without the rows of its tables."""
-    sources = tuple(snapshot.sources.values())
-    host, statuses, recording = (
-        to_plain(shape, value)
-        for shape, value in zip(_STATES, (snapshot.host, sources, snapshot.recording), strict=True)
-    )
+    states = {
+        "host": snapshot.host,
+        "sources": tuple(snapshot.sources.values()),
+        "recording": snapshot.recording,
+        "tasks": snapshot.tasks,
+    }
     return {
         "type": "snapshot",
         "wall_ns": snapshot.wall_ns,
         "elapsed_s": snapshot.elapsed_s,
-        "host": host,
-        "sources": statuses,
-        "recording": recording,
+        **{name: to_plain(shape, states[name]) for name, shape in _STATES.items()},
         "own_cpu": snapshot.own_cpu,
         "own_rss": snapshot.own_rss,
         "tables": list(snapshot.tables),
@@ -142,22 +148,20 @@ def snapshot_from(message: Message, tables: Mapping[str, tuple[Record, ...]]) ->
     Raises:
         AttachError: it is none.
     """
-    host, statuses, recording = (
-        from_plain(shape, message.get(name))
-        for shape, name in zip(_STATES, ("host", "sources", "recording"), strict=True)
-    )
+    states = {name: from_plain(shape, message.get(name)) for name, shape in _STATES.items()}
     return Snapshot(
         wall_ns=from_plain(int, message.get("wall_ns")),
         elapsed_s=from_plain(float, message.get("elapsed_s")),
-        host=host,
-        sources={status.name: status for status in statuses},
+        host=states["host"],
+        sources={status.name: status for status in states["sources"]},
         tables={
             kind: tables.get(kind, ())
             for kind in from_plain(tuple[str, ...], message.get("tables"))
         },
         own_cpu=from_plain(float, message.get("own_cpu")),
         own_rss=from_plain(int, message.get("own_rss")),
-        recording=recording,
+        recording=states["recording"],
+        tasks=states["tasks"],
     )
 
 

@@ -108,8 +108,8 @@ def test_an_engine_survives_consoles_that_are_killed_anywhere(path: Path) -> Non
                 victim.communicate()
             before = console.last_seq("plugin_record")
             wait_until(lambda: console.last_seq("plugin_record") > before)
-            log = " ".join(str(line.get("text")) for line in console.since("log", 0).records)
-            assert f"the console {victim.pid} of uid {os.geteuid()} is attached" in log
+            attached = f"the console {victim.pid} of uid {os.geteuid()} is attached"
+            wait_until(lambda: attached in _log(console))
             wait_until(lambda: _log(console).count("is gone") >= 3)
         assert engine.poll() is None
         assert _threads(engine.pid, "attach-") <= 3, "door, and what is about to end"

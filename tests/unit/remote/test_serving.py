@@ -8,6 +8,7 @@ import struct
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,27 @@ def test_a_refusal_is_the_one_the_engine_has_made(engine: FakeEngine, remote: Re
     with pytest.raises(UsageError, match="no such event") as caught:
         remote.subscribe("x")
     assert caught.value.fix == "spell it"
+
+
+def test_what_keeps_the_engine_busy_is_told_beside_what_is_done_here_and_can_be_cancelled(
+    engine: FakeEngine, remote: RemoteEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = FakeEngine.snapshot
+    monkeypatch.setattr(
+        FakeEngine, "snapshot", lambda self: replace(told(self), tasks=self.tasks.facts())
+    )
+    ended = threading.Event()
+    with engine.tasks.begin("compiling", ended.set), remote.tasks.begin("looking around"):
+        remote.sync()
+        here, there = remote.progress()
+        assert (here.name, there.name, there.cancellable) == ("looking around", "compiling", True)
+        assert here.number != there.number
+        remote.cancel_task(there.number)
+        assert ended.is_set()
+        with pytest.raises(FailedError):
+            remote.cancel_task(here.number)
+    remote.sync()
+    assert remote.progress() == ()
 
 
 def test_a_fault_in_the_engine_is_said_and_ends_nothing(
