@@ -11,6 +11,9 @@ from engine.core.clock import parse_rfc3339, rfc3339
 from engine.core.fields import JsonValue, RecordKind
 from engine.core.kinds import KINDS, TABLE_KEYS
 
+_MOST = 2**63 - 1
+"""Largest number of a record, of a process, or time that is read."""
+
 
 @dataclass(slots=True)
 class Record:
@@ -102,12 +105,15 @@ def record_from_json(shown: Mapping[str, JsonValue]) -> Record:
     """
     kind = KINDS.get(str(shown.get("kind")))
     seq, pid, comm = shown.get("seq", 0), shown.get("pid"), shown.get("comm")
-    if kind is None or not isinstance(seq, int):
+    if kind is None or not isinstance(seq, int) or not 0 <= seq <= _MOST:
         raise ValueError(f"not a record: kind {shown.get('kind')!r}, seq {seq!r}")
+    ts_ns = parse_rfc3339(str(shown.get("ts")))
+    if not abs(ts_ns) <= _MOST or (isinstance(pid, int) and not abs(pid) <= _MOST):
+        raise ValueError(f"not a record: ts {shown.get('ts')!r}, pid {pid!r}")
     return Record(
         kind.name,
         seq,
-        parse_rfc3339(str(shown.get("ts"))),
+        ts_ns,
         pid if isinstance(pid, int) else None,
         comm if isinstance(comm, str) else None,
         tuple(shown.get(field.name) for field in kind.fields),

@@ -17,6 +17,7 @@ from engine.core.fields import JsonValue
 from engine.core.kinds import STATS
 from engine.core.progress import Progress, say_nothing
 from engine.core.records import Record, new_record, record_from_json
+from engine.core.sanitise import clean
 from engine.core.snapshot import HostFacts, Snapshot
 from engine.core.source import SourceState, SourceStatus
 
@@ -38,6 +39,11 @@ class Recording:
 def header_line(host: HostFacts) -> dict[str, JsonValue]:
     """The `recording` object that opens a stream."""
     return {"kind": "recording", "version": VERSION, "host": asdict(host)}
+
+
+def json_line(shown: Mapping[str, JsonValue]) -> str:
+    """An object as a line of a stream, its end included."""
+    return json.dumps(shown, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
 def stats_record(snapshot: Snapshot, sources: Mapping[str, SourceStatus] | None = None) -> Record:
@@ -173,7 +179,7 @@ def _parse_lines(
             continue
         try:
             parsed = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             faults.append(f"line {number}: {error}")
             continue
         if isinstance(parsed, dict):
@@ -186,7 +192,7 @@ def host_of(shown: JsonValue) -> HostFacts:
     """The facts about a host, as a recording tells them."""
     facts = shown if isinstance(shown, Mapping) else {}
     return HostFacts(
-        str(facts.get("hostname", "?")),
-        str(facts.get("kernel", "?")),
-        str(facts.get("rights", "?")),
+        clean(str(facts.get("hostname", "?"))),
+        clean(str(facts.get("kernel", "?"))),
+        clean(str(facts.get("rights", "?"))),
     )

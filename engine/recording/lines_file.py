@@ -8,10 +8,11 @@ from pathlib import Path
 
 from engine.core.kinds import KINDS
 from engine.core.progress import Progress, say_nothing
+from engine.core.records import Record
 from engine.recording.creation import lay_out
 from engine.recording.file import RecordingFile
 from engine.recording.lines import read_recording
-from engine.recording.schema import insertion, row_of, write_meta
+from engine.recording.schema import cleaned, insertion, row_of, write_meta
 
 _MARK_EVERY = 500
 
@@ -37,10 +38,17 @@ def import_lines(
         if number % _MARK_EVERY == 0:
             progress(total + number, 2 * total)
         seq = last[record.kind] = max(record.seq, last[record.kind] + 1)
-        database.execute(insertion(KINDS[record.kind]), row_of(replace(record, seq=seq)))
+        database.execute(insertion(KINDS[record.kind]), row_of(_storable(record, seq)))
         if seq % _MARK_EVERY == 0:
             database.execute(
                 "INSERT OR REPLACE INTO marks VALUES (?, ?, ?)", (record.ts_ns, record.kind, seq)
             )
     database.execute("COMMIT")
     return RecordingFile(database, str(path)), recording.faults
+
+
+def _storable(record: Record, seq: int) -> Record:
+    """A record as the database takes it: JSON may hold text that is no UTF-8."""
+    comm = cleaned(record.comm)
+    values = tuple(map(cleaned, record.values))
+    return replace(record, seq=seq, comm=comm if isinstance(comm, str) else None, values=values)

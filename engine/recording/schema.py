@@ -161,7 +161,7 @@ class RowReader:
 
     def _value(self, value: int | float | str, position: int) -> JsonValue:
         if self._json[position] and isinstance(value, str):
-            return _cleaned(json.loads(value))
+            return cleaned(json.loads(value))
         if self._bool[position]:
             return bool(value)
         if self._kind.fields[position].type == "int" and isinstance(value, str):
@@ -169,15 +169,15 @@ class RowReader:
         return clean(value, _LONGEST) if isinstance(value, str) else value
 
 
-def _cleaned(value: JsonValue) -> JsonValue:
+def cleaned(value: JsonValue) -> JsonValue:
     """A value with its texts made safe to show: a recording may come from anybody."""
     match value:
         case str():
             return clean(value, _LONGEST)
         case Mapping():
-            return {clean(key, _LONGEST): _cleaned(item) for key, item in value.items()}
+            return {clean(key, _LONGEST): cleaned(item) for key, item in value.items()}
         case list():
-            return [_cleaned(item) for item in value]
+            return [cleaned(item) for item in value]
     return value
 
 

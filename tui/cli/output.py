@@ -13,6 +13,7 @@ from engine.core.fields import Field, JsonValue
 from engine.core.kinds import KINDS
 from engine.core.records import Record
 from engine.core.sanitise import clean
+from engine.recording.lines import json_line
 
 _GAP = "  "
 _LONGEST_CELL = 1 << 20
@@ -31,7 +32,7 @@ class JsonOutput:
 
     def object(self, shown: Mapping[str, JsonValue]) -> None:
         """Print any JSON object."""
-        sys.stdout.write(json.dumps(shown, ensure_ascii=False, separators=(",", ":")) + "\n")
+        sys.stdout.write(json_line(shown))
 
     def flush(self) -> None:
         """Hand what was written to whoever reads."""
