@@ -17,7 +17,6 @@ from engine.core.records import Record
 from engine.core.sanitise import clean
 from engine.core.snapshot import Snapshot
 from engine.engine import Engine
-from tui.console.browser import RecordBrowser
 from tui.console.charting import ChartActions
 from tui.console.commands import PluginAsked, PluginCommands
 from tui.console.engine_life import EngineLife
@@ -28,8 +27,10 @@ from tui.console.keys import (
     RECORDING_KEYS,
     REPLAY_KEYS,
     SECTIONS,
+    SUBJECT_KEYS,
     WORKSPACE_KEYS,
 )
+from tui.console.links import Link
 from tui.console.options import ConsoleOptions
 from tui.console.panes.plugins import PluginRow
 from tui.console.panes.ports import PortRow
@@ -37,12 +38,13 @@ from tui.console.past import Past
 from tui.console.personal import PersonalActions
 from tui.console.presets import preset_choices
 from tui.console.processes import ProcessAsked, ProcessCommands
+from tui.console.reasons import Gap
 from tui.console.recording import RecordingCommands
 from tui.console.replaying import ReplayCommands
 from tui.console.scope import Process
 from tui.console.scoping import Scoping
 from tui.console.screens.call import CallScreen
-from tui.console.screens.detail import DetailScreen
+from tui.console.screens.detail import DetailScreen, GapScreen
 from tui.console.screens.go_to import GoToDialog
 from tui.console.screens.help import HelpScreen
 from tui.console.screens.main import MainScreen
@@ -53,12 +55,12 @@ from tui.console.screens.presets import PresetScreen
 from tui.console.screens.process import ProcessScreen
 from tui.console.screens.record import RecordScreen
 from tui.console.screens.wasm import WasmScreen
+from tui.console.subject_actions import SubjectActions
 from tui.console.wasm import WasmAsked, WasmCommands
 from tui.console.widgets.entry import TextInput
-from tui.console.widgets.frames import FrameStream
 from tui.console.widgets.lines import LineView
 from tui.console.widgets.matrix import MatrixView
-from tui.console.widgets.stream import StreamView
+from tui.console.widgets.stream import Skipped, StreamView
 from tui.console.widgets.switches import CellKey
 from tui.console.widgets.table import TableView
 
@@ -74,7 +76,7 @@ CONFIRM_AFTER_S = 0.1
 """When to look at the tables then; drawing them first would hold up the streams."""
 
 
-class ConsoleApp(ChartActions, PersonalActions):
+class ConsoleApp(ChartActions, SubjectActions, PersonalActions):
     """Four live panes over an engine, which starts after the first paint and stops on exit."""
 
     TITLE = "boxscope"
@@ -86,6 +88,7 @@ class ConsoleApp(ChartActions, PersonalActions):
         *WORKSPACE_KEYS,
         *LEAVE_KEYS,
         *PALETTE_KEYS,
+        *SUBJECT_KEYS,
     ]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (150, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (15, "-tall")]  # noqa: RUF012
@@ -327,38 +330,51 @@ class ConsoleApp(ChartActions, PersonalActions):
 
     async def on_line_view_row_chosen(self, message: LineView.RowChosen) -> None:
         """Open what there is to know about a row."""
+        view = message.view
         match message.row:
             case PluginRow(record=record):
-                await self.cover(PluginScreen(record, self.main.history))
-            case Record(kind="plugin_record" | "plugin_fault") as record:
-                await self.cover(RecordScreen(self._browser(record, message.view)))
-            case Record(kind="l7_message") as record:
-                browser = self._browser(record, message.view)
-                await self.cover(MessageScreen(browser, self.engine))
-            case Record(kind="wasm_result") as record:
-                browser = self._browser(record, message.view)
-                await self.cover(CallScreen(browser, self.engine))
-            case Record(kind="wasm_plugin") as record:
-                await self.cover(WasmScreen(record, self.engine))
+                await self._open_record(record, view)
             case PortRow(record=record) if record.pid is not None:
-                process = Process(record.pid, record.comm or "")
-                await self.cover(ProcessScreen(process, self.engine))
-            case PortRow(record=record, capture=capture):
-                captures = [capture] if capture is not None else []
-                self.push_screen(DetailScreen(record, "Capture of its traffic", captures))
+                await self._open_process(Process(record.pid, record.comm or ""))
+            case PortRow(record=record):
+                await self._open_detail(record, view)
+            case Link(target=Process() as process):
+                await self._open_process(process)
+            case Link(target=Record() as record):
+                await self._open_record(record, None)
             case Record() as record:
-                self.push_screen(DetailScreen(record))
+                await self._open_record(record, view)
+            case Skipped() as skipped if isinstance(view, StreamView):
+                chosen = bool(view.filter or view.scope)
+                gap = Gap(view.kind, skipped.seq, skipped.number, skipped.missed, chosen)
+                await self.cover(GapScreen(gap, self.engine.snapshot()))
+
+    async def _open_record(self, record: Record, view: object) -> None:
+        """Open the screen about a record of its kind; for most that is the detail."""
+        match record.kind:
+            case "plugin_state":
+                await self.cover(PluginScreen(record, self.main.history))
+            case "plugin_record" | "plugin_fault":
+                await self.cover(RecordScreen(self.browser_of(record, view)))
+            case "l7_message":
+                await self.cover(MessageScreen(self.browser_of(record, view), self.engine))
+            case "wasm_result":
+                await self.cover(CallScreen(self.browser_of(record, view), self.engine))
+            case "wasm_plugin":
+                await self.cover(WasmScreen(record, self.engine))
+            case _:
+                await self._open_detail(record, view)
+
+    async def _open_process(self, process: Process) -> None:
+        await self.cover(ProcessScreen(process, self.engine))
+
+    async def _open_detail(self, record: Record, view: object) -> None:
+        await self.cover(DetailScreen(self.browser_of(record, view), self.engine))
 
     async def cover(self, screen: PartsScreen) -> None:
         """Put a screen over the panes."""
         await self.push_screen(screen, self.look)
         self.look()
-
-    def _browser(self, record: Record, view: object) -> RecordBrowser:
-        """Go through a plugin's records beginning with one, over those of the list it is in."""
-        known = view.records if isinstance(view, StreamView) else ()
-        frames = view.frames if isinstance(view, FrameStream) else {}
-        return RecordBrowser(self.engine, record, known, frames)
 
     def _show_runs(self, call: Record) -> None:
         """Show the repetitions of a call, one of which has just been made."""
@@ -366,7 +382,7 @@ class ConsoleApp(ChartActions, PersonalActions):
         if isinstance(top, CallScreen) and top.call.seq == call.seq:
             top.show_runs()
         else:
-            screen = CallScreen(RecordBrowser(self.engine, call), self.engine, runs=True)
+            screen = CallScreen(self.browser_of(call, None), self.engine, runs=True)
             self.push_screen(screen, self.look)
 
     # Keys.
@@ -463,6 +479,10 @@ class ConsoleApp(ChartActions, PersonalActions):
                 return isinstance(self.focused, TableView) and bool(self.focused.sort_name())
             case "follow":
                 return bool(self.main.active.streams) and not self.main.active.moving
+            case "fields" | "copy":
+                return self.subject is not None
+            case "export":
+                return self.subject is not None or isinstance(self.focused, LineView)
             case "sort":
                 return isinstance(self.focused, TableView)
             case "other_part":

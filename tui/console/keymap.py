@@ -31,6 +31,7 @@ from tui.console.keys import (
     DOCTOR_KEYS,
     FILTER_KEYS,
     FINDER_KEYS,
+    GAP_KEYS,
     HELP_KEYS,
     HEX_KEYS,
     KEYS,
@@ -50,6 +51,7 @@ from tui.console.keys import (
     RUN_KEYS,
     SECTIONS,
     STREAM_KEYS,
+    SUBJECT_KEYS,
     THEME_KEYS,
     VERDICT_KEYS,
     WASM_KEYS,
@@ -58,8 +60,8 @@ from tui.console.keys import (
 )
 
 _ALWAYS = (*PALETTE_KEYS, *LEAVE_KEYS)
-_PANES = (*KEYS, *RECORDING_KEYS, *REPLAY_KEYS, *WORKSPACE_KEYS, *_ALWAYS)
-_PARTS = (*PART_KEYS, *_ALWAYS)
+_PANES = (*KEYS, *RECORDING_KEYS, *REPLAY_KEYS, *SUBJECT_KEYS, *WORKSPACE_KEYS, *_ALWAYS)
+_PARTS = (*PART_KEYS, *SUBJECT_KEYS, *_ALWAYS)
 
 CONTEXTS: Mapping[str, tuple[Binding, ...]] = {
     "the plugins": (*_PANES, *PLUGIN_KEYS, *LIST_KEYS),
@@ -88,7 +90,8 @@ CONTEXTS: Mapping[str, tuple[Binding, ...]] = {
     "the line to find with": (*FINDER_KEYS, *_ALWAYS),
     "the presets": (*PRESET_KEYS, *_ALWAYS),
     "the themes": (*THEME_KEYS, *_ALWAYS),
-    "the detail": (*DETAIL_KEYS, *_ALWAYS),
+    "the detail": (*_PARTS, *RECORD_KEYS, *DETAIL_KEYS),
+    "what is left out": (*_PARTS, *GAP_KEYS),
     "the verdict": (*VERDICT_KEYS, *_ALWAYS),
     "the decision": (*WHY_KEYS, *_ALWAYS),
     "the help": (*HELP_KEYS, *_ALWAYS),

@@ -110,11 +110,19 @@ KEYS: tuple[Binding, ...] = (
     ),
     Binding(
         "ctrl+c",
-        "quit",
-        "Quit",
+        "interrupt",
+        "Copy or quit",
         id="quit.interrupt",
-        tooltip="Stop everything and leave",
+        tooltip="Copy the text selected with the mouse; without any, stop everything and leave",
         show=False,
+    ),
+    Binding(
+        "M",
+        "mouse",
+        "Mouse",
+        id="mouse",
+        show=False,
+        tooltip="Leave the mouse to the terminal, to select text as everywhere, or take it back",
     ),
 )
 """The bindings of the application, in the order of the footer."""
@@ -171,6 +179,42 @@ REPLAY_KEYS: tuple[Binding, ...] = (
     ),
 )
 """The bindings of the application in a replay, beside the others."""
+
+SUBJECT_KEYS: tuple[Binding, ...] = (
+    Binding(
+        "F",
+        "app.fields",
+        "Fields",
+        id="subject.fields",
+        show=False,
+        tooltip="Every field with what it means, why it is here, its bytes, what it belongs to",
+    ),
+    Binding(
+        "y",
+        "app.copy('json')",
+        "Copy",
+        id="subject.copy",
+        show=False,
+        tooltip="Copy the selected row, or what this screen is about, as JSON",
+    ),
+    Binding(
+        "Y",
+        "app.copy('text')",
+        "Copy text",
+        id="subject.copy_text",
+        show=False,
+        tooltip="Copy it as a line of text",
+    ),
+    Binding(
+        "E",
+        "app.export",
+        "Export",
+        id="subject.export",
+        show=False,
+        tooltip="Write the selected row, or all rows shown, into a file that can be replayed",
+    ),
+)
+"""The bindings about one record: the row under the cursor, else what a screen is about."""
 
 LIST_KEYS: tuple[Binding, ...] = (
     Binding(
@@ -470,10 +514,10 @@ PART_KEYS: tuple[Binding, ...] = (
     ),
     Binding(
         "ctrl+c",
-        "app.quit",
-        "Quit",
+        "app.interrupt",
+        "Copy or quit",
         id="part.quit",
-        tooltip="Stop everything and leave",
+        tooltip="Copy the text selected with the mouse; without any, stop everything and leave",
         show=False,
     ),
 )
@@ -580,6 +624,20 @@ DOCTOR_KEYS: tuple[Binding, ...] = (
 )
 """The bindings of the doctor's screen, beside the others."""
 
+DETAIL_KEYS: tuple[Binding, ...] = (
+    Binding("i", "process", "Process", id="detail.process", tooltip="The process it is of"),
+    Binding(
+        "b", "other_bytes", "Bytes", id="detail.bytes", tooltip="The other bytes of this record"
+    ),
+    Binding("enter", "close", "Close", show=False, id="detail.close", tooltip="Go back"),
+)
+"""The bindings of the screen with every field of a record, beside the others."""
+
+GAP_KEYS: tuple[Binding, ...] = (
+    Binding("enter", "close", "Close", show=False, id="gap.close", tooltip="Go back"),
+)
+"""The bindings of the screen about records that a stream leaves out, beside the others."""
+
 DIALOG_KEYS: tuple[Binding, ...] = (
     Binding("enter", "accept", "OK", id="dialog.accept", tooltip="Do it"),
     Binding("escape,ctrl+c", "cancel", "Cancel", id="dialog.cancel", tooltip="Change nothing"),
@@ -682,11 +740,6 @@ THEME_KEYS: tuple[Binding, ...] = (
 )
 """The bindings of the list of themes; `enter` keeps one."""
 
-DETAIL_KEYS: tuple[Binding, ...] = (
-    Binding("escape,enter,q", "dismiss", "Close", id="detail.close", tooltip="Back to the panes"),
-)
-"""The bindings of the detail of a record."""
-
 VERDICT_KEYS: tuple[Binding, ...] = (
     Binding(
         "escape,enter,q,v", "dismiss", "Close", id="verdict.close", tooltip="Back to the panes"
@@ -717,6 +770,7 @@ SECTIONS: tuple[tuple[str, tuple[Binding, ...]], ...] = (
     ("Recording", RECORDING_KEYS),
     ("In a replay", REPLAY_KEYS),
     ("In lists", (*LIST_KEYS, *FILTER_KEYS)),
+    ("About one record, in lists and on its screen", SUBJECT_KEYS),
     ("In the matrix", (*MATRIX_KEYS, *FINDER_KEYS, *PRESET_KEYS)),
     ("Plugins", PLUGIN_KEYS),
     ("Ports", PORT_KEYS),
@@ -727,8 +781,9 @@ SECTIONS: tuple[tuple[str, tuple[Binding, ...]], ...] = (
     ("Of the doctor", DOCTOR_KEYS),
     (
         "On what is shown over the panes",
-        (*DETAIL_KEYS, *WHY_KEYS, *VERDICT_KEYS, *HELP_KEYS, *THEME_KEYS),
+        (*WHY_KEYS, *VERDICT_KEYS, *HELP_KEYS, *THEME_KEYS),
     ),
+    ("With every field of a record", (*DETAIL_KEYS, *GAP_KEYS)),
     ("In dialogs", (*DIALOG_KEYS, *CONFIRM_KEYS, *PATH_KEYS, *HEX_KEYS)),
 )
 """All of them, as the help shows them."""

@@ -10,6 +10,7 @@ from tui.console.scoping import Scoping
 from tui.console.screens.main import MainScreen, Place
 from tui.console.screens.parts import PartsScreen
 from tui.console.screens.process import ProcessScreen
+from tui.console.widgets.header import HeaderLine
 from tui.console.widgets.lines import LineView
 
 
@@ -52,6 +53,16 @@ class ScopeActions(App[None]):
     def action_leave_scope(self) -> None:
         """Back to what was shown before."""
         self.run_worker(self._leave_scope(), group="scope", name="leave the scope")
+
+    def on_header_line_crumb_clicked(self, message: HeaderLine.CrumbClicked) -> None:
+        """Back to a step of the way in."""
+
+        async def go_back() -> None:
+            while self.main.scope is not None and len(self.main.outer_scopes) >= message.depth:
+                await self.scoping.leave()
+            self.look()
+
+        self.run_worker(go_back(), group="scope", name="leave scopes")
 
     async def _leave_scope(self) -> None:
         scope = self.main.scope

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.message import Message
 from textual.widget import Widget
 
 from engine.core.snapshot import Snapshot
@@ -35,6 +37,13 @@ class Pane(ListTools, Vertical):
     """What the pane is called on its border and in the tab strip."""
     sources: ClassVar[tuple[str, ...]]
     """Sources whose state the pane tells when they cannot run."""
+
+    class TitleClicked(Message):
+        """Somebody wants to see this pane alone."""
+
+        def __init__(self, pane: Pane) -> None:
+            super().__init__()
+            self.pane = pane
 
     def __init__(self) -> None:
         super().__init__(id=f"pane-{self.number}")
@@ -187,6 +196,11 @@ class Pane(ListTools, Vertical):
         """Tell in the title how the last minutes were."""
         self._trend = text
         self.update_title()
+
+    def on_click(self, event: events.Click) -> None:
+        """A click on the title, in the border, zooms."""
+        if event.widget is self and event.y == 0 and self.styles.border_top[0]:
+            self.post_message(self.TitleClicked(self))
 
     # Focus.
 

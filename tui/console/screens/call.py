@@ -78,6 +78,11 @@ class CallScreen(PartsScreen):
         """The call that is looked at."""
         return self._browser.record
 
+    @property
+    def subject(self) -> Record:
+        """What the screen is about."""
+        return self._browser.record
+
     def on_mount(self) -> None:
         """Show the call."""
         super().on_mount()

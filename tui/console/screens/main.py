@@ -7,7 +7,6 @@ from typing import NamedTuple
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Container
-from textual.screen import Screen
 
 from engine.core.snapshot import Snapshot
 from tui.console.history import History
@@ -21,6 +20,7 @@ from tui.console.trends import TRENDS, trend
 from tui.console.widgets.header import HeaderLine
 from tui.console.widgets.honesty import HonestyLine
 from tui.console.widgets.keyline import KeyLine
+from tui.console.widgets.selection import SelectsLines
 from tui.console.widgets.stream import RecordReader
 from tui.console.widgets.tabs import Tab, TabStrip
 
@@ -39,7 +39,7 @@ class Place(NamedTuple):
     """Part of the screen about the process, if that is where they were; 0 for the panes."""
 
 
-class MainScreen(Screen[None], inherit_bindings=False):
+class MainScreen(SelectsLines, inherit_bindings=False):
     """The four panes; knows which one is active and whether it is zoomed."""
 
     def __init__(self) -> None:
@@ -202,8 +202,15 @@ class MainScreen(Screen[None], inherit_bindings=False):
         self.go(place.pane)
 
     def on_tab_strip_chosen(self, message: TabStrip.Chosen) -> None:
-        """A tab was clicked."""
-        self.go(message.number)
+        """A tab was clicked; that of the pane shown alone leads back to all."""
+        if self.zoomed and not self.small and message.number == self.active.number:
+            self.overview()
+        else:
+            self.go(message.number)
+
+    def on_pane_title_clicked(self, message: Pane.TitleClicked) -> None:
+        """Show the pane alone; then its tab leads back."""
+        self.zoom(message.pane.number)
 
     # Showing.
 

@@ -19,6 +19,7 @@ from tui.console.call_text import Section, change_lines, decision_lines, named, 
 from tui.console.calls import calls_of
 from tui.console.format import ABSENT, field_lines, value_text
 from tui.console.keys import CALL_KEYS, RECORD_KEYS
+from tui.console.reasons import SESSIONS
 from tui.console.screens.parts import Part, PartsScreen
 from tui.console.traffic_text import UNREADABLE, is_unreadable, parser_text, request_text, side_text
 from tui.console.values import items_of, map_of, optional
@@ -27,11 +28,6 @@ from tui.console.widgets.calls import call_table
 from tui.console.widgets.stream import RecordReader
 
 _UNCHANGED = Content.styled("no plugin changed it", "dim")
-_SESSIONS = {
-    "answered": "request and response",
-    "unanswered": "a request; no response was seen",
-    "unmatched": "a response; its request was not seen",
-}
 
 
 def message_sections(message: Record) -> Iterator[Section]:
@@ -66,7 +62,7 @@ def _facts(message: Record) -> Iterator[Content]:
     yield named("status", value_text(message.get("status")))
     yield named("latency", field_lines(message.get("latency_ms"), "ms")[0])
     session = str(message.get("session") or "")
-    yield named("session", clean(session) or ABSENT, _SESSIONS.get(session, ""))
+    yield named("session", clean(session) or ABSENT, SESSIONS.get(session, ""))
     for name, shown in (("request_bytes", "request size"), ("response_bytes", "response size")):
         yield named(shown, field_lines(message.get(name), "B")[0])
 
@@ -118,6 +114,11 @@ class MessageScreen(PartsScreen):
     @property
     def message(self) -> Record:
         """The message that is looked at."""
+        return self._browser.record
+
+    @property
+    def subject(self) -> Record:
+        """What the screen is about."""
         return self._browser.record
 
     def on_mount(self) -> None:

@@ -11,15 +11,18 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Vertical
 from textual.content import Content
+from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Static
 
+from engine.core.records import Record
 from engine.core.snapshot import Snapshot
-from tui.console.keys import PART_KEYS
+from tui.console.keys import PART_KEYS, SUBJECT_KEYS
 from tui.console.widgets.entry import TextInput
 from tui.console.widgets.keyline import KeyLine
 from tui.console.widgets.list_tools import ListTools
+from tui.console.widgets.selection import SelectsLines
 from tui.console.widgets.stream import RecordReader
 from tui.console.widgets.tabs import Tab, TabStrip
 
@@ -37,17 +40,29 @@ def update_lines(static: Static, content: Content) -> None:
 class Part(Vertical):
     """A frame with a heading around widgets, the first of which is focused."""
 
+    class TitleClicked(Message):
+        """Somebody wants to see this part alone."""
+
+        def __init__(self, part: Part) -> None:
+            super().__init__()
+            self.part = part
+
     def __init__(self, heading: str, *widgets: Widget, part_id: str) -> None:
         super().__init__(*widgets, id=part_id)
         self.heading = heading
         self.target = widgets[0]
 
+    def on_click(self, event: events.Click) -> None:
+        """A click on the title, in the border, zooms."""
+        if event.widget is self and event.y == 0 and self.styles.border_top[0]:
+            self.post_message(self.TitleClicked(self))
 
-class PartsScreen(ListTools, ModalScreen[None], inherit_bindings=False):
+
+class PartsScreen(ListTools, SelectsLines, ModalScreen[None], inherit_bindings=False):
     """Covers the panes; knows which part is active and whether it is shown alone."""
 
     CSS_PATH = "parts.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [*PART_KEYS]
+    BINDINGS: ClassVar[list[BindingType]] = [*PART_KEYS, *SUBJECT_KEYS]
     all_width: ClassVar[int] = 100
     """Columns below which one part is shown at a time."""
 
@@ -71,6 +86,11 @@ class PartsScreen(ListTools, ModalScreen[None], inherit_bindings=False):
             yield from self.parts
         yield from self.compose_tools()
         yield self.keys
+
+    @property
+    def subject(self) -> Record | None:
+        """The record the screen is about, if it is about one."""
+        return None
 
     @property
     def active(self) -> Part:
@@ -160,9 +180,17 @@ class PartsScreen(ListTools, ModalScreen[None], inherit_bindings=False):
                 self.rearrange()
 
     def on_tab_strip_chosen(self, message: TabStrip.Chosen) -> None:
-        """A tab was clicked."""
+        """A tab was clicked; that of the part shown alone leads back to all."""
         message.stop()
-        self.go(message.number)
+        if self.alone and not self.small and self.parts[message.number - 1] is self.active:
+            self.action_all_parts()
+        else:
+            self.go(message.number)
+
+    def on_part_title_clicked(self, message: Part.TitleClicked) -> None:
+        """Show the part alone; then its tab leads back."""
+        message.stop()
+        self.action_part(self.parts.index(message.part) + 1)
 
     # Keys.
 

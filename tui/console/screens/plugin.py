@@ -201,6 +201,11 @@ class PluginScreen(PartsScreen):
         for stream in self.streams:
             stream.show_only(_those_of(name, stream.kind))
 
+    @property
+    def subject(self) -> Record:
+        """What the screen is about."""
+        return self.record
+
     def on_mount(self) -> None:
         """Show what is known already."""
         super().on_mount()

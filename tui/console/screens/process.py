@@ -18,6 +18,7 @@ from engine.core.records import Record
 from engine.core.sanitise import clean
 from engine.core.snapshot import Snapshot
 from engine.engine import Engine
+from tui.console.browser import RecordBrowser
 from tui.console.format import duration, field_lines
 from tui.console.keys import PORT_KEYS, PROCESS_KEYS, STREAM_KEYS
 from tui.console.panes.events import event_columns
@@ -138,6 +139,11 @@ class ProcessScreen(PartsScreen):
             stream.show_only(self._scope.shows)
 
     @property
+    def subject(self) -> Record | None:
+        """The row of the process, if it is listed."""
+        return self._record
+
+    @property
     def streams(self) -> tuple[StreamView, ...]:
         """What comes of the process."""
         return (self.events, self.traffic)
@@ -215,10 +221,8 @@ class ProcessScreen(PartsScreen):
         """Everything about a port, which in the panes leads to this very screen."""
         if isinstance(message.row, PortRow):
             message.stop()
-            captures = [self._capture] if self._capture is not None else []
-            self.app.push_screen(
-                DetailScreen(message.row.record, "Capture of its traffic", captures)
-            )
+            browser = RecordBrowser(self._engine, message.row.record)
+            self.app.push_screen(DetailScreen(browser, self._engine))
 
     # Keys.
 

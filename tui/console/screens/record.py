@@ -125,6 +125,11 @@ class RecordScreen(PartsScreen):
             )
         )
 
+    @property
+    def subject(self) -> Record:
+        """What the screen is about."""
+        return self._browser.record
+
     def on_mount(self) -> None:
         """Show the record."""
         super().on_mount()

@@ -69,7 +69,7 @@ class RecordingDialog(Dialog[Path]):
             "Record",
             "Everything from now on, into a new file only you can read.",
             (
-                PathEntry("path", "File", value=path),
+                PathEntry("path", "File", value=path, new=True),
                 Entry("keep", "Keep", hint="everything", about="the last so many minutes, or 2h"),
                 Entry("size", "Size", hint="no bound", about="at most, such as 500MB"),
                 _redact_entry(),
@@ -103,7 +103,7 @@ class DumpDialog(Dialog[RecordingFacts]):
         super().__init__(
             "Write out what is remembered",
             "Everything the engine still has in memory, into a new file only you can read.",
-            (PathEntry("path", "File", value=path), _redact_entry()),
+            (PathEntry("path", "File", value=path, new=True), _redact_entry()),
             accept="Write",
         )
         self._dump = dump

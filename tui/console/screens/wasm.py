@@ -119,6 +119,11 @@ class WasmScreen(PartsScreen):
             )
         )
 
+    @property
+    def subject(self) -> Record:
+        """What the screen is about."""
+        return self.plugin
+
     def on_mount(self) -> None:
         """Show what is known already."""
         super().on_mount()

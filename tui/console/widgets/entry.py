@@ -133,7 +133,24 @@ class Entry(Field):
 
 
 class PathEntry(Entry):
-    """A path, with the names that fit underneath as one types."""
+    """A path, with the names that fit underneath as one types; as `Entry`, and:
+
+    Args:
+        new: Whether it may be one where nothing is yet.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        label: str,
+        *,
+        value: str = "",
+        hint: str = "",
+        about: str = "",
+        new: bool = False,
+    ) -> None:
+        super().__init__(name, label, value=value, hint=hint, about=about)
+        self._otherwise = "a new file" if new else "nothing begins so"
 
     def make_input(self, value: str, hint: str) -> TextInput:
         """An input that completes."""
@@ -158,4 +175,4 @@ class PathEntry(Entry):
             if len(offered) + len(name) > room:
                 return f"{offered}… {len(completion.candidates) - position} more"
             offered += f"{name}  "
-        return offered or "nothing begins so"
+        return offered or self._otherwise

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from textual import events
 from textual.content import Content
+from textual.message import Message
 from textual.widget import Widget
 
 from engine.core.clock import local_time_of_day
@@ -88,11 +90,38 @@ def header_text(snapshot: Snapshot, scopes: Sequence[str], width: int) -> str:
     return _SEPARATOR.join(text for _priority, text in parts)
 
 
+def crumb_at(text: str, scopes: Sequence[str], x: int) -> int | None:
+    """Which step of the way in is at a cell of the header's text: 0 the host, 1 the first scope.
+
+    None beside the way, and where it is cut short.
+    """
+    end = len(text)
+    for depth in range(len(scopes), -1, -1):
+        if depth:
+            begin = text.rfind(f"{_CRUMB}{scopes[depth - 1]}", 0, end)
+            if begin < 0:
+                return None
+            if begin + len(_CRUMB) <= x < begin + len(_CRUMB) + len(scopes[depth - 1]):
+                return depth
+            end = begin
+        elif x < end and x < len(text.partition(_CRUMB)[0]):
+            return 0
+    return None
+
+
 class HeaderLine(Widget):
     """One line on top of the screen."""
 
     ALLOW_SELECT = False
     NAME = " boxscope "
+
+    class CrumbClicked(Message):
+        """Somebody wants to go back to a scope of the way in."""
+
+        def __init__(self, depth: int) -> None:
+            super().__init__()
+            self.depth = depth
+            """How many scopes stay entered; 0 for none."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -135,11 +164,36 @@ class HeaderLine(Widget):
         name = Content.styled(self.NAME, "bold reverse")
         if self._snapshot is None:
             return name
-        room = self.size.width - len(self.NAME) - 1
-        progress = self._progress[: max(0, room - _LEAST_FACTS)]
+        room = self._room
+        progress = self._fitting_progress
+        text = self._facts(self._snapshot)
         if progress:
-            text = header_text(self._snapshot, self.scopes, room - len(progress) - 1)
             return Content.assemble(name, " ", (progress, "bold $text-accent"), " ", text)
-        text = header_text(self._snapshot, self.scopes, room)
         legend = f"{LEGEND} ".rjust(room - len(text)) if len(text) + len(LEGEND) + 3 < room else ""
         return Content.assemble(name, " ", text, (legend, "dim"))
+
+    @property
+    def _room(self) -> int:
+        return self.size.width - len(self.NAME) - 1
+
+    @property
+    def _fitting_progress(self) -> str:
+        """As much of what takes long as leaves room for the rest."""
+        return self._progress[: max(0, self._room - _LEAST_FACTS)]
+
+    def _facts(self, snapshot: Snapshot) -> str:
+        """What is told of the box, behind the progress."""
+        progress = self._fitting_progress
+        return header_text(
+            snapshot, self.scopes, self._room - (len(progress) + 1 if progress else 0)
+        )
+
+    def on_click(self, event: events.Click) -> None:
+        """Go back to the step of the way in that was hit."""
+        if self._snapshot is None or not self.scopes:
+            return
+        progress = self._fitting_progress
+        begin = len(self.NAME) + 1 + (len(progress) + 1 if progress else 0)
+        depth = crumb_at(self._facts(self._snapshot), self.scopes, event.x - begin)
+        if depth is not None and depth < len(self.scopes):
+            self.post_message(self.CrumbClicked(depth))

@@ -10,6 +10,8 @@ from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from tui.console.widgets.selection import SelectableLines
+
 PER_LINE = 16
 _HEAD_LINES = 2
 _OFFSET_WIDTH = 8
@@ -39,7 +41,7 @@ def hex_lines(content: bytes) -> list[str]:
     ]
 
 
-class HexView(ScrollView, can_focus=True):
+class HexView(ScrollView, SelectableLines, can_focus=True):
     """A frame as it was on the wire; only the lines in view are made."""
 
     def __init__(self, *, empty: str = "") -> None:
@@ -74,7 +76,21 @@ class HexView(ScrollView, can_focus=True):
         """One line of the dump."""
         base, width = self.rich_style, self.size.width
         left, top = self.scroll_offset
-        return Strip(self._line(top + y, base)).crop_extend(left, left + width, base)
+        strip = Strip(self._line(top + y, base)).crop_extend(left, left + width, base)
+        return self.mark_selected(strip, top + y)
+
+    def lines_in_view(self) -> range:
+        """Numbers of the lines in view."""
+        top = self.scroll_offset.y
+        return range(top, min(top + self.size.height, self.virtual_size.height))
+
+    def first_line_at(self) -> int:
+        """There is nothing above them."""
+        return 0
+
+    def whole_line(self, number: int) -> Strip:
+        """A line of the dump."""
+        return Strip(self._line(number, Style()))
 
     def _line(self, number: int, base: Style) -> list[Segment]:
         dim = base + Style(dim=True)

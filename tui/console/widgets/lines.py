@@ -36,6 +36,7 @@ from tui.console.widgets.columns import (
     row_strip,
     title_text,
 )
+from tui.console.widgets.selection import SelectableLines
 
 GUTTER = 1
 """Cells left of the first column; the cursor's mark stands there."""
@@ -52,10 +53,9 @@ class Palette(NamedTuple):
     tones: Mapping[Tone, Style]
 
 
-class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False):
+class LineView(ScrollView, SelectableLines, Generic[RowT], can_focus=True, inherit_bindings=False):
     """Rows in columns under a line of headings, with a cursor that follows its row."""
 
-    ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "line--title",
         "line--cursor",
@@ -270,7 +270,30 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
         selected = self.row_key(row) == self.cursor_key
         strip = self._row_strip(row, selected)
         style = self.palette.cursor if selected else base
-        return strip.crop_extend(self._left, self._left + width, style)
+        strip = strip.crop_extend(self._left, self._left + width, style)
+        return self.mark_selected(strip, index)
+
+    # Selecting text.
+
+    @property
+    def left_edge(self) -> int:
+        """The first cell of the rows that is in view."""
+        return self._left
+
+    def lines_in_view(self) -> range:
+        """Positions of the rows in view."""
+        return range(self.top_row, min(self.top_row + self.page_rows, self.row_count))
+
+    def first_line_at(self) -> int:
+        """Rows stand below the headings."""
+        return self.title_rows
+
+    def whole_line(self, number: int) -> Strip:
+        """A row in full, without the mark of the cursor."""
+        if number >= self.row_count:
+            return Strip([])
+        strip = self._row_strip(self.row_at(number), False)
+        return Strip.join([Strip.blank(GUTTER), strip.crop(GUTTER, strip.cell_length)])
 
     def _row_strip(self, row: RowT, selected: bool) -> Strip:
         key = (self.row_key(row), selected)
@@ -453,6 +476,8 @@ class LineView(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False
 
     def on_click(self, event: events.Click) -> None:
         """A click puts the cursor on a row, a second one opens its detail."""
+        if self.text_selection is not None:
+            return
         if event.y < self.title_rows:
             self.title_clicked(event.x + self._left)
             return

@@ -58,6 +58,8 @@ class Skipped:
     seq: int
     """Number of the last of them."""
     number: int
+    missed: int = 0
+    """Of these, the engine had lost before they were pulled."""
 
 
 StreamRow: TypeAlias = Record | Skipped
@@ -252,7 +254,7 @@ class StreamView(LineView[StreamRow]):
         batch = reader.since(self.kind, begin, min(self._lot, last - begin))
         skipped = begin - self._taken_seq + batch.missed
         if skipped and self._taken_seq:
-            self._rows.append(Skipped(begin + batch.missed, skipped))
+            self._rows.append(Skipped(begin + batch.missed, skipped, batch.missed))
         self._take_over(batch)
         self._stood_still()
         self.taken(reader)
@@ -394,6 +396,11 @@ class StreamView(LineView[StreamRow]):
     def action_last(self) -> None:
         """Go to the end and follow."""
         self.follow()
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        """So does beginning to select text, which would move on otherwise."""
+        if event.y >= self.title_rows:
+            self.stand_still()
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         """Scrolling back stops following."""
