@@ -58,7 +58,7 @@ class Part(Vertical):
             self.post_message(self.TitleClicked(self))
 
 
-class PartsScreen(ListTools, SelectsLines, ModalScreen[None], inherit_bindings=False):
+class PartsScreen(SelectsLines, ListTools, ModalScreen[None], inherit_bindings=False):
     """Covers the panes; knows which part is active and whether it is shown alone."""
 
     CSS_PATH = "parts.tcss"
