@@ -11,20 +11,16 @@ from engine.core.kinds import KINDS
 from engine.core.records import Record, new_record
 
 EVIL = (
-    "\x1b]0;owned\x07\x1b[31m\x1b[2J\x1bP1$r\x1b\\"  # title, colour, erase, device control
-    "\x9b32m\x9d0;x\x9c\x85"  # the same as C1 controls; next line
-    "[/red][bold]$(x)"  # markup
-    "\u202egnp.exe\u2066\u200b\u200d\ufeff\xad"  # direction, zero width
+    "\x1b]0;owned\x07\x1b[31m\x9b32m[/red][bold]\u202egnp.exe\r\n\x08END"
+    "\x1b[2J\x1bP1$r\x1b\\\x9d0;x\x9c\x85\x7f\x00\t"  # erase, device control, C1, next line
+    "\u2066\u200b\u200d\ufeff\xad"  # direction, zero width
     "\udcff\udc80\ud800"  # bytes that are no UTF-8, half a character
-    "\r\n\x08\x7f\x00\t"
     "e\u0301\u0489\u4f60\U0001f468\u200d\U0001f469\ufe0f"  # combining, wide
-    "END"
+    "LAST"
 )
-"""What a name, an argument or a payload may be."""
-MARK = "END"
-"""Its end, which is shown wherever it is shown whole."""
-LONG = EVIL + "A\x1b[35m" * 150_000
-"""The same with a tail of more than a mebibyte."""
+"""What a name, an argument or a payload may be; its beginning fits into a column."""
+LONG = EVIL + "A" * (1 << 20) + "\x1b[35m"
+"""The same with a tail of a mebibyte."""
 
 
 def hostile_value(field: Field, text: str = EVIL, number: int = 1) -> JsonValue:
@@ -48,3 +44,61 @@ def hostile_record(
     declared = KINDS[kind]
     made = {field.name: hostile_value(field, text) for field in declared.fields}
     return new_record(declared, {**made, **values}, ts_ns=ts_ns, pid=pid, comm=text)
+
+
+def long_record(kind: str, ts_ns: int) -> Record:
+    """A hostile record one text of which, the first of its own, is as long as a mebibyte."""
+    first = next((field.name for field in KINDS[kind].fields if field.type == "text"), "")
+    return hostile_record(kind, ts_ns=ts_ns, **({first: LONG} if first else {}))
+
+
+def hostile_cast(ts_ns: int, text: str = EVIL) -> list[Record]:
+    """Two records of every kind: one hostile in everything, one in what nobody checks.
+
+    The console shows some records only if they have a shape: a plugin that runs, a process with a
+    port. The second one has it.
+    """
+    raw = text.encode("utf-8", "surrogatepass")[:4096].hex()
+    shapes: dict[str, dict[str, JsonValue]] = {
+        "plugin_state": {
+            "state": "running",
+            "plugin_kind": "process",
+            "error": "",
+        },
+        "plugin_record": {"agent_reading": text, "timestamp": ts_ns // 1_000_000_000},
+        "plugin_fault": {"bytes": raw},
+        "process": {
+            "ports": [{"port": 80, "proto": text, "address": text}],
+            "change": "created",
+            "start": 1,
+        },
+        "capture_state": {"state": "attached", "start": 1},
+        "subscription": {"event": text, "category": text, "unavailable": ""},
+        "kernel_event": {"event": text, "category": text, "latency_ns": 1_234_000_000},
+        "l7_message": {
+            "latency_ms": 1234.0,
+            "flow": 7,
+            "client_pid": 1,
+            "server_pid": 2,
+            "wasm_calls": [1, 2],
+        },
+        "wasm_result": {
+            "payload": raw,
+            "result_bytes": raw,
+            "messages": [1],
+            "rerun_of": 1,
+            "logs": [text, f"stdout: {text}", f"frame: {text}", f"fault: {text}"],
+            "context": {"src": text, "dst": text, "flow_id": 7, text: text},
+        },
+        "wasm_plugin": {
+            "state": "loaded",
+            "error": "",
+            "exports": [{"export": text, "calls": 1}],
+        },
+    }
+    others = {kind: {"plugin": f"2{text}"} for kind in ("plugin_state", "wasm_plugin")}
+    return [
+        hostile_record(kind, text=text, ts_ns=ts_ns + number, **shape)
+        for number, kind in enumerate(KINDS)
+        for shape in (others.get(kind, {}), shapes.get(kind, {}))
+    ]

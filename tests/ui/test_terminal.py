@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import sys
@@ -10,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from engine.agent import sdk
+from engine.core.kinds import KINDS
+from tests.hostile import EVIL, hostile_cast, long_record
+from tests.ui.fake_engine import NOW_NS
 from tests.ui.terminal import Terminal
 from tests.waiting import wait_until
 
@@ -19,8 +23,8 @@ CURSOR_SHOWN = b"\x1b[?25h"
 MOUSE_OFF = (b"\x1b[?1000l", b"\x1b[?1003l", b"\x1b[?1006l")
 PASTE_OFF = b"\x1b[?2004l"
 
-_POINTER_SHAPE = re.compile(rb"\x1b\]22;[a-z-]*\x07")
-"""The framework's own: it sets the shape of the mouse pointer."""
+_ON_PURPOSE = re.compile(rb"\x1b\](22;[a-z-]*|52;c;[A-Za-z0-9+/=]*)\x07")
+"""The framework's own: the shape of the mouse pointer, and what is copied, which is in base64."""
 _ALLOWED = re.compile(
     rb"\x1b\[[0-9;]*m"  # colour and style
     rb"|\x1b\[[0-9;]*H"  # cursor position
@@ -110,11 +114,11 @@ def show(terminal: Terminal, keys: str, *evidence: bytes) -> None:
         terminal.read_until(text, after=begin)
 
 
-def leave(terminal: Terminal) -> bytes:
-    """Quit; what the program has written, the framework's own pointer shapes left out."""
-    terminal.press("q")
+def leave(terminal: Terminal, keys: str = "q") -> bytes:
+    """Quit; what the program has written, but what it tells the terminal on purpose."""
+    terminal.press(keys)
     assert terminal.wait() == 0
-    return _POINTER_SHAPE.sub(b"", terminal.written)
+    return _ON_PURPOSE.sub(b"", terminal.written)
 
 
 def assert_harmless(written: bytes) -> None:
@@ -123,7 +127,8 @@ def assert_harmless(written: bytes) -> None:
     assert b"\x07" not in written
     assert b"\x08" not in written
     assert not re.search(rb"\xc2[\x80-\x9f]", written), "a C1 control character"
-    assert "\u202e".encode() not in written
+    for invisible in "\u202e\u2066\u200b\u200d\ufeff\xad":
+        assert invisible.encode() not in written
     leftover = _ALLOWED.sub(b"", written)
     assert not re.search(rb"[\x00-\x1f\x7f]", leftover), leftover[:200]
 
@@ -147,11 +152,11 @@ def test_hostile_text_about_a_message_and_its_calls_reaches_the_terminal_as_text
     with Terminal(MODULE, str(report), size=size) as terminal:
         terminal.read_until(b"gnp.exe")
         show(terminal, "4", b"[4 Traffic]", b"1.23s")
-        show(terminal, "k\r", b"message 1", b"END")
+        show(terminal, "k\r", b"message 3", b"END")
         show(terminal, "2", b"[2 Why this parser]", b"END")
         show(terminal, "3", b"[3 Before and after]", b"END")
         show(terminal, "4", b"[4 Calls]", b"END")
-        show(terminal, "\r", b"call 1 of", b"END")
+        show(terminal, "\r", b"call 2 of", b"END")
         show(terminal, "2", b"[2 Result]", b"END")
         show(terminal, "3", b"[3 Output]", b"END")
         show(terminal, "4", b"[4 Payload]", b"1b 5d 30 3b")
@@ -174,7 +179,7 @@ def test_hostile_text_about_a_wasm_plugin_reaches_the_terminal_as_text(
         terminal.read_until(b"gnp.exe")
         show(terminal, "4", b"[4 Traffic]", b"1.23s")
         show(terminal, "o", b"Sort")
-        show(terminal, "j\r", b"custom filter", b"END")
+        show(terminal, "j\r", b"poisoned", b"END")
         show(terminal, "2", b"[2 Exports]", b"END")
         show(terminal, "3", b"[3 Calls]", b"END")
         show(terminal, "4", b"[4 Run again", b"END")
@@ -196,7 +201,7 @@ def test_hostile_text_about_a_plugin_reaches_the_terminal_as_text(
         show(terminal, "3", b"[3 stderr]", b"[/red]")
         show(terminal, "4", b"[4 Faults]", b"END")
         show(terminal, "5", b"[5 Records]", b"END")
-        show(terminal, "\r", b"record 1 of", b"END")
+        show(terminal, "\r", b"record 3 of", b"END")
         show(terminal, "2", b"[2 Bytes]", b"1b 5d 30 3b")
         show(terminal, "0q", b"[5 Records]")
         show(terminal, "0q", b"2 Ports")
@@ -224,6 +229,65 @@ def test_hostile_text_in_dialogs_and_reports_reaches_the_terminal_as_text(
         show(terminal, "\x1b", b"2 Ports")
         written = leave(terminal)
     assert_harmless(written)
+
+
+def test_hostile_text_in_the_detail_of_every_kind_of_record_reaches_the_terminal_as_text(
+    report: Path,
+) -> None:
+    with Terminal(MODULE, str(report), "details", size=(200, 100)) as terminal:
+        begin = 0
+        for kind in KINDS:
+            terminal.read_until(KINDS[kind].help.encode(), after=begin)
+            terminal.read_until(b"LAST", after=begin)
+            show(terminal, "y", f"copied {kind} as JSON".encode())
+            begin = len(terminal.written)
+            terminal.press("\x1b")
+        terminal.read_until(b"2 Ports", after=begin)
+        written = leave(terminal)
+    assert_harmless(written)
+    assert b"[/red][bold]" in written, "markup is text"
+
+
+@pytest.fixture
+def evil_recording(tmp_path: Path) -> Path:
+    """A stream that somebody else has recorded, with a line that is no UTF-8 in it."""
+    path = tmp_path / "evil\x1b]0;owned\x07.jsonl"
+    cast = [
+        *(long_record(kind, NOW_NS) for kind in KINDS),
+        *hostile_cast(NOW_NS),
+    ]
+    host = {"kind": "recording", "host": dict.fromkeys(("hostname", "kernel", "rights"), EVIL)}
+    with path.open("wb") as file:
+        for shown in (host, *(each.as_json() for each in cast)):
+            file.write(json.dumps(shown).encode() + b"\n")
+        file.write(b'{"kind":"log","text":"\xff\x9b31m"}\n')
+    return path
+
+
+def test_a_hostile_recording_reaches_the_terminal_as_text(evil_recording: Path) -> None:
+    with Terminal("tui.cli", "replay", str(evil_recording), size=(200, 60)) as terminal:
+        terminal.read_until(b"gnp.exe")
+        show(terminal, "1", b"[1 Plugins", b"END")
+        show(terminal, "jF", b"listed as", b"END")
+        show(terminal, "qG\r", b"tx_rate", b"END")
+        show(terminal, "5", b"[5 Records]", b"END")
+        show(terminal, "\r", b"record 3 of", b"END")
+        show(terminal, "F", b"made by", b"END")
+        show(terminal, "yYq", b"record 3 of")
+        show(terminal, "0q0q2", b"[2 Ports", b"END")
+        show(terminal, "j\r", b"5 Plugin", b"END")
+        show(terminal, "3", b"[3 Events]", b"1.23s")
+        show(terminal, "k\r", b"subscribed as", b"END")
+        show(terminal, "3", b"belongs to", b"process")
+        show(terminal, "0qq4", b"[4 Traffic", b"1.23s")
+        show(terminal, "k\r", b"message 3", b"END")
+        show(terminal, "F", b"seen in", b"END")
+        show(terminal, "q4\r", b"call", b"END")
+        show(terminal, "F", b"for message", b"END")
+        show(terminal, "Ey", b"replay FILE shows it again")
+        written = leave(terminal, "\x03")
+    assert_harmless(written)
+    assert b"[/red][bold]" in written, "markup is text"
 
 
 HOSTILE_PLUGIN = """#!{python} -IS
