@@ -155,6 +155,10 @@ async def test_tab_completes_the_path_then_goes_on(executable: Path) -> None:
         await until(pilot, lambda: app.focused is entry(dialog, "name").input, "the next field")
         await pilot.press("shift+tab")
         assert app.focused is path.input
+        await pilot.press("backspace", "right")
+        await until(pilot, lambda: path.value == str(executable), "right completes as well")
+        await pilot.press("right", "right")
+        assert app.focused is path.input, "and stays where it is"
 
 
 async def test_what_is_pasted_into_a_field_cannot_disturb_the_screen() -> None:

@@ -284,8 +284,9 @@ def test_a_hostile_recording_reaches_the_terminal_as_text(evil_recording: Path) 
         show(terminal, "F", b"seen in", b"END")
         show(terminal, "q4\r", b"call", b"END")
         show(terminal, "F", b"for message", b"END")
-        show(terminal, "Ey", b"replay FILE shows it again")
-        written = leave(terminal, "\x03")
+        show(terminal, "E", b"boxscope-wasm_result-")
+        show(terminal, "\x1b", b"for message")
+        written = leave(terminal, "\x03\x03")
     assert_harmless(written)
     assert b"[/red][bold]" in written, "markup is text"
 

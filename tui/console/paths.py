@@ -73,7 +73,7 @@ def problem_with_file(text: str) -> str:
     if not text.strip():
         return "a path is needed"
     try:
-        path = Path(text).expanduser()
+        path = Path(text.strip()).expanduser()
         if path.is_dir():
             return "this is a directory, not a file"
         if not path.exists():

@@ -57,4 +57,5 @@ class LoadDialog(Dialog[str]):
 
     def act(self, values: Mapping[str, str]) -> str:
         """Load it."""
-        return self._load(Path(values["path"].strip()), values["name"].strip(), values["detail"])
+        path = Path(values["path"].strip()).expanduser()
+        return self._load(path, values["name"].strip(), values["detail"])

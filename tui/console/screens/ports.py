@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from engine.core.errors import BoxscopeError
 from engine.engine import Engine
 from tui.console.screens.dialog import Dialog
 from tui.console.widgets.entry import Entry
@@ -22,6 +23,17 @@ class PortsDialog(Dialog[str]):
             accept="Look",
         )
         self._engine = engine
+
+    def problems(self, values: Mapping[str, str]) -> Mapping[str, str]:
+        """What means no port."""
+        # Imported here as discovery is only loaded once the engine starts.
+        from engine.discovery.ports import PortEnum
+
+        try:
+            PortEnum.parse(values["ports"])
+        except BoxscopeError as error:
+            return {"ports": f"{error.message}: {error.fix}" if error.fix else error.message}
+        return {}
 
     def act(self, values: Mapping[str, str]) -> str:
         """Set them."""

@@ -34,7 +34,10 @@ class TextInput(Input):
 
 
 class PathInput(TextInput):
-    """An input whose path `tab` completes; it goes on to the next field when it cannot."""
+    """An input whose path `tab` completes; it goes on to the next field when it cannot.
+
+    At the end of the path `right` completes it, too, and never leaves the field.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [*PATH_KEYS]
 
@@ -42,13 +45,21 @@ class PathInput(TextInput):
         """Complete the path as far as the file system allows."""
         self.run_worker(self._complete(), group="completion", exclusive=True)
 
-    async def _complete(self) -> None:
+    def action_cursor_right(self, select: bool = False) -> None:
+        """Move on; where there is no further, complete."""
+        if not select and self.cursor_position == len(self.value):
+            self.run_worker(self._complete(leave=False), group="completion", exclusive=True)
+        else:
+            super().action_cursor_right(select)
+
+    async def _complete(self, *, leave: bool = True) -> None:
         before = self.value
         completion = await asyncio.to_thread(complete, before)
         if self.value != before:
             return
         if completion.text == before:
-            self.screen.focus_next()
+            if leave:
+                self.screen.focus_next()
             return
         self.value = completion.text
         self.cursor_position = len(self.value)
