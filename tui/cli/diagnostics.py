@@ -13,10 +13,12 @@ from typing import Self
 
 from engine.core.errors import BoxscopeError
 from engine.core.progress import Tasks, progress_text
+from engine.core.sanitise import clean
 
 INTERRUPTED = 130
 _TELL_S = 0.2
 _CLEAR_LINE = "\x1b[K"
+_LONGEST = 1 << 16
 Handler = Callable[[int, FrameType | None], object] | int | None
 
 
@@ -54,15 +56,20 @@ class Interruption:
 
 def say(text: str) -> None:
     """Tell the person in front of the terminal something that is not output."""
-    sys.stderr.write(f"boxscope: {text}\n")
+    sys.stderr.write(f"boxscope: {_harmless(text)}\n")
 
 
 def report(error: BoxscopeError) -> int:
     """Print an error and what to do about it; returns the exit code."""
     say(error.message)
     if error.fix:
-        sys.stderr.write(f"  {error.fix}\n")
+        sys.stderr.write(f"  {_harmless(error.fix)}\n")
     return error.exit_code
+
+
+def _harmless(text: str) -> str:
+    """A message with what it quotes, such as a file's name, made safe to show, line by line."""
+    return "\n".join(clean(line, _LONGEST) for line in text.split("\n"))
 
 
 @contextmanager
@@ -88,7 +95,7 @@ def _tell(tasks: Tasks, over: threading.Event) -> None:
         long = [task for task in tasks.facts() if task.is_long]
         if long:
             told = True
-            sys.stderr.write(f"\r{_CLEAR_LINE}boxscope: {progress_text(long[0])}")
+            sys.stderr.write(f"\r{_CLEAR_LINE}boxscope: {_harmless(progress_text(long[0]))}")
             sys.stderr.flush()
     if told:
         sys.stderr.write(f"\r{_CLEAR_LINE}")
