@@ -455,3 +455,42 @@ def test_a_table_sorted_the_other_way_round(snap_compare: SnapCompare) -> None:
 def test_the_dialog_that_asks_for_a_time(snap_compare: SnapCompare) -> None:
     keys = ("3", "o", "ctrl+g", *"soon", "enter")
     assert look_at_process(snap_compare, (80, 24), *keys, shown="this is no time")
+
+
+def test_four_panes_at_120x40(snap_compare: SnapCompare) -> None:
+    assert look(snap_compare, (120, 40), shown="tcp_set")
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [("1", "[1 Plugins]"), ("2", "[2 Ports!]"), ("3", "[3 Events]"), ("4", "[4 Traffic]")],
+    ids=["plugins", "ports", "events", "traffic"],
+)
+def test_each_pane_at_60x20(snap_compare: SnapCompare, key: str, shown: str) -> None:
+    assert look(snap_compare, (60, 20), key, shown=shown)
+
+
+def test_every_field_of_a_record_at_120x40(snap_compare: SnapCompare) -> None:
+    assert look_at_plugin(snap_compare, (120, 40), "o", "up", "F", shown="belongs to")
+
+
+def test_every_field_of_an_event_at_80x24(snap_compare: SnapCompare) -> None:
+    assert look(snap_compare, (80, 24), "3", "o", "up", "F", shown="subscribed as")
+
+
+def test_what_an_event_belongs_to_at_60x20(snap_compare: SnapCompare) -> None:
+    assert look(snap_compare, (60, 20), "3", "o", "up", "F", "3", shown="tracepoint-procexit")
+
+
+def test_the_dialog_that_exports_at_60x20(snap_compare: SnapCompare) -> None:
+    keys = ("3", "o", "up", "E", "ctrl+u", "enter")
+    assert look(snap_compare, (60, 20), *keys, shown="a name for the file is needed")
+
+
+def test_the_dialog_that_records_at_60x20(snap_compare: SnapCompare) -> None:
+    keys = ("r", "ctrl+u", "enter")
+    assert look_at_wasm(snap_compare, (60, 20), *keys, shown="a name for the file is needed")
+
+
+def test_the_dialog_that_sends_a_task_at_60x20(snap_compare: SnapCompare) -> None:
+    assert look_at_plugin(snap_compare, (60, 20), "T", "x", "enter", shown="whole number")

@@ -54,7 +54,7 @@ def times_lines(record: Record, now_ns: int) -> list[Content]:
     shown = [
         (
             "came" if record.seq else "as of",
-            f"{rfc3339(record.ts_ns)}, here {local_time_of_day(record.ts_ns)}",
+            f"here {local_time_of_day(record.ts_ns)}, {rfc3339(record.ts_ns)}",
             distance(record.ts_ns, now_ns),
         )
     ]
@@ -63,7 +63,7 @@ def times_lines(record: Record, now_ns: int) -> list[Content]:
         if isinstance(stamp, int) and 0 < stamp < _LATEST_S:
             shown.append((name, utc_text(stamp), distance(stamp * _S_NS, now_ns)))
     return [
-        Content.assemble((name.ljust(_NAME_WIDTH), "bold"), f" {text}   ", (away, "bold"))
+        Content.assemble((name.ljust(_NAME_WIDTH), "bold"), f" {away}", (f"   {text}", "dim"))
         for name, text, away in shown
     ]
 
