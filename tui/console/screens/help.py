@@ -50,6 +50,18 @@ _SYMBOLS = (
     ("+12 new ({follow})", "records that came since the stream stands still"),
 )
 
+_MOUSE = (
+    ("click, double click", "the row; everything about it, as {row.detail} does"),
+    ("wheel", "scrolls; a stream scrolled back stands still"),
+    ("on a heading", "sorts by it; again, the other way round"),
+    ("on a title, a tab", "that pane or part alone; the tab of what is alone leads back"),
+    ("on a switch, a key", "turns it; does what the key does"),
+    ("on the way in the header", "leads back to that scope, or out of all"),
+    ("on +12 new", "follows again"),
+    ("drag", "selects text in lists, details and dumps; {quit.interrupt} copies it"),
+    ("shift+drag", "selects as the terminal does, in most of them; {mouse} leaves the mouse to it"),
+)
+
 
 def keys_content(title: str, bindings: Iterable[Binding], keymap: Keymap) -> Content:
     """Bindings, one a line: the keys they have now, what they do."""
@@ -86,6 +98,15 @@ def symbols_content(keymap: Keymap) -> Content:
     return Content("\n").join([*lines, Content("")])
 
 
+def mouse_content(keymap: Keymap) -> Content:
+    """What the mouse does."""
+    lines = [Content.styled("Mouse", "bold underline")]
+    lines += [
+        Content.assemble((text.ljust(26), "bold"), keymap.fill(meaning)) for text, meaning in _MOUSE
+    ]
+    return Content("\n").join([*lines, Content("")])
+
+
 class HelpScreen(ModalScreen[None]):
     """Everything there is to know without leaving the console."""
 
@@ -104,5 +125,6 @@ class HelpScreen(ModalScreen[None]):
             frame.border_subtitle = self._keymap.fill("{help.close} closes")
             for title, bindings in self._sections:
                 yield Static(keys_content(title, bindings, self._keymap))
+            yield Static(mouse_content(self._keymap))
             yield Static(symbols_content(self._keymap))
             yield Static(fields_content())
