@@ -88,29 +88,6 @@ async def test_rows_headings_titles_tabs_and_steps_of_the_way_are_clicked() -> N
         await until(pilot, lambda: app.main.scope is None, "back to the host")
 
 
-async def test_the_wheel_stops_a_stream_and_its_badge_follows_again() -> None:
-    engine = populated()
-    app = ConsoleApp(engine)
-    async with app.run_test(size=(120, 40)) as pilot:
-        await pilot.press("3", "o")
-        app.look()
-        stream = app.main.events.stream
-        await until(pilot, lambda: stream.row_count == 200, "the events")
-        await pilot._post_mouse_events([_scroll_up()], stream, offset=(3, 5))
-        await until(pilot, lambda: not stream.following, "it stands still")
-        engine.emit_events(7)
-        app.look_at_streams()
-        await until(pilot, lambda: "+7 new" in text_of(stream), "what came is counted")
-        await pilot.click(stream, offset=(stream.size.width - 4, 0))
-        await until(pilot, lambda: stream.following and stream.row_count == 207, "it follows")
-
-
-def _scroll_up() -> type:
-    from textual.events import MouseScrollUp
-
-    return MouseScrollUp
-
-
 async def test_text_is_selected_in_streams_tables_details_and_dumps_and_copied() -> None:
     app = ConsoleApp(populated())
     async with app.run_test(size=(120, 40)) as pilot:

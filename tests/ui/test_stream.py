@@ -164,6 +164,10 @@ async def test_a_click_on_the_headings_follows_again() -> None:
         await until(pilot, lambda: stream.row_count == 500)
         await pilot.press("pageup")
         assert not stream.following
+        at = stream.cursor_index
+        assert at is not None
+        await pilot.press("pageup", "pagedown")
+        assert stream.cursor_index == at
         await pilot.click(stream, offset=(50, 0))
         assert stream.following
 
