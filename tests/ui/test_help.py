@@ -74,7 +74,7 @@ async def test_a_command_of_the_palette_does_what_its_key_does() -> None:
 
 
 async def test_a_key_of_the_settings_is_the_one_that_works_and_is_told_everywhere() -> None:
-    keys = {"pane.2": "P", "pause": "f8", "help": "y"}
+    keys = {"pane.2": "P", "pause": "f8", "help": "z"}
     keymap = read_keymap(LoadedSettings(Settings(keys=keys), {}))
     app = ConsoleApp(FakeEngine(), ConsoleOptions(keymap))
     async with app.run_test(size=(120, 40)) as pilot:
@@ -90,12 +90,12 @@ async def test_a_key_of_the_settings_is_the_one_that_works_and_is_told_everywher
         offered = {command.title: command.help for command in app.get_system_commands(app.screen)}
         assert offered["Pause"].endswith("(f8)")
         assert offered["Zoom Ports"].endswith("(P)")
-        await pilot.press("y")
+        await pilot.press("z")
         await until(pilot, lambda: isinstance(app.screen, HelpScreen), "the help")
         lines = [
             line.split(maxsplit=1)
             for widget in app.screen.query("Static")
             for line in str(widget.render()).splitlines()
         ]
-        assert ["y", "Keys, columns and symbols"] in lines
+        assert ["z", "Keys, columns and symbols"] in lines
         assert ["f8", "Hold this pane still, or let it go on"] in lines

@@ -103,7 +103,9 @@ async def test_the_rows_shown_or_the_selected_one_are_written_into_a_file(tmp_pa
         entry(app, "path").input.value = str(path)
         entry(app, "rows").input.value = SELECTED
         await pilot.press("enter")
-        await until(pilot, lambda: "enter again replaces" in entry(app, "path").problem, "asked")
+        await until(
+            pilot, lambda: "once more, and it is replaced" in entry(app, "path").problem, "asked"
+        )
         replay = ReplayEngine(path, instant=True)
         replay.start()
         assert [each.comm for each in replay.since("kernel_event", 0).records] == ["dog"] * 5

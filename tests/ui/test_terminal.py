@@ -179,7 +179,7 @@ def test_hostile_text_about_a_wasm_plugin_reaches_the_terminal_as_text(
         terminal.read_until(b"gnp.exe")
         show(terminal, "4", b"[4 Traffic]", b"1.23s")
         show(terminal, "o", b"Sort")
-        show(terminal, "j\r", b"poisoned", b"END")
+        show(terminal, "j\r", b"a trapped instance", b"END")
         show(terminal, "2", b"[2 Exports]", b"END")
         show(terminal, "3", b"[3 Calls]", b"END")
         show(terminal, "4", b"[4 Run again", b"END")

@@ -115,7 +115,10 @@ def gap_lines(gap: Gap, snapshot: Snapshot) -> list[Content]:
         what = "not looked at" if gap.chosen else "not shown"
         lines += [
             _line(f"··· {what}", f"{unread:,} came faster than a screen is read"),
-            _line("", "they are in the engine, its counters and recordings; ctrl+g goes to a time"),
+            _line(
+                "",
+                "they are in the engine, its counters and recordings; one can go to that time",
+            ),
         ]
     return lines + source_lines(SOURCES.get(gap.kind, ""), snapshot)
 
@@ -159,7 +162,6 @@ def _process(record: Record, snapshot: Snapshot) -> Reasons:
     yield "listed by", f"criterion {_text(record, 'criterion')}: {_text(record, 'verdict')}"
     if record.get("capture_error"):
         yield "✗ no capture", _text(record, "capture_error")
-    yield "", "w in pane 2 tells every condition"
 
 
 def _capture_state(record: Record, snapshot: Snapshot) -> Reasons:

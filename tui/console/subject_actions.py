@@ -15,6 +15,7 @@ from engine.engine import Engine
 from engine.recording.export import ExportFacts, export_records
 from tui.console.browser import RecordBrowser
 from tui.console.format import count, size
+from tui.console.keymap import with_keys
 from tui.console.record_text import json_text, line_text
 from tui.console.screens.detail import DetailScreen
 from tui.console.screens.export import Exportable, ExportDialog
@@ -80,7 +81,8 @@ class SubjectActions(App[None]):
         length = len(text.encode("utf-8", "replace"))
         told = f"copied {what}, {size(length)}"
         if length > COMMON_LIMIT:
-            told += f"; some terminals take {size(COMMON_LIMIT)} at most: E writes it to a file"
+            key = with_keys(self, "{subject.export}")
+            told += f"; some terminals take {size(COMMON_LIMIT)} at most: {key} writes it to a file"
         self.notify(told, markup=False)
 
     def copy_to_clipboard(self, text: str) -> None:
@@ -107,7 +109,9 @@ class SubjectActions(App[None]):
         self.notify(
             "the mouse is boxscope's again"
             if self._mouse_is_ours
-            else "the mouse is the terminal's: select as everywhere; M takes it back",
+            else with_keys(
+                self, "the mouse is the terminal's: select as everywhere; {mouse} takes it back"
+            ),
             markup=False,
         )
 

@@ -18,6 +18,7 @@ from engine.core.snapshot import Snapshot
 from engine.engine import Engine
 from tui.console.browser import RecordBrowser
 from tui.console.format import size
+from tui.console.keymap import with_keys
 from tui.console.keys import DETAIL_KEYS, GAP_KEYS, RECORD_KEYS
 from tui.console.links import Link, links_of, process_of
 from tui.console.reasons import Gap, gap_lines, why_lines
@@ -109,7 +110,8 @@ class DetailScreen(PartsScreen):
         several = len(self._all_bytes) > 1
         title, content = self._all_bytes[self._bytes_shown] if self._all_bytes else ("Bytes", None)
         length = f", {size(len(content))}" if content else ""
-        self._bytes_part.heading = f"{title}{length}{' (b: others)' if several else ''}"
+        others = with_keys(self.app, " ({detail.bytes}: others)") if several else ""
+        self._bytes_part.heading = f"{title}{length}{others}"
         self._hex.show(content, prefix=self.subject.kind == "plugin_record")
         self.set_class(not self._all_bytes, "-no-bytes")
         self.rearrange()

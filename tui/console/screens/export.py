@@ -57,7 +57,7 @@ class ExportDialog(Dialog[ExportFacts]):
         export: Writes them.
     """
 
-    hint = "tab next · enter writes · escape cancels"
+    hint = "tab next · {dialog.accept} writes · {dialog.cancel} cancels"
 
     def __init__(self, path: str, exportable: Exportable, export: Export) -> None:
         super().__init__(
@@ -106,7 +106,7 @@ class ExportDialog(Dialog[ExportFacts]):
             return "this is no file that could be replaced"
         if path != self._may_replace:
             self._may_replace = path
-            return f"there is such a file, {size(found.st_size)}: enter again replaces it"
+            return f"there is such a file, {size(found.st_size)}: once more, and it is replaced"
         return ""
 
     def act(self, values: Mapping[str, str]) -> ExportFacts:
