@@ -12,6 +12,7 @@ from engine.core.records import Record
 from tests.ui.driving import screen_text, text_of, until
 from tests.ui.fake_engine import FakeEngine, record
 from tui.console.app import ConsoleApp
+from tui.console.options import ConsoleOptions
 from tui.console.widgets.lines import LineView
 from tui.console.widgets.stream import KEPT, PULLED, SAMPLED, Skipped, StreamView
 
@@ -196,13 +197,10 @@ async def test_panes_out_of_view_pull_nothing_and_catch_up_when_shown() -> None:
         await until(pilot, lambda: stream.row_count == 30)
 
 
-async def test_a_stream_that_comes_into_view_is_not_left_empty_until_the_next_tick(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("tui.console.app.STREAMS_EVERY_S", 1_000.0)
+async def test_a_stream_that_comes_into_view_is_not_left_empty_until_the_next_tick() -> None:
     engine = FakeEngine()
     engine.emit_events(30)
-    app = ConsoleApp(engine)
+    app = ConsoleApp(engine, ConsoleOptions(stream_redraws=0.001))
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("3")
         await until(pilot, lambda: app.main.events.stream.row_count == 30)

@@ -35,7 +35,6 @@ from tui.console.options import ConsoleOptions
 from tui.console.panes.plugins import PluginRow
 from tui.console.panes.ports import PortRow
 from tui.console.past import Past
-from tui.console.personal import PersonalActions
 from tui.console.presets import preset_choices
 from tui.console.processes import ProcessAsked, ProcessCommands
 from tui.console.reasons import Gap
@@ -64,8 +63,6 @@ from tui.console.widgets.stream import Skipped, StreamView
 from tui.console.widgets.switches import CellKey
 from tui.console.widgets.table import TableView
 
-TABLES_EVERY_S = 1.0
-STREAMS_EVERY_S = 0.2
 PROGRESS_EVERY_S = 0.25
 STEPS_EVERY_S = 0.04
 """Time between two looks at whether a module has done something."""
@@ -76,7 +73,7 @@ CONFIRM_AFTER_S = 0.1
 """When to look at the tables then; drawing them first would hold up the streams."""
 
 
-class ConsoleApp(ChartActions, SubjectActions, PersonalActions):
+class ConsoleApp(ChartActions, SubjectActions):
     """Four live panes over an engine, which starts after the first paint and stops on exit."""
 
     TITLE = "boxscope"
@@ -132,8 +129,8 @@ class ConsoleApp(ChartActions, SubjectActions, PersonalActions):
     def on_mount(self) -> None:
         """Show what there is, then start the engine without holding up the first paint."""
         self.look_at_tables()
-        self.set_interval(TABLES_EVERY_S, self.look_at_tables)
-        self.set_interval(STREAMS_EVERY_S, self.look_at_streams)
+        self.set_interval(1 / self.options.table_redraws, self.look_at_tables)
+        self.set_interval(1 / self.options.stream_redraws, self.look_at_streams)
         self.set_interval(STEPS_EVERY_S, self.look_after_step)
         self.set_interval(PROGRESS_EVERY_S, self.look_at_progress)
         self.call_after_refresh(self._start_engine)

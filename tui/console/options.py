@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from engine.core.settings import LoadedSettings
 from engine.workspace import OpenedWorkspace
 from tui.console.keymap import Keymap, read_keymap
-from tui.console.themes import check_theme
+from tui.console.themes import DARK, check_theme
 
 
 @dataclass(frozen=True)
@@ -15,8 +15,12 @@ class ConsoleOptions:
     """What is chosen before the console is drawn."""
 
     keymap: Keymap = field(default_factory=Keymap)
-    theme: str = ""
-    """A name of `themes.THEMES`; empty for Textual's own choice."""
+    theme: str = DARK.name
+    """A name of `themes.THEMES`."""
+    stream_redraws: float = 5.0
+    """How often a second the streams are drawn."""
+    table_redraws: float = 1.0
+    """How often a second the tables and the header are drawn."""
     workspace: OpenedWorkspace = field(default_factory=OpenedWorkspace)
     """What is to be opened once the engine runs."""
 
@@ -29,4 +33,10 @@ def console_options(
     Raises:
         UsageError: a key or the theme cannot be; the message says where it stands.
     """
-    return ConsoleOptions(read_keymap(loaded), check_theme(loaded), workspace or OpenedWorkspace())
+    return ConsoleOptions(
+        keymap=read_keymap(loaded),
+        theme=check_theme(loaded),
+        stream_redraws=loaded.values.stream_redraws,
+        table_redraws=loaded.values.table_redraws,
+        workspace=workspace or OpenedWorkspace(),
+    )

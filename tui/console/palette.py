@@ -12,16 +12,15 @@ from functools import partial
 from heapq import nsmallest
 from typing import NamedTuple
 
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 from textual.screen import Screen
 
 from engine.core.errors import BoxscopeError
 from engine.core.sanitise import clean
-from tui.console.keymap import Keymap
+from tui.console.personal import PersonalActions
 from tui.console.presets import preset_choices
-from tui.console.screens.main import MainScreen
 from tui.console.themes import THEMES, about
 from tui.console.widgets.switches import CellKey, Switches
 
@@ -80,13 +79,10 @@ def _match(command: Command, words: Sequence[str]) -> Match | None:
     return Match((within, first, len(title)), command, tuple(spans))
 
 
-class PaletteActions(App[None]):
+class PaletteActions(PersonalActions):
     """The part of the application that offers commands by name."""
 
     COMMANDS = {lambda: ConsoleCommands}  # noqa: RUF012
-
-    main: MainScreen
-    keymap: Keymap
 
     @property
     def is_live(self) -> bool:
@@ -95,10 +91,6 @@ class PaletteActions(App[None]):
 
     def switch(self, keys: Sequence[CellKey], wanted: bool) -> None:
         """Turn subscriptions on or off."""
-        raise NotImplementedError
-
-    def keep_theme(self, name: str) -> None:
-        """Take a theme, and tell how to keep it for good."""
         raise NotImplementedError
 
     def commands_of(self, screen: Screen[object]) -> Iterator[Command]:

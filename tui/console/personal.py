@@ -52,8 +52,7 @@ class PersonalActions(App[None]):
         self.set_keymap(dict(options.keymap.chosen))
         for theme in OWN:
             self.register_theme(theme)
-        if options.theme:
-            self.theme = options.theme
+        self.theme = options.theme
 
     def action_choose_theme(self) -> None:
         """Choose other colours, and see them meanwhile."""
