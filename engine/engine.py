@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -76,6 +76,15 @@ class Engine(ABC):
     def epoch(self) -> int:
         """Another number once the numbers of all records have begun anew."""
         return 0
+
+    def in_force(self) -> Mapping[str, JsonValue]:
+        """What is subscribed, filtered and attached, by name, as a recording tells it."""
+        return {}
+
+    @property
+    def recording_path(self) -> Path | None:
+        """The recording that is replayed; None for a live engine."""
+        return None
 
     def raw(self, kind: str, seq: int) -> bytes | None:
         """The bytes a record was made of, as they came; None where they are not kept."""

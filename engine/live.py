@@ -130,7 +130,7 @@ class LiveEngine(Engine):
         self._started_ns = self._clock.monotonic_ns()
         self._lock = threading.Lock()
         self._sampler = Sampler(self.snapshot, self._own_rings)
-        self._recordings = Recordings(self, self._context, self.tasks)
+        self._recordings = Recordings(self, self.in_force, self.tasks)
         self._export = export_of(self, settings, self._logbook)
         self._agent: PluginHost | None = None
         self._modules: ModuleSource | None = None
@@ -355,7 +355,7 @@ class LiveEngine(Engine):
         """Write all that the engine's memory still holds into a new file."""
         return self._recordings.dump(path, options or RecordingOptions())
 
-    def _context(self) -> Mapping[str, JsonValue]:
+    def in_force(self) -> Mapping[str, JsonValue]:
         """What is subscribed, filtered and attached, as a recording tells it."""
         filters = self._probe.filters if self._probe is not None else self._selection.filters
         return context_of(self._selection, self._settings, filters, self.attached)

@@ -56,6 +56,7 @@ class ReplayEngine(Engine):
         with self.tasks.begin(f"opening {path.name}") as task:
             self._file, self.faults = open_recording(path, task.advance)
         self._playhead = Playhead(clock or SystemClock(), self._file.first_ns, self._file.last_ns)
+        self._path = path
         self._label = f"replay {path.name}"
         self._instant = instant
         self._lock = threading.RLock()
@@ -70,6 +71,11 @@ class ReplayEngine(Engine):
     def playhead(self) -> Playhead:
         """Where the replay is, to be moved."""
         return self._playhead
+
+    @property
+    def recording_path(self) -> Path:
+        """The recording."""
+        return self._path
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 import sys
@@ -12,15 +11,10 @@ from engine.core.clock import local_time_of_day
 from engine.core.fields import Field, JsonValue
 from engine.core.kinds import KINDS
 from engine.core.records import Record
-from engine.core.sanitise import clean
 from engine.recording.lines import json_line
+from engine.recording.rows import Row, cell_text, csv_lines, json_lines
 
 _GAP = "  "
-_LONGEST_CELL = 1 << 20
-
-Value = int | float | str | bytes | None
-Row = Sequence[Value]
-"""A row of an answer."""
 
 
 class JsonOutput:
@@ -131,39 +125,21 @@ def _cut(line: str, edge: int) -> str:
 
 def write_rows(names: Sequence[str], rows: Sequence[Row]) -> None:
     """Print rows of values under their names, made safe to show; cut at the edge of a terminal."""
-    shown = [[_shown(value) for value in row] for row in rows]
+    shown = [[cell_text(value) for value in row] for row in rows]
     if not names:
         return
     edge = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
-    write_table([_shown(name) for name in names], shown, edge)
+    write_table([cell_text(name) for name in names], shown, edge)
 
 
 def write_csv(names: Sequence[str], rows: Sequence[Row]) -> None:
     """Print rows as comma-separated values under their names, made safe to show."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    for row in (names, *rows) if names else ():
-        writer.writerow([_shown(value) for value in row])
+    sys.stdout.writelines(csv_lines(names, rows))
 
 
 def write_json_rows(names: Sequence[str], rows: Sequence[Row]) -> None:
-    """Print each row as an object; bytes in hex, and nothing but ASCII, so that all is exact."""
-    for row in rows:
-        values = {
-            name: value.hex() if isinstance(value, bytes) else value
-            for name, value in zip(names, row, strict=True)
-        }
-        sys.stdout.write(json.dumps({"kind": "row", **values}, separators=(",", ":")) + "\n")
-
-
-def _shown(value: Value) -> str:
-    match value:
-        case None:
-            return ""
-        case bytes():
-            return value.hex()
-        case float():
-            return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.1f}"
-    return clean(str(value), _LONGEST_CELL)
+    """Print each row as an object."""
+    sys.stdout.writelines(json_lines(names, rows))
 
 
 def _source_line(name: str, entry: Mapping[str, JsonValue]) -> str:

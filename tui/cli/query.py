@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from engine.core.errors import FailedError, UsageError
+from engine.recording.rows import ROWS, Row
 from tui.cli.diagnostics import INTERRUPTED, Interruption, leave_quietly, report, say
 from tui.cli.options import Seconds, json_option
-from tui.cli.output import Row, write_csv, write_json_rows, write_rows
+from tui.cli.output import write_csv, write_json_rows, write_rows
 
 if TYPE_CHECKING:
     from engine.recording.query import Query
-
-_ROWS = 1_000
 
 
 @click.command("query")
@@ -28,7 +26,7 @@ _ROWS = 1_000
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
-    default=_ROWS,
+    default=ROWS,
     show_default=True,
     help="Rows at most; 0 for all.",
 )
@@ -40,7 +38,7 @@ def command(file: Path, sql: str, as_json: bool, as_csv: bool, limit: int, timeo
     if as_json and as_csv:
         raise UsageError("--json and --csv exclude each other", fix="give one of them")
     with Interruption() as interruption:
-        query = Query(file, seconds=timeout or None, interrupted=lambda: interruption.asked)
+        query = Query.open(file, seconds=timeout or None, interrupted=lambda: interruption.asked)
         for fault in query.faults[:3]:
             say(f"{file}: {fault}; skipped")
         try:
@@ -55,13 +53,13 @@ def command(file: Path, sql: str, as_json: bool, as_csv: bool, limit: int, timeo
 
 
 def _answer(query: Query, sql: str, as_json: bool, as_csv: bool, limit: int) -> None:
-    rows = query.ask(sql) if sql.strip() else _relations(query)
-    bounded = list(islice(rows, limit + 1)) if limit else list(rows)
-    names = query.columns if sql.strip() else ("name", "type", "rows", "columns", "help")
-    shown = bounded[:limit] if limit else bounded
     write = write_json_rows if as_json else write_csv if as_csv else write_rows
-    write(names, shown)
-    if len(shown) < len(bounded):
+    if not sql.strip():
+        write(("name", "type", "rows", "columns", "help"), list(_relations(query)))
+        return
+    answer = query.answer(sql, rows=limit or None)
+    write(answer.columns, answer.rows)
+    if answer.cut:
         say(f"only the first {limit} rows; --limit 0 for all")
 
 

@@ -17,6 +17,7 @@ from engine.core.records import Record
 from engine.core.sanitise import clean
 from engine.core.snapshot import Snapshot
 from engine.engine import Engine
+from tui.console.asking import Questions
 from tui.console.charting import ChartActions
 from tui.console.commands import PluginAsked, PluginCommands
 from tui.console.engine_life import EngineLife
@@ -107,6 +108,7 @@ class ConsoleApp(ChartActions, SubjectActions):
         self._processes = ProcessCommands(self, engine, self.look_at_tables, self.workspace.ports)
         self._wasm = WasmCommands(self, engine, self.look_at_tables, self._show_runs)
         self._recording = RecordingCommands(self, engine, self.look_at_tables)
+        self._questions = Questions(engine)
         playhead = engine.playhead
         self._replay = ReplayCommands(self, engine, playhead, self.look) if playhead else None
 
@@ -436,6 +438,10 @@ class ConsoleApp(ChartActions, SubjectActions):
     def action_dump(self) -> None:
         """Write out what the engine remembers."""
         self._carry_out(self._recording.dump(), "recording")
+
+    async def action_query(self) -> None:
+        """Open the screen for questions."""
+        await self.cover(self._questions.screen())
 
     def action_speed(self, step: int) -> None:
         """Replay faster or more slowly."""

@@ -88,6 +88,14 @@ KEYS: tuple[Binding, ...] = (
     Binding(
         "S", "reverse", "Reverse", id="sort.reverse", show=False, tooltip="Turn the order round"
     ),
+    Binding(
+        "Q",
+        "query",
+        "Query",
+        id="query",
+        show=False,
+        tooltip="Ask what is remembered, or the recording, questions in SQL",
+    ),
     Binding("o", "other_part", "Part", id="pane.part", tooltip="Go to the other half of this pane"),
     Binding("0", "overview", "All panes", id="pane.all", tooltip="Go back to all four panes"),
     Binding(
@@ -638,6 +646,53 @@ GAP_KEYS: tuple[Binding, ...] = (
 )
 """The bindings of the screen about records that a stream leaves out, beside the others."""
 
+SQL_KEYS: tuple[Binding, ...] = (
+    Binding("tab", "complete", "Complete", id="sql.complete", tooltip="Complete the word"),
+    Binding(
+        "ctrl+up",
+        "earlier(-1)",
+        "Earlier",
+        id="sql.earlier",
+        tooltip="The question that was asked before",
+    ),
+    Binding(
+        "ctrl+down",
+        "earlier(1)",
+        "Later",
+        show=False,
+        id="sql.later",
+        tooltip="The question that was asked after it",
+    ),
+)
+"""The bindings of a question in SQL being written."""
+
+QUERY_KEYS: tuple[Binding, ...] = (
+    Binding("f5,ctrl+r", "ask", "Ask", id="query.ask", tooltip="Ask what is written"),
+    Binding("f2", "useful", "Useful", id="query.useful", tooltip="Choose a useful question"),
+    Binding("s", "sort", "Sort", id="query.sort", tooltip="Sort the answer by the next column"),
+    Binding(
+        "S",
+        "reverse",
+        "Reverse",
+        show=False,
+        id="query.reverse",
+        tooltip="Turn the order of the answer round",
+    ),
+)
+"""The bindings of the screen for questions, beside those of what shows several parts."""
+
+ANSWER_KEYS: tuple[Binding, ...] = (
+    Binding("y", "copy_row", "Copy", id="answer.copy", tooltip="Copy the row as JSON"),
+    Binding(
+        "E",
+        "export_rows",
+        "Export",
+        id="answer.export",
+        tooltip="Write the answer into a file, as CSV or JSON Lines",
+    ),
+)
+"""The bindings of an answer."""
+
 DIALOG_KEYS: tuple[Binding, ...] = (
     Binding("enter", "accept", "OK", id="dialog.accept", tooltip="Do it"),
     Binding("escape,ctrl+c", "cancel", "Cancel", id="dialog.cancel", tooltip="Change nothing"),
@@ -784,6 +839,7 @@ SECTIONS: tuple[tuple[str, tuple[Binding, ...]], ...] = (
         (*WHY_KEYS, *VERDICT_KEYS, *HELP_KEYS, *THEME_KEYS),
     ),
     ("With every field of a record", (*DETAIL_KEYS, *GAP_KEYS)),
+    ("Questions in SQL", (*QUERY_KEYS, *SQL_KEYS, *ANSWER_KEYS)),
     ("In dialogs", (*DIALOG_KEYS, *CONFIRM_KEYS, *PATH_KEYS, *HEX_KEYS)),
 )
 """All of them, as the help shows them."""

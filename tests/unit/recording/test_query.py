@@ -29,7 +29,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def query(path: Path) -> Iterator[Query]:
     """That recording, to be asked."""
-    opened = Query(path)
+    opened = Query.open(path)
     yield opened
     opened.close()
 
@@ -40,7 +40,7 @@ def test_an_answer_has_names_and_rows(query: Query) -> None:
 
 
 def test_a_stream_of_json_lines_is_asked_the_same_way() -> None:
-    query = Query(FIRST_LIGHT)
+    query = Query.open(FIRST_LIGHT)
     ((events,),) = query.ask("SELECT count(*) FROM events")
     assert events == 509
     query.close()
@@ -74,7 +74,7 @@ def test_tables_and_views_are_told_with_rows_columns_and_what_they_are_for(query
 )
 def test_nothing_can_be_changed_by_a_question(path: Path, tmp_path: Path, sql: str) -> None:
     before = hashlib.sha256(path.read_bytes()).digest()
-    query = Query(path)
+    query = Query.open(path)
     with pytest.raises(UsageError):
         list(query.ask(sql.format(other=tmp_path / "other")))
     query.close()
@@ -97,7 +97,7 @@ def test_a_value_beyond_all_measure_is_refused(query: Query) -> None:
 
 
 def test_a_question_without_end_ends(path: Path) -> None:
-    query = Query(path, seconds=0.05)
+    query = Query.open(path, seconds=0.05)
     with pytest.raises(FailedError, match=r"takes longer than 0\.05 s"):
         list(query.ask(ENDLESS))
     assert list(query.ask("SELECT 1")) == [(1,)]
@@ -105,7 +105,7 @@ def test_a_question_without_end_ends(path: Path) -> None:
 
 
 def test_a_question_can_be_interrupted(path: Path) -> None:
-    query = Query(path, interrupted=lambda: True)
+    query = Query.open(path, interrupted=lambda: True)
     with pytest.raises(FailedError, match="interrupted"):
         list(query.ask(ENDLESS))
     query.close()
@@ -116,4 +116,4 @@ def test_a_damaged_file_is_told_as_such(path: Path) -> None:
         file.seek(4_096)
         file.write(b"\xff" * (path.stat().st_size - 4_096))
     with pytest.raises(RecordingError, match="is damaged"):
-        Query(path)
+        Query.open(path)

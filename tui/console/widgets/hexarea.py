@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual.binding import BindingType
 from textual.content import Content
-from textual.widgets import TextArea
 
 from engine.core.sanitise import clean
 from tui.console.keys import HEX_KEYS
-from tui.console.widgets.entry import LONGEST, Field
+from tui.console.widgets.area import CleanArea
+from tui.console.widgets.entry import Field
 from tui.console.widgets.hexdump import PER_LINE, ascii_text
-
-if TYPE_CHECKING:
-    from textual.document._document import EditResult
-    from textual.document._edit import Edit
 
 _TOKEN = re.compile(r"[^\s:,]+")
 _NO_DIGIT = re.compile(r"[^0-9a-fA-F]")
@@ -70,19 +66,13 @@ def hex_of(content: bytes) -> str:
     )
 
 
-class HexArea(TextArea):
-    """An area for hex that shows, and holds, nothing a terminal would obey, whatever is pasted."""
+class HexArea(CleanArea):
+    """An area for hex."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*HEX_KEYS]
 
     def __init__(self, content: bytes) -> None:
         super().__init__(hex_of(content), soft_wrap=False, compact=True)
-
-    def edit(self, edit: Edit) -> EditResult:
-        """Make control and invisible characters visible."""
-        lines = re.split(r"\r\n|\r|\n", edit.text)
-        edit.text = "\n".join(clean(line.replace("\t", " "), LONGEST) for line in lines)
-        return super().edit(edit)
 
     @property
     def bytes_before_cursor(self) -> int:
