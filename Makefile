@@ -3,7 +3,7 @@
 
 BIN := .venv/bin
 
-.PHONY: run test check setup toolchains pictures bench clean
+.PHONY: run test check setup toolchains docs pictures bench clean
 
 run: setup
 	@if [ -t 0 ] && [ -t 1 ] && [ -t 2 ]; then exec $(BIN)/boxscope demo; \
@@ -24,6 +24,10 @@ setup:
 # What only the tests of Go plugins need: two Go versions from PyPI, and a C compiler.
 toolchains: setup
 	@scripts/toolchains.sh
+
+# docs/reference/, from what is declared; a test fails when it is stale.
+docs: setup
+	$(BIN)/python scripts/docs.py
 
 pictures: setup
 	$(BIN)/python scripts/pictures.py
