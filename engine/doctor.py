@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import socket
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
+from engine.core.capabilities import SIGHT, effective, grant, lacking
 from engine.core.errors import FailedError
 from engine.core.fields import JsonValue
 from engine.core.progress import Tasks, by_asking
@@ -81,18 +81,34 @@ def _python() -> Need:
 def _foreign_processes() -> Need:
     """Whether the sockets of other users' processes can be traced to their owners."""
     name = "sight of other users' processes"
-    try:
-        os.listdir("/proc/1/fd")
-    except OSError:
+    present = effective()
+    missing = lacking(SIGHT, present)
+    if missing:
         return Need(
             name,
             False,
-            "/proc/1/fd cannot be read",
-            "ports of other users' processes are listed without their owner",
-            "run as root",
+            f"{' and '.join(missing)} missing",
+            "ports of other users' processes have no owner, and their traffic is not captured "
+            "by port",
+            grant(SIGHT, present),
             ("discovery",),
         )
-    return Need(name, True, "/proc/PID/fd can be read", sources=("discovery",))
+    return Need(name, True, "/proc/PID can be read", sources=("discovery",))
+
+
+def _namespaces() -> Need:
+    """Whether the sockets of containers can be listed, and kernel programs timed."""
+    name, needed, present = "other network namespaces", ("CAP_SYS_ADMIN",), effective()
+    if lacking(needed, present):
+        return Need(
+            name,
+            False,
+            "CAP_SYS_ADMIN missing",
+            "ports within containers are not listed; the cost of kernel programs cannot be timed",
+            grant(needed, present),
+            ("discovery",),
+        )
+    return Need(name, True, "can be entered", sources=("discovery",))
 
 
 def _socket_listing() -> Need:
@@ -140,6 +156,7 @@ def _of_probe(check: Callable[[], preflight.Requirement]) -> Check:
 CHECKS: tuple[Check, ...] = (
     _python,
     _foreign_processes,
+    _namespaces,
     _socket_listing,
     _wasm,
     *map(_of_probe, preflight.CHECKS),

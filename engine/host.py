@@ -6,11 +6,10 @@ import os
 import pwd
 import resource
 
+from engine.core.capabilities import PROBE, effective, lacking
 from engine.core.clock import Clock
 from engine.core.sanitise import clean
 from engine.core.snapshot import HostFacts
-
-_CAP_SYS_ADMIN, _CAP_PERFMON, _CAP_BPF = 21, 38, 39
 
 
 def host_facts() -> HostFacts:
@@ -21,11 +20,10 @@ def host_facts() -> HostFacts:
 
 def _rights() -> str:
     """The effective user, with what its capabilities take away or add."""
-    capabilities = effective_capabilities()
+    present = effective()
     if os.geteuid() == 0:
-        return "root" if capabilities >> _CAP_SYS_ADMIN & 1 else "root without capabilities"
-    bpf = capabilities >> _CAP_BPF & capabilities >> _CAP_PERFMON & 1
-    return f"{_user_name()} + BPF" if bpf else _user_name()
+        return "root without capabilities" if lacking(["CAP_SYS_ADMIN"], present) else "root"
+    return _user_name() if lacking(PROBE, present) else f"{_user_name()} + BPF"
 
 
 def _user_name() -> str:
@@ -33,15 +31,6 @@ def _user_name() -> str:
         return clean(pwd.getpwuid(os.geteuid()).pw_name, 32)
     except KeyError:
         return f"uid {os.geteuid()}"
-
-
-def effective_capabilities() -> int:
-    """The capability bits of this process (CapEff of /proc/self/status)."""
-    with open("/proc/self/status", "rb") as status:
-        for line in status:
-            if line.startswith(b"CapEff:"):
-                return int(line.split()[1], 16)
-    return 0
 
 
 class OwnCost:

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from engine.core.capabilities import SIGHT, effective, grant
 from engine.core.errors import BoxscopeError, FailedError, ProcessGone
 from engine.core.identity import ProcessId, read_stat
 from engine.core.sanitise import clean
@@ -276,7 +277,10 @@ def _identity(pid: int) -> ProcessId:
     try:
         stat = read_stat(pid)
     except PermissionError as error:
-        raise FailedError(f"process {pid} is hidden from this user", fix="run as root") from error
+        raise FailedError(
+            f"process {pid} is hidden from this user",
+            fix=grant(SIGHT, effective()),
+        ) from error
     if stat.state in _DEAD:
         raise ProcessGone(f"process {pid} has ended")
     return stat.identity

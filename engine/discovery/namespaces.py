@@ -19,13 +19,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 
+from engine.core.capabilities import effective, lacking
 from engine.core.errors import FailedError
 from engine.discovery.diag_messages import BoundSocket
 from engine.discovery.processes import ProcessTable, Turn
 from engine.discovery.sockdiag import SockDiag, Table
 
 _CLONE_NEWNET = 0x40000000
-_CAP_SYS_ADMIN = 21
 _CHECKED = 8
 """Known processes looked at again per look, in turn: a process can change its namespace."""
 
@@ -78,11 +78,7 @@ class Namespaces:
         Raises:
             OSError: if /proc cannot be read.
         """
-        with open("/proc/self/status", "rb") as status:
-            for line in status:
-                if line.startswith(b"CapEff:"):
-                    return bool(int(line.split()[1], 16) >> _CAP_SYS_ADMIN & 1)
-        return False
+        return not lacking(["CAP_SYS_ADMIN"], effective())
 
     @property
     def lost(self) -> Sequence[FailedError]:

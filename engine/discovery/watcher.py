@@ -13,11 +13,11 @@ dump of a scan to its rows. `stages` has the counters of each stage.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
 
+from engine.core.capabilities import SIGHT, effective, grant
 from engine.core.clock import Clock
 from engine.core.counters import Counters, Tally
 from engine.core.errors import BoxscopeError, FailedError
@@ -327,11 +327,11 @@ class PortWatcher(Source):
                 "some ports belong to processes that may not be looked into; they are listed "
                 "without a process"
             )
-            fixes.append("run as root" if os.geteuid() else "")
+            fixes.append(grant(SIGHT, effective()))
         if not self._scanner.namespaces.may_enter:
             state = "degraded" if state == "running" else state
             reasons.append("other network namespaces than this one are not looked at")
-            fixes.append("run as root" if os.geteuid() else "run it with CAP_SYS_ADMIN")
+            fixes.append(grant(["CAP_SYS_ADMIN"], 0))
         self.set_status(state, "; ".join(reasons), "; ".join(dict.fromkeys(filter(None, fixes))))
 
     def _matcher(self) -> PolicyMatcher:

@@ -65,7 +65,8 @@ class RunTimer:
             self._descriptor = bpfsys.count_run_time()
         except PermissionError as refused:
             raise RequirementError(
-                "timing kernel programs is not allowed: CAP_SYS_ADMIN missing", fix="run as root"
+                "timing kernel programs is not allowed: CAP_SYS_ADMIN missing",
+                fix="run as root, or with CAP_SYS_ADMIN",
             ) from refused
         except OSError as refused:
             raise ProbeError(f"the kernel does not time programs: {refused.strerror}") from refused

@@ -14,12 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.core.capabilities import PROBE, lacking, parse
 from engine.core.errors import RequirementError
 from engine.probe import bpfsys, btf, compile_child
-
-CAP_SYS_ADMIN = 21
-CAP_PERFMON = 38
-CAP_BPF = 39
 
 _STATUS = Path("/proc/self/status")
 _LOCKDOWN = Path("/sys/kernel/security/lockdown")
@@ -82,20 +79,9 @@ def check() -> None:
             raise RequirementError(found.detail, fix=found.fix)
 
 
-def parse_capabilities(status: str) -> int:
-    """The effective capability bits in the text of /proc/PID/status; 0 if there are none."""
-    for line in status.splitlines():
-        name, _, value = line.partition(":")
-        if name == "CapEff":
-            return int(value, 16)
-    return 0
-
-
 def may_load(capabilities: int) -> bool:
     """Whether these capabilities allow to load and attach tracing programs."""
-    if capabilities >> CAP_SYS_ADMIN & 1:
-        return True
-    return bool(capabilities >> CAP_BPF & 1 and capabilities >> CAP_PERFMON & 1)
+    return not lacking(["CAP_SYS_ADMIN"], capabilities) or not lacking(PROBE, capabilities)
 
 
 def architecture(machine: str | None = None) -> Requirement:
@@ -112,17 +98,13 @@ def architecture(machine: str | None = None) -> Requirement:
 
 def rights(status: str | None = None) -> Requirement:
     """CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN."""
-    capabilities = parse_capabilities(_STATUS.read_text() if status is None else status)
-    lacking = [
-        name
-        for name, bit in (("CAP_BPF", CAP_BPF), ("CAP_PERFMON", CAP_PERFMON))
-        if not capabilities >> bit & 1
-    ]
+    capabilities = parse(_STATUS.read_text() if status is None else status)
+    missing = " and ".join(lacking(PROBE, capabilities))
     return _requirement(
         "rights",
         may_load(capabilities),
         "may load kernel programs",
-        f"loading kernel programs is not allowed: {' and '.join(lacking)} missing",
+        f"loading kernel programs is not allowed: {missing} missing",
         _GRANT,
     )
 
@@ -184,7 +166,7 @@ def kernel_memory(
         os.close(load(_READS_KERNEL_MEMORY))
     except OSError as refused:
         missing = f"the kernel refuses programs that read its memory: {refused.strerror}"
-        capabilities = parse_capabilities(_STATUS.read_text() if status is None else status)
+        capabilities = parse(_STATUS.read_text() if status is None else status)
         fix = "boot with lockdown=integrity, or without lockdown"
         fix = fix if may_load(capabilities) else _GRANT
     return _requirement("kernel memory", not missing, "programs may read it", missing, fix)
@@ -278,7 +260,7 @@ def _why_no_map(refused: OSError, status: str) -> tuple[str, str]:
             f"the kernel is too old: {platform.release()} has no BPF ring buffer",
             "boot Linux 5.8 or newer",
         )
-    if refused.errno == errno.EPERM and not may_load(parse_capabilities(status)):
+    if refused.errno == errno.EPERM and not may_load(parse(status)):
         return "bpf(2) is not allowed", _GRANT
     if refused.errno == errno.EPERM and "\nSeccomp:\t2" in status:
         return (

@@ -537,5 +537,8 @@ def test_an_unprivileged_user_sees_ports_without_their_process(listener: Listene
     assert own["language"] == "python"
     assert seen["state"] == "degraded"
     assert "listed without a process" in seen["reason"]
-    assert seen["fix"] == "run as root"
+    assert seen["fix"] == (
+        "run as root, or with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH; "
+        "run as root, or with CAP_SYS_ADMIN"
+    )
     assert (seen["dropped"], seen["balanced"]) == ({}, True)

@@ -37,11 +37,6 @@ def test_rights_are_two_capabilities_or_the_old_one(
     assert bool(found.costs_you) is not ok
 
 
-def test_a_status_without_capabilities_has_none() -> None:
-    assert preflight.parse_capabilities("Name:\tpython\n") == 0
-    assert preflight.parse_capabilities("") == 0
-
-
 def refuse(code: int) -> int:
     raise OSError(code, os.strerror(code))
 
