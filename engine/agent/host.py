@@ -119,7 +119,9 @@ class PluginHost(Source):
                 return
             except OSError as error:
                 self.set_status(
-                    "failed", f"cannot make the plugins' directory: {clean(str(error))}"
+                    "failed",
+                    f"cannot make the plugins' directory: {clean(str(error))}",
+                    "make room there, or name another directory with TMPDIR",
                 )
                 return
             self._ingest = Ingest(self.clock, self)
