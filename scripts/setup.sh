@@ -47,6 +47,22 @@ make_venv() {
     fi
 }
 
+# The parser of HTTP comes as C that is compiled when it is installed.
+can_compile() {
+    command -v gcc >/dev/null 2>&1 && .venv/bin/python - <<'PYTHON'
+import pathlib, sys, sysconfig
+sys.exit(not (pathlib.Path(sysconfig.get_path("include")) / "Python.h").exists())
+PYTHON
+}
+
+need_compiler() {
+    can_compile && return
+    version=$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    if can_install && apt_install gcc libc6-dev "python$version-dev" && can_compile; then :; else
+        say "llhttp has to be compiled; if that fails, as root type: apt-get install -y gcc libc6-dev python$version-dev"
+    fi
+}
+
 # The stamp holds what the environment was made from: when that changes, it is brought up to date.
 stamp=.venv/boxscope-setup
 wanted=$(cat pyproject.toml constraints.txt scripts/setup.sh | cksum)
@@ -54,6 +70,7 @@ if [ ! -x .venv/bin/python ] || ! .venv/bin/python -c '' 2>/dev/null; then
     make_venv
 fi
 if [ "$(cat "$stamp" 2>/dev/null || true)" != "$wanted" ]; then
+    need_compiler
     say "installing boxscope and its tools into .venv"
     .venv/bin/python -m pip install --quiet --disable-pip-version-check \
         --constraint constraints.txt --editable '.[dev]'
