@@ -693,6 +693,16 @@ ANSWER_KEYS: tuple[Binding, ...] = (
 )
 """The bindings of an answer."""
 
+ANSWER_ROW_KEYS: tuple[Binding, ...] = (
+    Binding("escape,enter,q", "dismiss", "Close", id="answer.close", tooltip="Back to the rows"),
+)
+"""The bindings of one row of an answer."""
+
+USEFUL_KEYS: tuple[Binding, ...] = (
+    Binding("escape,q", "dismiss", "Close", id="useful.close", tooltip="Ask nothing"),
+)
+"""The bindings of the list of useful questions; `enter` asks one."""
+
 DIALOG_KEYS: tuple[Binding, ...] = (
     Binding("enter", "accept", "OK", id="dialog.accept", tooltip="Do it"),
     Binding("escape,ctrl+c", "cancel", "Cancel", id="dialog.cancel", tooltip="Change nothing"),
@@ -839,7 +849,10 @@ SECTIONS: tuple[tuple[str, tuple[Binding, ...]], ...] = (
         (*WHY_KEYS, *VERDICT_KEYS, *HELP_KEYS, *THEME_KEYS),
     ),
     ("With every field of a record", (*DETAIL_KEYS, *GAP_KEYS)),
-    ("Questions in SQL", (*QUERY_KEYS, *SQL_KEYS, *ANSWER_KEYS)),
+    (
+        "Questions in SQL",
+        (*QUERY_KEYS, *SQL_KEYS, *ANSWER_KEYS, *ANSWER_ROW_KEYS, *USEFUL_KEYS),
+    ),
     ("In dialogs", (*DIALOG_KEYS, *CONFIRM_KEYS, *PATH_KEYS, *HEX_KEYS)),
 )
 """All of them, as the help shows them."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
@@ -15,6 +15,7 @@ from textual.widgets import Static
 
 from engine.core.sanitise import clean
 from engine.recording.rows import FORMS, Row, cell_text, write_answer
+from tui.console.keys import ANSWER_ROW_KEYS
 from tui.console.screens.dialog import Dialog
 from tui.console.widgets.answers import AnswerRow
 from tui.console.widgets.entry import PathEntry
@@ -44,9 +45,7 @@ class AnswerRowScreen(ModalScreen[None]):
     """
 
     CSS_PATH = "detail.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,enter,q", "dismiss", "Close", id="answer.close", tooltip="Back to the rows")
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*ANSWER_ROW_KEYS]
 
     def __init__(self, names: Sequence[str], row: AnswerRow) -> None:
         super().__init__()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
@@ -14,15 +14,14 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from engine.recording.useful import Useful
+from tui.console.keys import USEFUL_KEYS
 
 
 class UsefulScreen(ModalScreen[str | None]):
     """A list to choose from; the result is the question in SQL."""
 
     CSS_PATH = "useful.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q", "dismiss", "Close", id="useful.close", tooltip="Ask nothing")
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*USEFUL_KEYS]
 
     def __init__(self, questions: Sequence[Useful]) -> None:
         super().__init__()
