@@ -12,13 +12,13 @@ from pathlib import Path
 
 import click
 from textual.binding import Binding
-from textual.keys import format_key
 
 from engine.core.fields import COMMON, Field
 from engine.core.kinds import KINDS, TABLE_KEYS
 from engine.recording.useful import USEFUL
 from engine.recording.views import HELP, VIEWS
 from tui.cli.main import VERBS, boxscope
+from tui.console.keymap import readable_key
 from tui.console.keys import SECTIONS
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
@@ -125,15 +125,8 @@ def keys_page() -> Iterator[str]:
 
 def binding_row(binding: Binding) -> tuple[str, ...]:
     """A binding as the help shows it."""
-    keys = " ".join(f"`{key_text(key)}`" for key in binding.key.split(","))
+    keys = " ".join(f"`{readable_key(key)}`" for key in binding.key.split(","))
     return keys, binding.tooltip or binding.description, f"`{binding.id}`"
-
-
-def key_text(key: str) -> str:
-    """What is printed on the key; those that print nothing by their name."""
-    *held, last = key.split("+")
-    text = format_key(last)
-    return "+".join([*held, text if len(text) == 1 and text.isascii() and text > " " else last])
 
 
 # Questions.

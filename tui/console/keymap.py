@@ -22,6 +22,8 @@ from engine.core.errors import UsageError
 from engine.core.sanitise import clean
 from engine.core.settings import LoadedSettings, place_in_file
 from tui.console.keys import (
+    ANSWER_KEYS,
+    ANSWER_ROW_KEYS,
     CALL_KEYS,
     CHART_KEYS,
     CHART_SCREEN_KEYS,
@@ -45,14 +47,17 @@ from tui.console.keys import (
     PORT_KEYS,
     PRESET_KEYS,
     PROCESS_KEYS,
+    QUERY_KEYS,
     RECORD_KEYS,
     RECORDING_KEYS,
     REPLAY_KEYS,
     RUN_KEYS,
     SECTIONS,
+    SQL_KEYS,
     STREAM_KEYS,
     SUBJECT_KEYS,
     THEME_KEYS,
+    USEFUL_KEYS,
     VERDICT_KEYS,
     WASM_KEYS,
     WHY_KEYS,
@@ -62,6 +67,7 @@ from tui.console.keys import (
 _ALWAYS = (*PALETTE_KEYS, *LEAVE_KEYS)
 _PANES = (*KEYS, *RECORDING_KEYS, *REPLAY_KEYS, *SUBJECT_KEYS, *WORKSPACE_KEYS, *_ALWAYS)
 _PARTS = (*PART_KEYS, *SUBJECT_KEYS, *_ALWAYS)
+_ASKING = tuple(each for each in QUERY_KEYS if each.action in ("ask", "useful"))
 
 CONTEXTS: Mapping[str, tuple[Binding, ...]] = {
     "the plugins": (*_PANES, *PLUGIN_KEYS, *LIST_KEYS),
@@ -86,6 +92,15 @@ CONTEXTS: Mapping[str, tuple[Binding, ...]] = {
     ),
     "the doctor": (*_PARTS, *DOCTOR_KEYS, *LIST_KEYS),
     "the screen of a message or call": (*_PARTS, *CALL_KEYS, *RECORD_KEYS),
+    "an answer": (*PART_KEYS, *_ALWAYS, *QUERY_KEYS, *ANSWER_KEYS, *LIST_KEYS),
+    "a question in SQL": (
+        *(each for each in PART_KEYS if each.id != "part.next"),  # tab completes
+        *_ASKING,
+        *SQL_KEYS,
+        *_ALWAYS,
+    ),
+    "a row of an answer": (*ANSWER_ROW_KEYS, *_ALWAYS),
+    "the useful questions": (*USEFUL_KEYS, *_ALWAYS),
     "the line to filter with": (*FILTER_KEYS, *_ALWAYS),
     "the line to find with": (*FINDER_KEYS, *_ALWAYS),
     "the presets": (*PRESET_KEYS, *_ALWAYS),
@@ -101,7 +116,16 @@ CONTEXTS: Mapping[str, tuple[Binding, ...]] = {
 }
 """What is offered together, by where that is; the innermost comes last."""
 
-_TYPED = (*FILTER_KEYS, *FINDER_KEYS, *DIALOG_KEYS, *PATH_KEYS, *HEX_KEYS, *_ALWAYS)
+_TYPED = (
+    *FILTER_KEYS,
+    *FINDER_KEYS,
+    *DIALOG_KEYS,
+    *PATH_KEYS,
+    *HEX_KEYS,
+    *SQL_KEYS,
+    *_ASKING,
+    *_ALWAYS,
+)
 """Bindings that work while somebody types, so that no printable key can be theirs."""
 _MODIFIERS = frozenset({"ctrl", "alt", "shift", "super", "hyper", "meta"})
 _NAMED = frozenset(key.value for key in Keys if not key.value.startswith("<")) | frozenset(

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from engine.recording.place import SqlError
+from engine.recording.place import Span, SqlError
 from engine.recording.query import Query
 from tests.unit.recording.test_query import FIRST_LIGHT
 
@@ -71,3 +73,34 @@ def test_what_is_wrong_as_a_whole_has_no_place(query: Query) -> None:
 @pytest.mark.parametrize("sql", ["\x00", "'", '"', "SELECT \ud800", "((((", "\\", "é"])
 def test_whatever_is_written_is_refused_and_nothing_else_happens(query: Query, sql: str) -> None:
     assert refused(query, sql).message.startswith("the question is refused")
+
+
+PIECES = st.sampled_from(
+    [
+        "SELECT ",
+        "FROM ",
+        "events ",
+        "nme ",
+        "e.x ",
+        "count(",
+        ")",
+        ", ",
+        "'",
+        '"',
+        "/* ",
+        "*/ ",
+        "? ",
+    ]
+) | st.text(max_size=3)
+
+
+@given(pieces=st.lists(PIECES, max_size=12))
+@settings(max_examples=150, deadline=None)
+def test_a_place_lies_within_the_question(query: Query, pieces: list[str]) -> None:
+    sql = "".join(pieces)
+    span: Span | None = None
+    try:
+        query.answer(sql, rows=1)
+    except SqlError as error:
+        span = error.span
+    assert span is None or 0 <= span[0] < span[1] <= len(sql) + 1

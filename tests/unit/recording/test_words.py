@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine.recording.query import Relation
 from engine.recording.words import complete_sql
@@ -50,3 +52,37 @@ def test_a_column_of_a_kind_is_offered_with_what_it_means() -> None:
     (only,) = complete_sql("SELECT latency_n FROM kernel_event", 16, RELATIONS)
     assert (only.start, only.end, only.text) == (7, 16, "latency_ns")
     assert only.help == "From enter to exit. [ns]"
+
+
+PIECES = st.sampled_from(
+    [
+        "SELECT",
+        "FROM",
+        "events",
+        "e",
+        ".",
+        ",",
+        "(",
+        ")",
+        "'",
+        '"',
+        "--",
+        "/*",
+        "*/",
+        " ",
+        "\n",
+        "é",
+    ]
+)
+
+
+@given(pieces=st.lists(PIECES, max_size=15), data=st.data())
+@settings(max_examples=100, deadline=None)
+def test_whatever_is_written_an_offer_goes_on_from_the_word_at_the_cursor(
+    pieces: list[str], data: st.DataObject
+) -> None:
+    text = "".join(pieces)
+    cursor = data.draw(st.integers(0, len(text)))
+    for each in complete_sql(text, cursor, RELATIONS):
+        assert 0 <= each.start <= each.end == cursor
+        assert each.text.lower().startswith(text[each.start : cursor].lower())
