@@ -15,6 +15,7 @@ from textual.widgets import Static
 
 from engine.core.sanitise import clean
 from engine.recording.rows import FORMS, Row, cell_text, write_answer
+from tui.console.keymap import with_keys
 from tui.console.keys import ANSWER_ROW_KEYS
 from tui.console.screens.dialog import Dialog
 from tui.console.widgets.answers import AnswerRow
@@ -56,7 +57,7 @@ class AnswerRowScreen(ModalScreen[None]):
         """A frame that scrolls."""
         with VerticalScroll(id="detail") as frame:
             frame.border_title = f"row {self._row.number}"
-            frame.border_subtitle = "escape closes"
+            frame.border_subtitle = with_keys(self.app, "{answer.close} closes")
             yield Static(row_content(self._names, self._row))
 
 
@@ -68,7 +69,7 @@ class AnswerExportDialog(Dialog[str]):
         rows: The rows, in the order in which they are written.
     """
 
-    hint = "tab completes · enter writes · escape cancels"
+    hint = "{path.complete} completes · {dialog.accept} writes · {dialog.cancel} cancels"
 
     def __init__(self, names: Sequence[str], rows: Sequence[Row]) -> None:
         super().__init__(

@@ -20,6 +20,7 @@ from engine.recording.place import SqlError
 from engine.recording.query import Answer, Relation
 from engine.recording.useful import USEFUL
 from tui.console.format import count, duration
+from tui.console.keymap import with_keys
 from tui.console.keys import QUERY_KEYS
 from tui.console.screens.answer import AnswerExportDialog, AnswerRowScreen
 from tui.console.screens.parts import Part, PartsScreen
@@ -36,12 +37,12 @@ _FIRST_ROWS = 100
 
 
 def progress_text(progress: Progress) -> str:
-    """How far a question is, and how it is ended."""
+    """How far a question is."""
     told = {
         "taking in": f"taking in {count(progress.done)} of {count(progress.of)} records",
         "asking": f"asking: {count(progress.done)} rows",
     }.get(progress.doing, progress.doing)
-    return f"{told}, {progress.seconds:.1f} s · escape ends it"
+    return f"{told}, {progress.seconds:.1f} s"
 
 
 def answer_text(answer: Answer) -> str:
@@ -88,7 +89,7 @@ class QueryScreen(PartsScreen):
         self._history = history
         self.area = SqlArea(history, widget_id="sql")
         self.below = Static(markup=False, id="below")
-        self.table = AnswerTable(widget_id="rows", empty="f5 asks · f2 offers useful questions")
+        self.table = AnswerTable(widget_id="rows", empty="")
         self.relations = _relation_table()
         self._answer_part = Part("Answer", self.table, part_id="answer-part")
         self._relation_part = Part("Tables", self.relations, part_id="relation-part")
@@ -103,6 +104,9 @@ class QueryScreen(PartsScreen):
     def on_mount(self) -> None:
         """Look up what can be asked."""
         super().on_mount()
+        self.table.say_when_empty(
+            with_keys(self.app, "{query.ask} asks · {query.useful} offers useful questions")
+        )
         self._tell_subject()
         self._offer()
         self.run_worker(self._look_up(), group="look up")
@@ -177,7 +181,8 @@ class QueryScreen(PartsScreen):
         if progress is None:
             return
         if self.is_asking:
-            self._head(progress_text(progress))
+            ends = with_keys(self.app, "{part.close} ends it")
+            self._head(f"{progress_text(progress)} · {ends}")
         else:
             self.relations.say_when_empty(progress_text(progress))
 

@@ -14,6 +14,7 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from engine.recording.useful import Useful
+from tui.console.keymap import with_keys
 from tui.console.keys import USEFUL_KEYS
 
 
@@ -34,7 +35,7 @@ class UsefulScreen(ModalScreen[str | None]):
         """A frame with the list."""
         with Vertical(id="useful") as frame:
             frame.border_title = "Useful questions"
-            frame.border_subtitle = "enter asks · escape closes"
+            frame.border_subtitle = with_keys(self.app, "enter asks · {useful.close} closes")
             yield self.list
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
@@ -44,5 +45,5 @@ class UsefulScreen(ModalScreen[str | None]):
 
 
 def _lines(question: Useful) -> Content:
-    first = question.sql.replace("\n", " ")
+    first = " ".join(question.sql.split())
     return Content.assemble((question.title, "bold"), "\n  ", (first, "dim"))
