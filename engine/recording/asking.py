@@ -66,6 +66,7 @@ class Asker:
         self._closed = False
         self._query: Query | None = None
         self._memory: MemoryRecording | None = None
+        self._epoch = 0
 
     def ask(self, sql: str) -> Answer:
         """The answer to a question about everything up to now.
@@ -124,9 +125,10 @@ class Asker:
                 )
             self._tell("asking")
             return self._query
-        if self._memory is not None and self._memory.is_full:
+        if self._memory is not None and (self._memory.is_full or self._epoch != self._engine.epoch):
             self._let_go()
         if self._memory is None:
+            self._epoch = self._engine.epoch
             self._memory = MemoryRecording(self._engine, self._engine.in_force)
         self._memory.catch_up(
             self._ended.is_set, lambda done, of: self._tell("taking in", done, of)

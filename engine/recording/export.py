@@ -41,7 +41,7 @@ def export_records(
         RecordingError: there is a file of that name, or it cannot be written.
     """
     try:
-        with _new_file(path, replace) as file:
+        with new_file(path, replace=replace) as file:
             file.writelines(_lines(host, records))
         return ExportFacts(path, len(records), path.stat().st_size)
     except FileExistsError as error:
@@ -63,8 +63,12 @@ def _lines(host: HostFacts, records: Iterable[Record]) -> Iterator[str]:
 
 
 @contextmanager
-def _new_file(path: Path, replace: bool) -> Iterator[TextIO]:
-    """A file under that name once all is written; nothing of it stays if that fails."""
+def new_file(path: Path, *, replace: bool = False) -> Iterator[TextIO]:
+    """A file under that name once all is written; nothing of it stays if that fails.
+
+    Raises:
+        OSError, ValueError: there is one and it is not to be replaced, or none can be made.
+    """
     if replace:
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".boxscope-")
     else:

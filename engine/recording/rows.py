@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from engine.core.errors import FailedError, UsageError
 from engine.core.sanitise import clean
+from engine.recording.export import new_file
 
 Value = int | float | str | bytes | None
 Row = Sequence[Value]
@@ -85,22 +85,14 @@ def write_answer(path: Path, names: Sequence[str], rows: Sequence[Row]) -> int:
             f"{clean(path.name)!r} does not say in which form", fix="a name with .csv or .jsonl"
         )
     try:
-        opened = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        with new_file(path) as file:
+            file.writelines(lines(names, rows))
     except FileExistsError as error:
         raise FailedError(f"there is a file {path} already", fix="choose another name") from error
     except (OSError, ValueError) as error:
-        raise _unwritten(path, error) from error
-    try:
-        with open(opened, "w", encoding="utf-8") as file:
-            file.writelines(lines(names, rows))
-    except OSError as error:
-        raise _unwritten(path, error) from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise FailedError(
+            f"cannot write {path}: {reason}",
+            fix="choose a directory that can be written, with room on its disk",
+        ) from error
     return len(rows)
-
-
-def _unwritten(path: Path, error: Exception) -> FailedError:
-    reason = error.strerror if isinstance(error, OSError) else error
-    return FailedError(
-        f"cannot write {path}: {reason}",
-        fix="choose a directory that can be written, with room on its disk",
-    )

@@ -40,6 +40,25 @@ def test_a_live_engine_is_asked_about_all_it_has_now(engine: FakeEngine, asker: 
     assert asker.held.records == 5
 
 
+def test_an_engine_whose_records_begin_anew_is_taken_in_anew() -> None:
+    class Restarted(FakeEngine):
+        began = 0
+
+        @property
+        def epoch(self) -> int:
+            return self.began
+
+    engine = Restarted()
+    engine.emit_events(3)
+    asker = Asker(engine)
+    assert asker.ask("SELECT count(*) FROM events").rows == ((3,),)
+    Restarted.__init__(engine)
+    engine.began = 1
+    engine.emit_events(1)
+    assert asker.ask("SELECT count(*) FROM events").rows == ((1,),)
+    asker.close()
+
+
 def test_a_replay_is_asked_about_the_whole_recording_wherever_it_is() -> None:
     engine = ReplayEngine(FIRST_LIGHT)
     asker = Asker(engine)
