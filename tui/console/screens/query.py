@@ -200,8 +200,8 @@ class QueryScreen(PartsScreen):
         elif held is None:
             about = "what this engine remembers"
         else:
-            lost = f"; {count(held.forgotten)} older ones are forgotten" if held.forgotten else ""
-            lost += f"; {count(held.left_out)} older ones are left out" if held.left_out else ""
+            lost = f"; {count(held.forgotten)} more are forgotten" if held.forgotten else ""
+            lost += f"; {count(held.left_out)} more are left out" if held.left_out else ""
             about = f"what was remembered at {_moment(held)}: {count(held.records)} records{lost}"
         self.say(Content.assemble((" Query ", "bold"), about, ("  read-only SQL", "dim")))
 
