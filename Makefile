@@ -3,7 +3,9 @@
 
 BIN := .venv/bin
 
-.PHONY: run test check setup toolchains docs pictures bench clean
+SECONDS ?= 300
+
+.PHONY: run test check setup toolchains docs pictures fuzz bench clean
 
 run: setup
 	@if [ -t 0 ] && [ -t 1 ] && [ -t 2 ]; then exec $(BIN)/boxscope demo; \
@@ -31,6 +33,10 @@ docs: setup
 
 pictures: setup
 	$(BIN)/python scripts/pictures.py
+
+# Examples made at random for everything that reads what comes from outside, SECONDS in all.
+fuzz: setup
+	$(BIN)/pytest tests/unit -q -m fuzz --fuzz-seconds $(SECONDS)
 
 # Figures, not checks: each prints ratios of runs made side by side.
 bench: setup

@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, settings
 
 from tui.collector import rare_collections
 
+pytest_plugins = ["tests.ledgers"]
+
 # A busy machine must not decide a test: examples may take as long as they take.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")

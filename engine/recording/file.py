@@ -75,7 +75,11 @@ class RecordingFile:
                 f"cannot read the recording {path}: {reason}",
                 fix="name a file that boxscope record or a --json command has written",
             ) from error
-        return cls(database, str(path))
+        try:
+            return cls(database, str(path))
+        except RecordingError:
+            database.close()
+            raise
 
     def interrupt(self) -> None:
         """Have what another thread reads just now fail."""
@@ -136,7 +140,11 @@ class RecordingFile:
         first, last = self.database.execute(
             f'SELECT min(ts_ns), max(ts_ns) FROM "{kind}"'
         ).fetchone()
-        return None if first is None else (first, last)
+        if first is None:
+            return None
+        if not isinstance(first, int) or not isinstance(last, int):
+            raise self._damaged(ValueError(f"a {kind} without a time"))
+        return first, last
 
     # Records.
 
@@ -175,7 +183,7 @@ class RecordingFile:
         if window is None or not window.begin_ns <= ts_ns < window.end_ns:
             try:
                 window = self._windows[kind] = self._window(kind, ts_ns)
-            except sqlite3.Error as error:
+            except (sqlite3.Error, TypeError) as error:
                 raise self._damaged(error) from error
         return window.last_by(ts_ns)
 

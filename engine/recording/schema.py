@@ -38,6 +38,8 @@ _MOST = 2**63
 _LONGEST = 1 << 24
 """Characters of a text that are read; more than any record has."""
 _TYPES = {"int": "INTEGER", "float": "REAL", "bool": "INTEGER"}
+_PLAIN = {"int": int, "float": float}
+"""Of which type a value is that can be taken as it is."""
 _COMMON = ("seq", "ts_ns", "pid", "comm")
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -134,8 +136,7 @@ class RowReader:
             [*_COMMON, *(f'"{field.name}"' if field else "NULL" for field in wanted)]
         )
         """What to select, in the order `record` takes it."""
-        self._json = tuple(field.type in ("list", "map") for field in kind.fields)
-        self._bool = tuple(field.type == "bool" for field in kind.fields)
+        self._plain = tuple(_PLAIN.get(field.type) for field in kind.fields)
 
     def record(self, row: tuple[Stored, ...]) -> Record:
         """The record of a row.
@@ -147,8 +148,8 @@ class RowReader:
         if not isinstance(seq, int) or not isinstance(ts_ns, int):
             raise ValueError(f"a {self._kind.name} without a number or a time")
         values = tuple(
-            self._value(value, position) if value is not None else None
-            for position, value in enumerate(own)
+            None if value is None else value if type(value) is plain else self._value(value, at)
+            for at, (value, plain) in enumerate(zip(own, self._plain, strict=True))
         )
         return Record(
             self._kind.name,
@@ -159,14 +160,19 @@ class RowReader:
             values,
         )
 
-    def _value(self, value: int | float | str, position: int) -> JsonValue:
-        if self._json[position] and isinstance(value, str):
-            return cleaned(json.loads(value))
-        if self._bool[position]:
-            return bool(value)
-        if self._kind.fields[position].type == "int" and isinstance(value, str):
-            return int(value.removeprefix("u"))
-        return clean(value, _LONGEST) if isinstance(value, str) else value
+    def _value(self, value: object, position: int) -> JsonValue:
+        """What a value stands for; it may be of any type, whatever the column's is."""
+        field = self._kind.fields[position]
+        if isinstance(value, str):
+            if field.type == "text":
+                return clean(value, _LONGEST)
+            if field.type in ("list", "map"):
+                return cleaned(json.loads(value))
+            if field.type == "int":
+                return int(value.removeprefix("u"))
+        elif isinstance(value, int) and field.type in ("bool", "float"):
+            return bool(value) if field.type == "bool" else value
+        raise ValueError(f"{field.name} of a {self._kind.name} is no {field.type}")
 
 
 def cleaned(value: JsonValue) -> JsonValue:

@@ -126,6 +126,7 @@ def test_what_is_no_whole_archive_is_refused(into: Path, content: bytes) -> None
         unpacked(content, into)
 
 
+@pytest.mark.fuzz("plugin archive")
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_a_damaged_archive_is_unpacked_or_refused_and_nothing_else(

@@ -22,6 +22,7 @@ def follow(slab: CompiledSlab, data: bytes, begin: int) -> wire.Walked:
     return slab.walk(begin, len(data), wire.MANY_FRAMES)
 
 
+@pytest.mark.fuzz("frame walk")
 @given(
     st.lists(st.binary(max_size=12).map(frame) | st.binary(max_size=9), max_size=40).map(b"".join),
     st.integers(0, 30),

@@ -85,6 +85,7 @@ def test_what_is_no_list_is_said(text: bytes, message: str) -> None:
     assert str(caught.value).isprintable()
 
 
+@pytest.mark.fuzz("plugin list")
 @given(st.binary(max_size=80) | st.text("-[]{}:,'\"\n nametypversion1&*!|>", max_size=80))
 def test_any_text_is_a_list_or_a_clear_error(text: bytes | str) -> None:
     raw = text.encode() if isinstance(text, str) else text

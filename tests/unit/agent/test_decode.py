@@ -115,6 +115,7 @@ def test_text_cut_within_a_character_is_not_mended_by_the_next_one() -> None:
     assert decoded.faults == (decode.INVALID_UTF8,)
 
 
+@pytest.mark.fuzz("plugin record decoder")
 @given(st.binary(max_size=80), st.binary(max_size=40))
 def test_any_bytes_are_read_without_an_error(garbage: bytes, following: bytes) -> None:
     decoded = decode_record(garbage, following)

@@ -59,6 +59,7 @@ def test_knows_records_that_are_out_of_order(vector: dict[str, Any]) -> None:
     assert not is_in_order(body(vector))
 
 
+@pytest.mark.fuzz("plugin record decoder")
 @given(st.binary(max_size=60), st.binary(max_size=60))
 def test_goes_through_any_bytes(garbage: bytes, following: bytes) -> None:
     reading = read_by_position(garbage, following)

@@ -201,6 +201,7 @@ def test_a_broken_task_does_not_hide_the_next_one(agent: Agent) -> None:
     assert agent.client.receive_task() == (7010, "me", "go", "t")
 
 
+@pytest.mark.fuzz("plugin task decoder")
 @given(st.binary(max_size=64))
 def test_any_bytes_are_a_task_or_a_clear_error(body: bytes) -> None:
     with suppress(ValueError):

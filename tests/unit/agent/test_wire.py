@@ -94,6 +94,7 @@ def reference(stream: bytes, max_frame: int) -> tuple[list[bytes], dict[str, int
     return kept, {reason: count for reason, count in lost.items() if count}, sent_bytes
 
 
+@pytest.mark.fuzz("frame walk")
 @given(
     lengths=st.lists(st.integers(0, 40) | st.sampled_from(EDGE_LENGTHS), max_size=10),
     missing=st.integers(0, 70),
@@ -116,6 +117,7 @@ def test_agrees_with_a_reader_that_goes_byte_by_byte(
     assert sum(frames.sent_bytes for frames in taken) == sent_bytes
 
 
+@pytest.mark.fuzz("frame walk")
 @given(st.binary(max_size=2_000), st.lists(st.integers(0, 2_000), max_size=8))
 def test_any_bytes_in_any_pieces_are_taken_without_an_error(stream: bytes, cuts: list[int]) -> None:
     edges = sorted({0, len(stream), *(cut % (len(stream) + 1) for cut in cuts)})

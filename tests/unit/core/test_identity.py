@@ -16,6 +16,7 @@ from engine.core.identity import own_identity, parse_stat, read_stat
 LINE = b"42 (%s) S 7 42 42 0 -1 0 0 0 0 0 11 22 0 0 20 0 1 0 98765 4096 321 0 0"
 
 
+@pytest.mark.fuzz("/proc/PID/stat")
 @given(st.binary(max_size=15))
 def test_any_name_is_read_whole(comm: bytes) -> None:
     stat = parse_stat(42, LINE.replace(b"%s", comm))
@@ -23,6 +24,7 @@ def test_any_name_is_read_whole(comm: bytes) -> None:
     assert (stat.identity.start_ticks, stat.cpu_ticks, stat.rss_pages) == (98765, 33, 321)
 
 
+@pytest.mark.fuzz("/proc/PID/stat")
 @given(st.binary(max_size=120))
 def test_garbage_is_a_value_error(text: bytes) -> None:
     if text.count(b" ") < 20:

@@ -38,6 +38,7 @@ def test_long_text_is_cut_with_a_mark() -> None:
     assert clean(b"\xc3\xa9" * 50, limit=10) == "é" * 9 + "…"
 
 
+@pytest.mark.fuzz("text for display")
 @given(st.one_of(st.text(), st.binary()))
 def test_no_control_or_format_character_survives(text: str | bytes) -> None:
     result = clean(text)

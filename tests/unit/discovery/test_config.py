@@ -301,6 +301,7 @@ DOCUMENTS = st.dictionaries(
 )
 
 
+@pytest.mark.fuzz("Beyla's configuration")
 @given(DOCUMENTS, SECTIONS, st.booleans())
 def test_any_document_is_decided_by_or_refused(
     top: dict[str, object], section: dict[str, object], faithful: bool

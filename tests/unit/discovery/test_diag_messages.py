@@ -105,6 +105,7 @@ def test_a_message_that_cannot_be_read_counts_as_malformed(datagram: bytes) -> N
     assert (answer.sockets, answer.malformed) == ([], 1)
 
 
+@pytest.mark.fuzz("sock_diag messages")
 @given(st.integers(0, 3), st.integers(0, 400))
 def test_a_truncated_datagram_keeps_what_is_whole(count: int, cut: int) -> None:
     each = [
@@ -117,12 +118,14 @@ def test_a_truncated_datagram_keeps_what_is_whole(count: int, cut: int) -> None:
     assert answer.malformed == (1 if cut % len(one) else 0)
 
 
+@pytest.mark.fuzz("sock_diag messages")
 @given(st.binary(max_size=300))
 def test_any_bytes_are_read_to_an_end(datagram: bytes) -> None:
     answer = read(datagram)
     assert answer.malformed <= len(datagram) // 16 + 1
 
 
+@pytest.mark.fuzz("sock_diag messages")
 @given(st.binary(max_size=40))
 def test_any_attributes_are_read_to_an_end(attributes: bytes) -> None:
     (found,) = read(message(SOCK_DIAG, diag("::", attributes=attributes))).sockets

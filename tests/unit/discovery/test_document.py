@@ -101,6 +101,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert read_document(tmp_path / "empty.yaml", {}) is None
 
 
+@pytest.mark.fuzz("Beyla's configuration")
 @given(st.text(alphabet="ab:-[]{}&*!|>'\"\n #<,~0x", max_size=40))
 def test_any_text_is_read_or_refused(text: str) -> None:
     with suppress(UsageError):

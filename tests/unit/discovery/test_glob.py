@@ -29,6 +29,7 @@ def test_a_malformed_class_is_refused(text: str) -> None:
         Glob.parse(text)
 
 
+@pytest.mark.fuzz("globs and expressions")
 @given(st.text(alphabet="ab*?[]{}!-,\\^/", max_size=12), st.text(alphabet="ab/-,", max_size=6))
 def test_any_text_is_compiled_or_refused(glob: str, text: str) -> None:
     try:

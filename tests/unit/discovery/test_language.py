@@ -125,6 +125,7 @@ def test_the_version_of_go(content: bytes, version: str | None) -> None:
     assert traits_of(content) == Traits(is_go=True, go_version=version)
 
 
+@pytest.mark.fuzz("language of an executable")
 @given(st.integers(0, 63), st.binary(min_size=1, max_size=8), st.integers(0, 700))
 def test_a_damaged_file_is_read_to_an_end(position: int, damage: bytes, length: int) -> None:
     for whole in (RUST, GO, with_functions("rust_panic")):

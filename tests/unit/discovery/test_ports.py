@@ -105,6 +105,7 @@ def reference(text: str) -> list[tuple[int, int]] | None:
     return ranges
 
 
+@pytest.mark.fuzz("ports")
 @given(st.text(alphabet="0123456789,,--  \t\n\v\f\r\xa0\x1cx\u0663\u2003", max_size=30))
 def test_parse_agrees_with_a_reference(text: str) -> None:
     expected = reference(text)
@@ -115,6 +116,7 @@ def test_parse_agrees_with_a_reference(text: str) -> None:
         assert [tuple(entry) for entry in PortEnum.parse(text).ranges] == expected
 
 
+@pytest.mark.fuzz("ports")
 @given(st.text())
 def test_any_text_is_parsed_or_refused(text: str) -> None:
     try:

@@ -60,6 +60,7 @@ def test_what_re2_refuses_is_refused(expression: str) -> None:
         Regexp.parse(expression)
 
 
+@pytest.mark.fuzz("globs and expressions")
 @given(st.text(alphabet="ab()[]{}|*+?^$\\.-:imsdw1,&~#", max_size=14), st.text("ab1", max_size=4))
 def test_any_text_is_compiled_or_refused(expression: str, text: str) -> None:
     try:

@@ -34,6 +34,7 @@ def looked_at(content: bytes, name: str = "hostile.so") -> Inspection:
     return found
 
 
+@pytest.mark.fuzz("Go plugin files")
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.tuples(st.integers(0, len(PLUGIN) // 8 - 1), st.sampled_from(_NUMBERS)), max_size=4)
@@ -47,6 +48,7 @@ def test_a_plugin_with_absurd_numbers_in_it_gives_a_verdict(
     assert looked_at(bytes(content)).kind in Kind
 
 
+@pytest.mark.fuzz("Go plugin files")
 @settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_a_plugin_with_absurd_tables_gives_a_verdict(data: st.DataObject) -> None:
@@ -63,12 +65,14 @@ def test_a_plugin_with_absurd_tables_gives_a_verdict(data: st.DataObject) -> Non
     assert looked_at(bytes(content)).kind in Kind
 
 
+@pytest.mark.fuzz("Go plugin files")
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=512))
 def test_noise_behind_the_magic_gives_a_verdict(noise: bytes) -> None:
     assert looked_at(b"\x7fELF\x02\x01\x01" + noise).kind in Kind
 
 
+@pytest.mark.fuzz("Python module files")
 @settings(max_examples=200, deadline=None)
 @given(
     st.binary(max_size=300)

@@ -194,6 +194,7 @@ def test_a_plugin_for_another_processor_is_not_found(go_host: Host, tmp_path: Pa
 PLUGIN = doctor_plugin().build()
 
 
+@pytest.mark.fuzz("Go plugin files")
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_a_plugin_with_absurd_contents_gives_a_verdict(

@@ -85,12 +85,14 @@ def test_parameters_counts_those_of_the_function_behind_a_typedef() -> None:
             Btf(BLOB).parameters(absent)
 
 
+@pytest.mark.fuzz("kernel type information")
 @given(st.integers(0, len(BLOB) - 1))
 def test_a_blob_cut_short_is_refused(length: int) -> None:
     with pytest.raises(ProbeError):
         Btf(BLOB[:length])
 
 
+@pytest.mark.fuzz("kernel type information")
 @given(st.integers(24, len(BLOB) - 1), st.integers(0, 255))
 def test_a_damaged_blob_is_an_answer_a_key_error_or_a_probe_error(at: int, value: int) -> None:
     damaged = BLOB[:at] + bytes([value]) + BLOB[at + 1 :]

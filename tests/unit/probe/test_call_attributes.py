@@ -91,6 +91,7 @@ class TestKeys:
 
 
 class TestAnything:
+    @pytest.mark.fuzz("kernel event decoder")
     @given(
         st.sampled_from(CALLS),
         st.booleans(),

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine.core.errors import ProbeError
 from engine.core.fields import JsonValue
@@ -177,3 +179,26 @@ def test_what_is_refused_can_still_be_shown() -> None:
     assert (record.get("name"), record.get("direction")) == ("undecodable", "-")
     assert record.get("attributes") == {"length": len(raw), "bytes": raw[:64].hex()}
     assert undecodable(memoryview(b""), 0).get("attributes") == {"length": 0, "bytes": ""}
+
+
+@pytest.mark.fuzz("kernel event decoder")
+@settings(max_examples=150)
+@given(
+    st.sampled_from(GOLDEN).map(lambda golden: bytes.fromhex(golden["raw"])),
+    st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=8)), max_size=5),
+    st.floats(0, 1),
+)
+def test_a_damaged_event_is_a_record_or_undecodable(
+    raw: bytes, damage: list[tuple[float, bytes]], share: float
+) -> None:
+    data = bytearray(raw)
+    for place, put in damage:
+        at = int(place * (len(data) - len(put)))
+        data[at : at + len(put)] = put
+    view = memoryview(data)[: int(share * len(data)) if not damage else None]
+    try:
+        record = Converter().convert(view, 0, len(view), 0)
+    except ProbeError:
+        record = undecodable(view, 0)
+    shown = json.dumps(record.as_json(), ensure_ascii=False)
+    assert not [char for char in shown if ord(char) < 0x20 or ord(char) == 0x7F]

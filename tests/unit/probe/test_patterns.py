@@ -123,6 +123,7 @@ def test_a_subscription_is_written_as_name_and_perhaps_category() -> None:
             parse(wrong)
 
 
+@pytest.mark.fuzz("event patterns")
 @given(st.text(max_size=40))
 def test_whatever_is_written_is_understood_or_refused(text: str) -> None:
     try:

@@ -111,6 +111,7 @@ def test_a_reader_takes_up_where_the_ring_was_left(kernel: KernelSide) -> None:
     second.close()
 
 
+@pytest.mark.fuzz("kernel ring")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(st.lists(st.tuples(st.binary(max_size=900), st.booleans(), st.booleans()), max_size=30))
 def test_whatever_is_written_is_read_once_and_in_order(

@@ -122,6 +122,7 @@ def test_faithful_takes_other_for_calls_that_wait() -> None:
     assert [cell.category.label for cell in cells_of(*entry, faithful=True)] == ["wait"]
 
 
+@pytest.mark.fuzz("subscription file")
 @given(st.binary(max_size=200))
 def test_whatever_is_in_a_file_is_read_or_refused(text: bytes) -> None:
     try:

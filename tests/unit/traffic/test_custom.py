@@ -205,6 +205,7 @@ def test_after_a_loss_the_middle_of_a_message_is_a_gap() -> None:
     assert (len(messages), drops) == (2, ["gap"])
 
 
+@pytest.mark.fuzz("conversations")
 @settings(deadline=None)
 @given(
     st.sampled_from([PUB, GREETING + FRAMES, dubbo(1), rocketmq(1, 1)]),

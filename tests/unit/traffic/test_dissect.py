@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -443,6 +444,7 @@ pieces = st.sampled_from([GET, OK, GET + GET, b"\0\1", OK[:20], b"", b"POST"]) |
 )
 
 
+@pytest.mark.fuzz("conversations")
 @settings(deadline=None)
 @given(
     st.lists(

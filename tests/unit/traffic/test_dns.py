@@ -69,6 +69,7 @@ def test_an_answer_alone_shows_who_the_server_is() -> None:
     assert (message.session, message.server[1]) == ("unmatched", 80)
 
 
+@pytest.mark.fuzz("DNS")
 @settings(deadline=None)
 @given(st.sets(st.integers(1, 2 * len(QUERY) + 3), max_size=8))
 def test_however_a_stream_is_cut_the_messages_are_the_same(cuts: set[int]) -> None:
@@ -89,6 +90,7 @@ def test_the_parser_agrees_with_dpkt() -> None:
     assert bytes(dpkt.dns.DNS(ANSWER).an[0].rdata) == bytes(message.an[0].rdata)
 
 
+@pytest.mark.fuzz("DNS")
 @settings(deadline=None)
 @given(st.binary(max_size=80) | st.binary(max_size=40).map(lambda tail: QUERY[:12] + tail))
 def test_any_bytes_are_dns_or_not(payload: bytes) -> None:

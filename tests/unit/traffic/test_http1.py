@@ -52,6 +52,7 @@ def test_pipelined_requests_are_all_found_and_each_has_its_own_payload() -> None
     assert third.payload == GET
 
 
+@pytest.mark.fuzz("HTTP")
 @given(st.data())
 def test_a_stream_gives_the_same_requests_however_it_is_split(data: st.DataObject) -> None:
     whole = GET + POST + CHUNKED + GET
@@ -150,6 +151,7 @@ def test_what_follows_a_response_to_head_does_not_begin_with_it(together: bool) 
     assert (heads[1].payload, heads[1].size) == (full, len(full))
 
 
+@pytest.mark.fuzz("HTTP")
 @settings(deadline=None)
 @given(
     st.lists(

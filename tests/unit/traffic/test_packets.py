@@ -173,6 +173,7 @@ def test_lengths_that_lie_are_malformed(position: int, value: int) -> None:
     assert decode_frame(dpkt.pcap.DLT_EN10MB, TS, bytes(frame)) == "malformed"
 
 
+@pytest.mark.fuzz("packets")
 @settings(deadline=None)
 @given(st.sampled_from(sorted(LINK_TYPES)), st.binary(max_size=120))
 def test_any_bytes_give_a_segment_a_reason_or_nothing(link_type: int, frame: bytes) -> None:
@@ -180,6 +181,7 @@ def test_any_bytes_give_a_segment_a_reason_or_nothing(link_type: int, frame: byt
     assert outcome in (None, "malformed", "truncated", "fragment") or isinstance(outcome, Segment)
 
 
+@pytest.mark.fuzz("packets")
 @settings(deadline=None)
 @given(st.data())
 def test_a_damaged_frame_never_raises(data: st.DataObject) -> None:

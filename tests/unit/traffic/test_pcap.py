@@ -155,6 +155,7 @@ def test_unreadable_frames_do_not_end_the_reading(tmp_path: Path) -> None:
     assert [type(segment) for segment in segments] == [Segment, str, Segment]
 
 
+@pytest.mark.fuzz("capture files")
 @settings(deadline=None, max_examples=60)
 @given(st.data())
 def test_a_damaged_capture_never_raises_anything_else(

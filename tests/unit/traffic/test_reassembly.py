@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -93,6 +94,7 @@ def test_datagrams_and_resets_pass_through() -> None:
     assert [piece.segment for piece in reassembler.take(reset)] == [reset]
 
 
+@pytest.mark.fuzz("TCP reassembly")
 @settings(deadline=None, max_examples=60)
 @given(st.data())
 def test_however_it_is_cut_shuffled_and_repeated_the_messages_are_the_same(
@@ -123,6 +125,7 @@ def test_however_it_is_cut_shuffled_and_repeated_the_messages_are_the_same(
     assert reassembler.gap_bytes == 0
 
 
+@pytest.mark.fuzz("TCP reassembly")
 @settings(deadline=None)
 @given(
     st.lists(

@@ -81,6 +81,7 @@ def test_tls_in_the_middle_of_a_connection_is_known_too() -> None:
     assert (message.protocol, message.resource) == ("TLS", "application data")
 
 
+@pytest.mark.fuzz("conversations")
 @settings(deadline=None)
 @given(st.binary(max_size=200) | st.sampled_from([*SAMPLES.values()]).map(lambda one: one[:-1]))
 def test_any_bytes_are_survived(payload: bytes) -> None:

@@ -131,6 +131,7 @@ def test_strings_round_trip(text: bytes) -> None:
     assert decode_string(encode_string(text)) == text
 
 
+@pytest.mark.fuzz("Wasm result decoders")
 @given(st.binary(max_size=40))
 def test_a_string_is_read_or_refused(encoded: bytes) -> None:
     try:

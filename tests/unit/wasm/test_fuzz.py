@@ -83,6 +83,7 @@ def look_at(infos: tuple[Info, ...], direction: int) -> None:
         assert all(remarks(Call(export, context, 1, 1.0, journal, infos, b"", 0)))
 
 
+@pytest.mark.fuzz("Wasm result decoders")
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("any_sdk", [False, True])
 @settings(deadline=None, max_examples=EXAMPLES)
@@ -105,6 +106,7 @@ def test_a_damaged_result_is_read_or_refused(
     assert 0 <= refused_at <= len(encoded)
 
 
+@pytest.mark.fuzz("Wasm result decoders")
 @settings(deadline=None, max_examples=EXAMPLES)
 @given(damage)
 def test_a_damaged_result_of_the_oldest_form_is_read_or_refused(

@@ -319,6 +319,7 @@ def test_records_of_every_older_dialect_round_trip(
     assert (info.trace is None) is (values["trace"] is None)
 
 
+@pytest.mark.fuzz("Wasm result decoders")
 @settings(deadline=None)
 @given(
     st.binary(max_size=120) | st.binary(max_size=60).map(lambda tail: framed(b"PB" + tail)),

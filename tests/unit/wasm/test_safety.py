@@ -46,6 +46,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WasmHost]:
         yield host
 
 
+@pytest.mark.fuzz("Wasm memory access")
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(pointer=U32 | EDGES, length=U32 | EDGES)
 def test_no_pointer_and_no_length_leads_out_of_the_memory(

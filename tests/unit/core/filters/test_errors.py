@@ -71,6 +71,7 @@ def test_is_wrong_usage() -> None:
     assert caught.value.exit_code == 2
 
 
+@pytest.mark.fuzz("filter language")
 @given(
     st.text(alphabet=st.sampled_from("ab0.5()[],'\"\\=!<>~ \t\n\x1b€pidcomorntAND"), max_size=40)
 )

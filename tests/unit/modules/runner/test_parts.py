@@ -21,6 +21,7 @@ def frame(body: bytes) -> bytes:
     return struct.pack("<I", len(body)) + body
 
 
+@pytest.mark.fuzz("frame walk")
 @given(bodies=st.lists(st.binary(max_size=300)), cut=st.integers(min_value=1, max_value=50))
 def test_records_come_out_whole_however_they_are_cut(bodies: list[bytes], cut: int) -> None:
     stream, splitter = b"".join(map(frame, bodies)), RecordSplitter()
