@@ -4,8 +4,10 @@
 BIN := .venv/bin
 
 SECONDS ?= 300
+TIMES ?= 10
+MINUTES ?= 10
 
-.PHONY: run test check setup toolchains docs pictures fuzz bench clean
+.PHONY: run test check setup toolchains docs pictures fuzz faults soak bench clean
 
 run: setup
 	@if [ -t 0 ] && [ -t 1 ] && [ -t 2 ]; then exec $(BIN)/boxscope demo; \
@@ -37,6 +39,14 @@ pictures: setup
 # Examples made at random for everything that reads what comes from outside, SECONDS in all.
 fuzz: setup
 	$(BIN)/pytest tests/unit -q -m fuzz --fuzz-seconds $(SECONDS)
+
+# What must not bring it down, TIMES as often as in make test.
+faults: setup
+	$(BIN)/pytest tests -q -m fault --faults $(TIMES)
+
+# The demo recorded with everything subscribed, MINUTES long; draws soak.svg.
+soak: setup
+	$(BIN)/python -m tests.perf.soak --minutes $(MINUTES)
 
 # Figures, not checks: each prints ratios of runs made side by side.
 bench: setup

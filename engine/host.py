@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import resource
+from contextlib import suppress
 
 from engine.core.capabilities import PROBE, effective, lacking
 from engine.core.clock import Clock
@@ -41,6 +42,7 @@ class OwnCost:
         self._page = os.sysconf("SC_PAGESIZE")
         self._last = (clock.monotonic_ns(), self._cpu_s())
         self._share = 0.0
+        self._resident = 0
 
     def read(self) -> tuple[float, int]:
         """Share of one core since about a second ago, and resident bytes."""
@@ -49,12 +51,15 @@ class OwnCost:
         if elapsed >= 0.9:
             self._share = (used - self._last[1]) / elapsed
             self._last = (now, used)
-        return self._share, self._resident()
+        # Without a free descriptor the last reading stays: everything else can still be shown.
+        with suppress(OSError):
+            self._resident = self._resident_now()
+        return self._share, self._resident
 
     def _cpu_s(self) -> float:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         return usage.ru_utime + usage.ru_stime
 
-    def _resident(self) -> int:
+    def _resident_now(self) -> int:
         with open("/proc/self/statm", "rb") as statm:
             return int(statm.read().split()[1]) * self._page

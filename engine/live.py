@@ -130,7 +130,7 @@ class LiveEngine(Engine):
         self._started_ns = self._clock.monotonic_ns()
         self._lock = threading.Lock()
         self._sampler = Sampler(self.snapshot, self._own_rings)
-        self._recordings = Recordings(self, self.in_force, self.tasks)
+        self._recordings = Recordings(self, self.in_force, self._clock, self.tasks)
         self._export = export_of(self, settings, self._logbook)
         self._agent: PluginHost | None = None
         self._modules: ModuleSource | None = None

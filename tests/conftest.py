@@ -18,7 +18,7 @@ settings.load_profile("unhurried")
 
 # What looks at the kernel and at the whole box is one after the other; so is what builds with Go,
 # as it shares its builds. Of the rest, each file is by itself.
-_BOX = ("tests/kernel/", "tests/unit/discovery/")
+_BOX = ("tests/kernel/", "tests/unit/discovery/", "tests/faults/")
 _GO = ("tests/go/",)
 
 

@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.core.clock import Clock
 from engine.core.errors import RecordingError
 from engine.core.progress import Tasks, by_asking
 from engine.core.snapshot import RecordingFacts
@@ -23,13 +24,15 @@ class Recordings:
     Args:
         source: What is recorded.
         context: What is subscribed, filtered and attached.
+        clock: The engine's.
         tasks: Told what takes long.
     """
 
-    def __init__(self, source: Recorded, context: Context, tasks: Tasks) -> None:
+    def __init__(self, source: Recorded, context: Context, clock: Clock, tasks: Tasks) -> None:
         self._source = source
         self._tasks = tasks
         self._context = context
+        self._clock = clock
         self._lock = threading.Lock()
         self._current: Recorder | None = None
         self._last: Recorder | None = None
@@ -48,7 +51,7 @@ class Recordings:
                 raise RecordingError(
                     f"{self._current.path} is being recorded already", fix="stop that first"
                 )
-            recorder = Recorder(self._source, path, options, self._context)
+            recorder = Recorder(self._source, path, options, self._context, self._clock)
             recorder.start()
             self._current = self._last = recorder
 
@@ -75,7 +78,7 @@ class Recordings:
         """
         from engine.recording.recorder import Recorder
 
-        recorder = Recorder(self._source, path, options, self._context)
+        recorder = Recorder(self._source, path, options, self._context, self._clock)
         with self._tasks.begin(f"writing {path.name}", by_asking) as task:
             recorder.write_memory(task)
         return _outcome(recorder)

@@ -7,6 +7,7 @@ import json
 import sqlite3
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from engine.core.errors import RecordingError
 from engine.core.fields import JsonValue
 from engine.core.kinds import KINDS, TABLE_KEYS
 from engine.core.records import Record
+from engine.core.sanitise import clean
 from engine.core.snapshot import HostFacts
 from engine.recording.lines import host_of
 from engine.recording.schema import APPLICATION_ID, VERSION, RowReader, kinds_in, read_meta
@@ -50,13 +52,11 @@ class RecordingFile:
         """For reading only."""
         self.name = name
         self._windows: dict[str, _Window] = {}
-        try:
+        with self._telling_damage():
             self._check()
             self.meta = read_meta(database)
             self._readers = {kind: RowReader(database, KINDS[kind]) for kind in kinds_in(database)}
             self._bounds = {kind: self._bounds_of(kind) for kind in self._readers}
-        except sqlite3.Error as error:
-            raise self._damaged(error) from error
 
     @classmethod
     def open(cls, path: Path) -> RecordingFile:
@@ -104,11 +104,16 @@ class RecordingFile:
                 fix="read it with a newer boxscope",
             )
 
-    def _damaged(self, error: Exception) -> RecordingError:
-        return RecordingError(
-            f"the recording {self.name} is damaged: {error}",
-            fix="sqlite3 FILE .recover may bring back what is left",
-        )
+    @contextmanager
+    def _telling_damage(self) -> Iterator[None]:
+        """Whatever SQLite, or a value that is not what its column holds, raises: it is damage."""
+        try:
+            yield
+        except (sqlite3.Error, ValueError, TypeError, RecursionError) as error:
+            raise RecordingError(
+                f"the recording {self.name} is damaged: {clean(str(error))}",
+                fix="sqlite3 FILE .recover may bring back what is left",
+            ) from error
 
     @property
     def host(self) -> HostFacts:
@@ -143,7 +148,7 @@ class RecordingFile:
         if first is None:
             return None
         if not isinstance(first, int) or not isinstance(last, int):
-            raise self._damaged(ValueError(f"a {kind} without a time"))
+            raise ValueError(f"a {kind} without a time")
         return first, last
 
     # Records.
@@ -163,13 +168,11 @@ class RecordingFile:
         reader = self._readers.get(kind)
         if reader is None:
             return []
-        try:
+        with self._telling_damage():
             rows = self.database.execute(
                 f'SELECT {reader.columns} FROM "{kind}" {condition}', values
             )
             return [reader.record(row) for row in rows]
-        except (sqlite3.Error, ValueError, RecursionError) as error:
-            raise self._damaged(error) from error
 
     def reached(self, kind: str, ts_ns: int) -> int:
         """Number of the last record of a kind up to a moment.
@@ -181,10 +184,8 @@ class RecordingFile:
             return 0
         window = self._windows.get(kind)
         if window is None or not window.begin_ns <= ts_ns < window.end_ns:
-            try:
+            with self._telling_damage():
                 window = self._windows[kind] = self._window(kind, ts_ns)
-            except (sqlite3.Error, TypeError) as error:
-                raise self._damaged(error) from error
         return window.last_by(ts_ns)
 
     def _window(self, kind: str, ts_ns: int) -> _Window:
@@ -219,9 +220,10 @@ class RecordingFile:
 
     def first_where(self, kind: str, after_ns: int, condition: str) -> Record | None:
         """The first record of a kind after a moment that a condition in SQL holds for."""
-        (low,) = self.database.execute(
-            "SELECT max(seq) FROM marks WHERE kind = ? AND ts_ns <= ?", (kind, after_ns)
-        ).fetchone()
+        with self._telling_damage():
+            (low,) = self.database.execute(
+                "SELECT max(seq) FROM marks WHERE kind = ? AND ts_ns <= ?", (kind, after_ns)
+            ).fetchone()
         found = self._select(
             kind,
             f"WHERE seq > ? AND ts_ns > ? AND ({condition}) ORDER BY seq LIMIT 1",
@@ -231,10 +233,11 @@ class RecordingFile:
 
     def counts(self) -> dict[str, int]:
         """How many records of each kind it holds."""
-        return {
-            kind: self.database.execute(f'SELECT count(*) FROM "{kind}"').fetchone()[0]
-            for kind in self._readers
-        }
+        with self._telling_damage():
+            return {
+                kind: self.database.execute(f'SELECT count(*) FROM "{kind}"').fetchone()[0]
+                for kind in self._readers
+            }
 
     def in_order(self, after: Mapping[str, int], kinds: Iterable[str]) -> Iterator[Record]:
         """Every record of some kinds, in the order of time and, within a kind, of number.
@@ -269,7 +272,13 @@ class _Window(NamedTuple):
 
     @classmethod
     def of(cls, begin_ns: int, end_ns: int, low: int, rows: Sequence[tuple[int, int]]) -> _Window:
-        """The window of records given as number and time."""
+        """The window of records given as number and time.
+
+        Raises:
+            ValueError: one has no time.
+        """
+        if not all(type(ts_ns) is int for _seq, ts_ns in rows):
+            raise ValueError("a record without a time")
         earliest = list(accumulate((ts_ns for _seq, ts_ns in reversed(rows)), min))[::-1]
         return cls(begin_ns, end_ns, low, [seq for seq, _ts_ns in rows], earliest)
 

@@ -29,18 +29,24 @@ class Pruner:
         """Let the oldest records go, as far as the bounds ask for it."""
         keep_s, max_bytes = self._options.keep_s, self._options.max_bytes
         if keep_s is not None:
-            self._forget_before(now_ns - int(keep_s * 1e9))
+            self._forget_marked("ts_ns <= ?", now_ns - int(keep_s * 1e9))
         if max_bytes is None or self._used <= max_bytes * _SPARE:
             return
         for ts_ns in self._moments():
-            self._forget_before(ts_ns)
+            self._forget_marked("ts_ns = ?", ts_ns)
             if self._used <= max_bytes * _SPARE:
                 return
 
     def _moments(self) -> Iterator[int]:
-        """The moments of the marks after the first, oldest first."""
-        rows = self._database.execute("SELECT DISTINCT ts_ns FROM marks ORDER BY ts_ns").fetchall()
-        yield from (ts_ns for (ts_ns,) in rows[1:])
+        """The moments of the marks in the order they were written; none for a single one.
+
+        Time does not tell it: the clock may have been set back in between.
+        """
+        rows = self._database.execute(
+            "SELECT ts_ns FROM marks GROUP BY ts_ns ORDER BY sum(seq), ts_ns"
+        ).fetchall()
+        if len(rows) > 1:
+            yield from (ts_ns for (ts_ns,) in rows)
 
     @property
     def _used(self) -> int:
@@ -51,17 +57,17 @@ class Pruner:
         )
         return int((pages - free) * page_size)
 
-    def _forget_before(self, ts_ns: int) -> None:
-        """Delete what the marks before a moment cover; of tables, what has been superseded."""
+    def _forget_marked(self, condition: str, ts_ns: int) -> None:
+        """Delete what the marks of some moments cover; of tables, what has been superseded."""
         covered = self._database.execute(
-            "SELECT kind, max(seq) FROM marks WHERE ts_ns <= ? GROUP BY kind", (ts_ns,)
+            f"SELECT kind, max(seq) FROM marks WHERE {condition} GROUP BY kind", (ts_ns,)
         ).fetchall()
         if not covered:
             return
         for kind, seq in covered:
             if kind in KINDS:
                 self._forget(kind, seq)
-        self._database.execute("DELETE FROM marks WHERE ts_ns <= ?", (ts_ns,))
+        self._database.execute(f"DELETE FROM marks WHERE {condition}", (ts_ns,))
         write_meta(self._database, {"pruned_before_ns": ts_ns})
 
     def _forget(self, kind: str, seq: int) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from engine.core.clock import Clock, SystemClock
 from engine.core.counters import Counters, Tally
 from engine.core.errors import RecordingError
 from engine.core.fields import JsonValue
@@ -66,6 +67,7 @@ class Recorder:
         path: The file; must not exist yet.
         options: Bounds, redaction and filter.
         context: What is subscribed, filtered and attached; asked each time, changes are recorded.
+        clock: The engine's; it may be set while something is recorded.
 
     Raises:
         UsageError: the options mean nothing.
@@ -78,8 +80,10 @@ class Recorder:
         path: Path,
         options: RecordingOptions | None = None,
         context: Context = dict,
+        clock: Clock | None = None,
     ) -> None:
         self.path = path
+        self._clock = clock or SystemClock()
         self._source = source
         self._options = options or RecordingOptions()
         self._wanted = self._options.wanted()
@@ -197,7 +201,7 @@ class Recorder:
             self._count_as_lost()
             return
         before = dict(self._cursors), dict(self._known_context)
-        done = _Pass(time.time_ns())
+        done = _Pass(self._clock.wall_ns())
         try:
             self._database.execute("BEGIN IMMEDIATE")
             self._write_all(done)
@@ -305,7 +309,7 @@ class Recorder:
 
     def _close(self) -> None:
         with contextlib.suppress(sqlite3.Error):
-            write_meta(self._database, {"ended_ns": time.time_ns()})
+            write_meta(self._database, {"ended_ns": self._clock.wall_ns()})
             self._database.execute("PRAGMA journal_mode = DELETE")
         self._database.close()
 

@@ -150,6 +150,7 @@ def test_where_nothing_can_be_delivered_that_is_said_and_the_run_fails() -> None
     assert done.stdout == ""
 
 
+@pytest.mark.fault("kill -9 of the engine")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_nothing_stays_in_the_kernel(number: signal.Signals) -> None:
     with running("events", "-e", "syscall_exit-read") as child:

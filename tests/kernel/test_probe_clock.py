@@ -67,6 +67,7 @@ def stamp_of(record: Record) -> int:
     return mono
 
 
+@pytest.mark.fault("clock set forwards and backwards")
 def test_within_a_minute_events_follow_the_wall_clock_and_older_ones_keep_their_time(
     probe: KernelProbe, actor: Actor, clock: MovableClock
 ) -> None:

@@ -118,6 +118,7 @@ class TestEnd:
         assert not probe.wait_ready(READY_S)
         assert attached_tracepoints() == []
 
+    @pytest.mark.fault("kill -9 of the engine")
     @pytest.mark.parametrize("deadly", [signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV])
     def test_a_killed_engine_leaves_nothing_in_the_kernel_even_under_load(
         self, deadly: signal.Signals, opened_path: str, actor: Actor
@@ -135,6 +136,7 @@ class TestEnd:
             wait_until(lambda: not still_attached(links))
             wait_until(lambda: not still_loaded(programs))
 
+    @pytest.mark.fault("probe breaks while it runs")
     def test_a_probe_that_breaks_detaches_and_another_can_take_its_place(
         self, actor: Actor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -369,6 +371,7 @@ def totals(probe: KernelProbe) -> dict[tuple[object, object], object]:
 class TestLosses:
     WRITES = 50_000
 
+    @pytest.mark.fault("kernel ring overflows")
     def test_a_flooded_ring_counts_every_loss(self, actor: Actor) -> None:
         probe = new_probe(ring_bytes=os.sysconf("SC_PAGESIZE"))
         probe.set_pids(frozenset({actor.pid}))

@@ -43,6 +43,24 @@ class Terminal:
         """Type something."""
         os.write(self._master, keys.encode())
 
+    def resize(self, columns: int, rows: int) -> None:
+        """Give the terminal another size, of which the program is told."""
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def read_what_is_there(self) -> None:
+        """Read without waiting."""
+        while self._read(0):
+            pass
+
+    def read_until_stopped(self) -> None:
+        """Read until the program has been stopped; afterwards it can be sent SIGCONT."""
+        deadline = time.monotonic() + DEADLINE_S
+        while os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is None:
+            assert time.monotonic() < deadline, f"not stopped in {DEADLINE_S} s"
+            self._read(0.01)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED)
+        self.read_what_is_there()
+
     def send(self, number: int) -> None:
         """Send the program a signal."""
         os.kill(self.pid, number)

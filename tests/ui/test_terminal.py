@@ -69,6 +69,7 @@ def test_ctrl_c_leaves_the_terminal_as_it_was_and_stops_the_engine(report: Path)
     assert report.read_text().split() == ["started", "stopped"]
 
 
+@pytest.mark.fault("signal to the console")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_signals_leave_the_terminal_as_it_was_and_stop_the_engine(
     number: signal.Signals, report: Path
@@ -82,6 +83,7 @@ def test_signals_leave_the_terminal_as_it_was_and_stop_the_engine(
     assert report.read_text().split() == ["started", "stopped"]
 
 
+@pytest.mark.fault("terminal gone or no longer read")
 def test_a_terminal_that_goes_away_ends_the_console_and_stops_the_engine(report: Path) -> None:
     with Terminal(MODULE, str(report)) as terminal:
         wait_until(report.exists)
@@ -90,6 +92,7 @@ def test_a_terminal_that_goes_away_ends_the_console_and_stops_the_engine(report:
     assert report.read_text().split() == ["started", "stopped"]
 
 
+@pytest.mark.fault("terminal gone or no longer read")
 def test_a_terminal_that_stops_reading_does_not_keep_sigterm_from_ending_it(report: Path) -> None:
     with Terminal(MODULE, str(report)) as terminal:
         wait_until(report.exists)
@@ -98,6 +101,7 @@ def test_a_terminal_that_stops_reading_does_not_keep_sigterm_from_ending_it(repo
     assert report.read_text().split() == ["started", "stopped"]
 
 
+@pytest.mark.fault("fault in the console")
 def test_a_fault_leaves_the_terminal_as_it_was_and_stops_the_engine(report: Path) -> None:
     with Terminal(MODULE, str(report), "breaks") as terminal:
         assert terminal.wait() == 1

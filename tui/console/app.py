@@ -56,6 +56,7 @@ from tui.console.screens.process import ProcessScreen
 from tui.console.screens.record import RecordScreen
 from tui.console.screens.wasm import WasmScreen
 from tui.console.subject_actions import SubjectActions
+from tui.console.suspension import Suspension
 from tui.console.wasm import WasmAsked, WasmCommands
 from tui.console.widgets.entry import TextInput
 from tui.console.widgets.lines import LineView
@@ -130,6 +131,8 @@ class ConsoleApp(ChartActions, SubjectActions):
 
     def on_mount(self) -> None:
         """Show what there is, then start the engine without holding up the first paint."""
+        if self._driver is not None and self._driver.can_suspend:
+            self._suspension = Suspension(self._driver)
         self.look_at_tables()
         self.set_interval(1 / self.options.table_redraws, self.look_at_tables)
         self.set_interval(1 / self.options.stream_redraws, self.look_at_streams)

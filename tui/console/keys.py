@@ -132,6 +132,14 @@ KEYS: tuple[Binding, ...] = (
         show=False,
         tooltip="Leave the mouse to the terminal, to select text as everywhere, or take it back",
     ),
+    Binding(
+        "ctrl+z",
+        "suspend_process",
+        "Suspend",
+        id="suspend",
+        tooltip="Go back to the shell; fg comes back here",
+        show=False,
+    ),
 )
 """The bindings of the application, in the order of the footer."""
 

@@ -119,6 +119,7 @@ def send_until_refused(host: PluginHost, name: str, data: str) -> int:
     raise AssertionError("no task was refused")
 
 
+@pytest.mark.fault("plugin that reads no tasks")
 def test_a_plugin_that_reads_no_tasks_stalls_nobody(tmp_path: Path) -> None:
     lines = (f"echo $$ > '{tmp_path}/pid'", "exec sleep 1000")
     with running_host() as host:

@@ -485,6 +485,7 @@ def no_descriptors() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+@pytest.mark.fault("descriptors exhausted")
 @pytest.mark.usefixtures("no_descriptors")
 def test_want_of_descriptors_is_an_error_not_a_traceback() -> None:
     watcher = make(interval_s=3600.0)

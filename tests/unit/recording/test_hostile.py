@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.core.errors import BoxscopeError
+from engine.core.errors import BoxscopeError, RecordingError
 from engine.core.kinds import KINDS
 from engine.core.snapshot import Snapshot
 from engine.recording.query import Query
 from engine.recording.replay import ReplayEngine
-from tests.unit.recording.test_recorder import SECOND, Rings, recorded
+from tests.unit.recording.test_recorder import SECOND, Rings, read, recorded
 
 EXAMPLES = 60
 RECORDS = 5
@@ -196,3 +196,25 @@ def test_any_question_is_answered_or_refused(whole: Path, place: Path, sql: str)
         assert sum(1 for _ in islice(query.ask(sql), 100)) <= 100
     assert path.read_bytes() == whole.read_bytes()
     assert not Path("x").exists()
+
+
+def test_text_that_is_none_is_damage(whole: Path, place: Path) -> None:
+    place.write_bytes(whole.read_bytes().replace(b'"elapsed_s" REAL', b'"elaps\x80d_s" REAL'))
+    with pytest.raises(RecordingError, match="is damaged"):
+        read(place)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("ts_ns", b"x"), ("ts_ns", None), ("text", b"x"), ("level", 7)]
+)
+def test_a_value_that_its_column_does_not_hold_is_damage(
+    whole: Path, place: Path, column: str, value: object
+) -> None:
+    shutil.copyfile(whole, place)
+    with closing(sqlite3.connect(place, isolation_level=None)) as database:
+        database.execute(f"ALTER TABLE log RENAME COLUMN {column} TO was")
+        database.execute(f"ALTER TABLE log ADD COLUMN {column} BLOB")
+        database.execute(f"UPDATE log SET {column} = was")
+        database.execute(f"UPDATE log SET {column} = ? WHERE seq = 2", (value,))
+    with pytest.raises(RecordingError, match=r"is damaged: .* (without|is no)"):
+        read(place)

@@ -201,6 +201,7 @@ def limit_pages(recorder: Recorder) -> None:
     recorder._database.execute(f"PRAGMA max_page_count = {pages}")
 
 
+@pytest.mark.fault("disk full while recording")
 def test_a_disk_without_room_costs_nothing_that_the_engine_remembers(tmp_path: Path) -> None:
     rings = Rings()
     recorder = Recorder(rings, tmp_path / "r.db")
@@ -216,6 +217,7 @@ def test_a_disk_without_room_costs_nothing_that_the_engine_remembers(tmp_path: P
     assert len(read(recorder.path)) == 2_000
 
 
+@pytest.mark.fault("disk full while recording")
 def test_what_never_could_be_written_is_counted(tmp_path: Path) -> None:
     rings = Rings()
     recorder = Recorder(rings, tmp_path / "r.db")
@@ -231,6 +233,7 @@ def test_what_never_could_be_written_is_counted(tmp_path: Path) -> None:
     assert read(recorder.path) == []
 
 
+@pytest.mark.fault("recording removed while it is written")
 def test_a_file_that_was_removed_is_told_and_what_comes_then_is_counted(tmp_path: Path) -> None:
     rings = Rings()
     recorder = started(tmp_path / "r.db", rings)
@@ -361,6 +364,7 @@ while True:
 """
 
 
+@pytest.mark.fault("kill -9 of the engine")
 def test_a_killed_program_leaves_a_whole_file(tmp_path: Path) -> None:
     path = tmp_path / "r.db"
     with subprocess.Popen(

@@ -99,6 +99,7 @@ def test_one_that_forks_leaves_nothing_behind(
     assert not process_exists(pid)
 
 
+@pytest.mark.fault("module that forks or allocates without end")
 def test_one_that_forks_without_end_is_ended_for_it(modules: Modules, tmp_path: Path) -> None:
     file = python_module(
         tmp_path,
@@ -116,6 +117,7 @@ def test_one_that_forks_without_end_is_ended_for_it(modules: Modules, tmp_path: 
     assert int(modules.event("many", "ended")["details"]["left_behind"]) > 0
 
 
+@pytest.mark.fault("module that forks or allocates without end")
 def test_one_that_allocates_without_end_is_ended_for_it(modules: Modules, tmp_path: Path) -> None:
     file = python_module(
         tmp_path,
@@ -203,6 +205,7 @@ def test_what_it_prints_is_its_stderr(modules: Modules, tmp_path: Path) -> None:
     assert modules.row("prints")["last_stderr"] == "␛[2Jhello"
 
 
+@pytest.mark.fault("kill -9 of a module's runner or keeper")
 def test_a_keeper_that_is_killed_takes_its_module_along(modules: Modules, tmp_path: Path) -> None:
     child = tmp_path / "child"
     body = f"""
@@ -229,6 +232,7 @@ def test_an_event_of_its_own_making_is_shown_made_safe(modules: Modules, tmp_pat
     assert modules.event("forger", "returned")["text"] == "␛[31m"
 
 
+@pytest.mark.fault("kill -9 of the engine")
 def test_modules_end_with_an_engine_that_is_killed(tmp_path: Path) -> None:
     file = python_module(tmp_path, "alone", "import os\nprint(os.getpid(), os.getppid())\n")
     command = [
@@ -245,6 +249,7 @@ def test_modules_end_with_an_engine_that_is_killed(tmp_path: Path) -> None:
     wait_until(lambda: not process_exists(keeper), DEADLINE_S)
 
 
+@pytest.mark.fault("kill -9 of a module's runner or keeper")
 def test_one_that_kills_its_keeper_is_told_to_have_ended(modules: Modules, tmp_path: Path) -> None:
     body = """
         import os, signal, threading
@@ -259,6 +264,7 @@ def test_one_that_kills_its_keeper_is_told_to_have_ended(modules: Modules, tmp_p
     assert modules.engine.module_outcomes("parricide") >= {"exited", "ended"}
 
 
+@pytest.mark.fault("kill -9 of a module's runner or keeper")
 def test_one_that_stops_its_keeper_ends_with_it(modules: Modules, tmp_path: Path) -> None:
     body = """
         import os, signal, threading

@@ -1,0 +1,93 @@
+"""The wall clock is set, forwards and backwards, while records come and are written."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from engine.core.clock import SystemClock
+from engine.core.settings import Settings
+from engine.live import LiveEngine, Selection
+from engine.recording.file import RecordingFile
+from engine.recording.options import RecordingOptions
+from engine.recording.recorder import Recorder
+from engine.recording.replay import ReplayEngine
+from tests.faults.support import DEADLINE_S, FLOOD, number, plugin_row
+from tests.ledgers import Ledger
+from tests.unit.recording.test_recorder import SECOND, Rings
+from tests.waiting import wait_until
+
+STEPS_S = (3_600, -7_200, 86_400 * 365, -86_400 * 366, 0)
+"""By how much the clock then is ahead of what it was at first."""
+
+
+@dataclass
+class SteppedClock(SystemClock):
+    """The machine's clock, which somebody sets."""
+
+    ahead_s: int = 0
+
+    def wall_ns(self) -> int:
+        """Wall time as it was set."""
+        return time.time_ns() + self.ahead_s * SECOND
+
+
+@pytest.mark.fault("clock set forwards and backwards")
+def test_steps_of_the_clock_lose_nothing_and_the_recording_replays(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    clock = SteppedClock()
+    recording = tmp_path / "r.db"
+    engine = LiveEngine(Selection(agent=True, discovery=True), Settings(), clock=clock)
+    with engine:
+        engine.load_plugin(FLOOD, detail='{"rate": 1000}')
+        engine.start_recording(recording)
+        for ahead_s in STEPS_S * ledger.budget:
+            ledger.inject()
+            clock.ahead_s = ahead_s
+            come = number(plugin_row(engine, "flood"), "tx_count") + 500
+            wait_until(
+                lambda least=come: number(plugin_row(engine, "flood"), "tx_count") > least,
+                DEADLINE_S,
+            )
+            ledger.survive(engine.snapshot())
+        facts = engine.stop_recording()
+    counters = engine.snapshot().sources["recording"].counters
+    assert facts is not None
+    assert dict(counters.dropped) == {}
+    file = RecordingFile.open(recording)
+    rows = file.counts()
+    file.close()
+    ledger.lose(abs(counters.kept - sum(rows.values())))
+    replay = ReplayEngine(recording)
+    played = sum(1 for _ in replay.in_order(["plugin_record"]))
+    replay.close()
+    ledger.lose(rows["plugin_record"] - played)
+    ledger.survive(number=0)
+
+
+@pytest.mark.fault("clock set back in a recording that is bounded")
+def test_a_bounded_recording_lets_the_oldest_go_whatever_the_clock_says(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    clock, rings, bound = SteppedClock(), Rings(capacity=100_000), 1_000_000
+    path = tmp_path / "r.db"
+    recorder = Recorder(rings, path, RecordingOptions(max_bytes=bound), clock=clock)
+    recorder.start()
+    for part in range(1, 9):
+        ledger.inject()
+        clock.ahead_s = -3_600 * part
+        for each in range(500):
+            rings.add("log", ts_ns=clock.wall_ns(), text=f"{part} {each} {'x' * 600}")
+        wait_until(lambda many=part * 500: recorder.counters.kept == many, DEADLINE_S)
+        ledger.survive(recorder.counters)
+    recorder.stop()
+    file = RecordingFile.open(path)
+    kept = [record.seq for record in file.records("log", 0, 2**62, 10_000)]
+    ((gone,),) = file.database.execute("SELECT number FROM pruned WHERE kind = 'log'")
+    file.close()
+    assert kept == list(range(gone + 1, 4_001))
+    assert len(kept) >= 500
