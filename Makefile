@@ -48,14 +48,9 @@ faults: setup
 soak: setup
 	$(BIN)/python -m tests.perf.soak --minutes $(MINUTES)
 
-# Figures, not checks: each prints ratios of runs made side by side.
+# Figures, not checks: ratios of runs made side by side, and one table of them in docs/costs.md.
 bench: setup
-	$(BIN)/python -m tests.perf.bench_ingest
-	$(BIN)/python -m tests.perf.bench_probe
-	$(BIN)/python -m tests.perf.bench_descriptors
-	$(BIN)/python -m tests.perf.bench_recording
-	$(BIN)/python -m tests.perf.bench_otlp
-	$(BIN)/python -m tests.perf.bench_console
+	$(BIN)/python -m tests.perf.bench
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

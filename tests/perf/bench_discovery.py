@@ -12,6 +12,7 @@ and kernel time together, the median of several rounds:
     unchanged   a later one, after nothing happened
     psutil      psutil.net_connections: one table, one walk over all descriptors, no facts
     per process psutil.Process.net_connections for each pid, which is how Beyla scans
+    ss          ss -tulnp, the command, if it is installed
 
 The rounds of `steady` come 60 ms after the processes were replaced: a process that is younger than
 30 ms and has not exec'ed is looked at a second time. Then the same beside many established
@@ -24,6 +25,7 @@ from __future__ import annotations
 import argparse
 import gc
 import random
+import resource
 import shutil
 import statistics
 import subprocess
@@ -41,6 +43,7 @@ from engine.core.clock import SystemClock
 from engine.core.source import Logbook
 from engine.discovery.watcher import PortWatcher
 from engine.probe.probe import KernelProbe
+from tests.perf.rows import Row, ratio
 
 SOURCE = Path(__file__).parent / "c" / "listeners.c"
 CROWDS = (100, 1_000, 3_000)
@@ -131,7 +134,15 @@ def per_process_scan() -> int:
     return found
 
 
-def measure(crowd: Crowd, rounds: int) -> dict[str, float]:
+def command_ms(*command: str) -> float:
+    """CPU milliseconds of a command."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return 1e3 * (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+
+def figures_of(crowd: Crowd, rounds: int) -> dict[str, float]:
     """CPU milliseconds per refresh, by way."""
 
     def churned() -> None:
@@ -158,6 +169,8 @@ def measure(crowd: Crowd, rounds: int) -> dict[str, float]:
     slow = 3 if crowd.processes < 1_000 else 1
     figures["per process"] = cpu_ms(per_process_scan, slow, nothing)
     watcher.stop()
+    if (listing := shutil.which("ss")) is not None:
+        figures["ss"] = statistics.median(command_ms(listing, "-tulnp") for _ in range(5))
     return figures
 
 
@@ -268,10 +281,47 @@ def _ports(ports: object) -> list[int]:
     return [each["port"] for each in ports]
 
 
-def show_latency(name: str, trials: list[float]) -> None:
+def show_latency(name: str, trials: list[float]) -> float:
+    """Print the percentiles; returns the 95th."""
     ordered = sorted(trials)
     p50, p95 = ordered[len(ordered) // 2], ordered[int(len(ordered) * 0.95)]
     print(f"  {name:28} p50 {p50:7.1f} ms   p95 {p95:7.1f} ms   ({len(ordered)} trials)")
+    return p95
+
+
+def measure() -> list[Row]:
+    """The budgets of discovery."""
+    processes, trials, others = 1_000, 60, list[float]()
+    with tempfile.TemporaryDirectory() as directory:
+        program = build(Path(directory))
+        with crowd_of(program, processes) as crowd, others_watched(others):
+            figures = figures_of(crowd, 15)
+    show(f"{processes} listening processes", figures, others[-1])
+    print("\nlisten() to row")
+    polled = show_latency(f"polling each {POLL_S:g} s", latency_ms(trials, probe=False))
+    probed = show_latency("with the probe", latency_ms(trials, probe=True))
+    steady = figures["steady"]
+    peers = ", ".join(
+        f"{name} {figures[name]:.0f} ms ({ratio(figures[name], steady)} x)"
+        for name in ("psutil", "ss", "per process")
+        if name in figures
+    )
+    return [
+        Row(
+            f"discovery scan, {processes:,} listening processes, 1 % of them new",
+            "< 5 ms CPU",
+            f"{steady:.2f} ms, {figures['unchanged']:.2f} ms if nothing has changed",
+            peers if "ss" in figures else f"{peers}, ss is not installed",
+            steady < 5,
+        ),
+        Row(
+            "listen() to row, with the probe",
+            "< 100 ms",
+            f"p95 {probed:.0f} ms",
+            holds=probed < 100,
+        ),
+        Row("listen() to row, without", "< 1 s", f"p95 {polled:.0f} ms", holds=polled < 1_000),
+    ]
 
 
 def main() -> None:
@@ -287,12 +337,12 @@ def main() -> None:
         others: list[float] = []
         for processes in options.processes:
             with crowd_of(program, processes) as crowd, others_watched(others):
-                figures = measure(crowd, options.rounds)
+                figures = figures_of(crowd, options.rounds)
             show(f"{processes} listening processes", figures, others[-1])
         if options.connections:
             with crowd_of(program, CROWDS[0]) as crowd, others_watched(others):
                 crowd.connect(options.connections)
-                figures = measure(crowd, options.rounds)
+                figures = figures_of(crowd, options.rounds)
             title = f"{CROWDS[0]} listening processes, {options.connections} connections"
             show(title, figures, others[-1])
     if options.trials:

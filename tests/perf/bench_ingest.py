@@ -9,6 +9,7 @@ another machine, and only if `others` is small: the cores that other processes u
     C read      reads and does nothing
     C parse     follows the frames and reads the protobuf fields of each record
     C keep      the same, and copies the payloads into a ring
+    Go          one in Go, which does what an Elkeid agent does with each record
     host        the whole path of engine.agent: read, follow the frames, keep, count
     host plain  the same without the compiled loop, as before the first flood
     parsed      host, and protobuf parses every record, a slab at a time
@@ -42,7 +43,16 @@ from engine.agent.wire import PREFIX, Frames, find_offsets
 from engine.core.clock import SystemClock
 from engine.core.counters import Counters
 from engine.core.source import Logbook
-from tests.perf.ingest_peers import Block, Programs, Rate, build, run_reader, write_block
+from tests.perf.ingest_peers import (
+    Block,
+    Programs,
+    Rate,
+    build,
+    run_go_reader,
+    run_reader,
+    write_block,
+)
+from tests.perf.rows import Row, ratio
 
 SIZES = (64, 256, 1_024, 16_384)
 KEPT = 50_000
@@ -130,10 +140,10 @@ def run_host(
     with running(kind) as host:
         host.load(programs.writer, detail=f"0 {block.path}")
         time.sleep(WARM_UP_S)
-        return measure(host, seconds)
+        return rate_of(host, seconds)
 
 
-def measure(host: PluginHost, seconds: float) -> Rate:
+def rate_of(host: PluginHost, seconds: float) -> Rate:
     """Records per second that the host keeps, and the cores it uses for them."""
     before, started, busy = host.counters(), time.monotonic(), time.process_time()
     time.sleep(seconds)
@@ -157,7 +167,7 @@ def run_many(
             host.load(programs.writer, name=f"writer-{number}", detail=detail)
         time.sleep(2 * WARM_UP_S)
         before = sent_by_plugin(host)
-        reached = measure(host, seconds)
+        reached = rate_of(host, seconds)
         after = sent_by_plugin(host)
         sent = [after[name] - before[name] for name in before]
         return reached, min(sent), max(sent), host.counters()
@@ -187,8 +197,10 @@ class Others:
         return max(0.0, (now[1] - then[1]) / (now[0] - then[0]))
 
 
-def compare_readers(programs: Programs, block: Block, seconds: float, rounds: int) -> None:
-    """Measure every reader in turns and print the medians."""
+def compare_readers(
+    programs: Programs, block: Block, seconds: float, rounds: int
+) -> dict[str, float]:
+    """Measure every reader in turns and print the medians; returns these, in records a second."""
     readers: dict[str, Callable[[], Rate]] = {
         "C read": partial(run_reader, programs, "read", block, seconds),
         "C parse": partial(run_reader, programs, "parse", block, seconds),
@@ -198,6 +210,8 @@ def compare_readers(programs: Programs, block: Block, seconds: float, rounds: in
         "parsed": partial(run_host, ParsingHost, programs, block, seconds, FLOOD_READS),
         "decoded": partial(run_host, DecodingHost, programs, block, seconds, FLOOD_READS),
     }
+    if programs.go_reader is not None:
+        readers["Go"] = partial(run_go_reader, programs.go_reader, programs, block, seconds)
     measured: dict[str, list[Rate]] = {name: [] for name in readers}
     others = Others()
     for _ in range(rounds):
@@ -215,13 +229,20 @@ def compare_readers(programs: Programs, block: Block, seconds: float, rounds: in
             f"  {name:10} {rate / 1e3:8.0f} krec/s {megabytes:7.0f} MB/s {cpu_ns:7.0f} ns CPU each"
             f" {rate / medians['C parse']:6.2f} of C parse"
         )
+    return medians
 
 
-def show_many(programs: Programs, block: Block, seconds: float) -> None:
-    """Many plugins: the cost of few records each, and fairness when all write flat out."""
+def show_many(programs: Programs, block: Block, seconds: float) -> float:
+    """Many plugins: the cost of few records each, and fairness when all write flat out.
+
+    Returns:
+        The share of a core that they cost at few records each.
+    """
+    shares = []
     for rate in (PLUGIN_RATE, 0):
         others = Others()
         reached, fewest, most, counters = run_many(programs, block, seconds, rate)
+        shares.append(reached.cpu)
         asked = f"at {rate} records/s each" if rate else "flat out"
         print(
             f"{PLUGINS} plugins {asked}: {100 * reached.cpu:.1f} % of a core, "
@@ -229,6 +250,39 @@ def show_many(programs: Programs, block: Block, seconds: float) -> None:
             f"lost {counters.dropped_total}, lag {counters.lag_ms:.1f} ms; "
             f"others used {others.cores():.2f} cores"
         )
+    return shares[0]
+
+
+def measure() -> list[Row]:
+    """The budgets of ingest."""
+    with tempfile.TemporaryDirectory() as place:
+        programs = build(Path(place))
+        block = write_block(Path(place, "block"), 256)
+        medians = compare_readers(programs, block, 0.6, 5)
+        share = show_many(programs, block, 2.0)
+    host, c, go = medians["host"], medians["C parse"], medians.get("Go")
+    return [
+        Row(
+            "plugin ingest at 256 B, of a C reader that parses",
+            ">= 0.5",
+            f"{ratio(host, c)} ({host / 1e6:.2f} M records/s)",
+            f"C: {c / 1e6:.2f} M records/s",
+            host >= 0.5 * c,
+        ),
+        Row(
+            "plugin ingest at 256 B, of a host in Go",
+            ">= 2",
+            ratio(host, go) if go else "not measured",
+            f"Go: {go / 1e6:.2f} M records/s" if go else "Go is not installed",
+            host >= 2 * go if go else None,
+        ),
+        Row(
+            f"{PLUGINS} plugins at {PLUGIN_RATE:,} records/s each",
+            "< 10 % of a core",
+            f"{share:.1%} of a core",
+            holds=share < 0.1,
+        ),
+    ]
 
 
 def main() -> None:

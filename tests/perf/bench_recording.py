@@ -8,6 +8,8 @@ the two can be compared; figures are of one run on one machine.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import resource
 import sqlite3
@@ -23,6 +25,8 @@ from typing import NamedTuple
 from engine.core.settings import Settings
 from engine.core.source import SourceStatus
 from engine.demo import DemoEngine
+from engine.recording.replay import ReplayEngine
+from tests.perf.rows import Row
 from tests.waiting import wait_until
 from tui.collector import rare_collections
 
@@ -30,6 +34,7 @@ SECONDS = 20.0
 RATE = 20_000
 EVENT = "syscall_exit-pread"
 READY_S = 120.0
+STREAMS = ("kernel_event", "plugin_record", "l7_message", "wasm_result", "process", "log")
 
 CALLER = """
 import os, sys, time
@@ -82,7 +87,11 @@ def _cpu_s() -> float:
 
 def main() -> None:
     """Measure and print."""
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS
+    measure(float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS)
+
+
+def measure(seconds: float = SECONDS) -> list[Row]:
+    """Measure and print; returns the rows."""
     with tempfile.TemporaryDirectory() as place, rare_collections():
         path = Path(place) / "bench.db"
         with DemoEngine(Settings()) as engine:
@@ -98,6 +107,19 @@ def main() -> None:
         assert facts is not None
         _tell(without, recording, snapshot.sources["recording"], facts.bytes)
         _tell_kinds(path, snapshot.sources["recording"])
+        _compare_replays(path)
+    counters = snapshot.sources["recording"].counters
+    more = recording.cpu_s / recording.seconds - without.cpu_s / without.seconds
+    return [
+        Row(
+            f"recording the demo and {RATE:,} events/s for {seconds:g} s",
+            "rows = kept, equal replays",
+            f"{counters.kept:,} rows = kept, {counters.dropped_total} lost, "
+            f"{facts.bytes / counters.kept:.0f} B a record, {more:.0%} of a core more; "
+            "replays equal",
+            holds=counters.dropped_total == 0,
+        )
+    ]
 
 
 def _tell(without: Spent, recording: Spent, status: SourceStatus, size: int) -> None:
@@ -118,6 +140,50 @@ def _tell_kinds(path: Path, status: SourceStatus) -> None:
             ((rows,),) = database.execute(f"SELECT count(*) FROM {kind}")
             assert rows == told.kept, (kind, rows, told)
             _say(f"  {kind:<18}  {rows:>9,} in the file = kept")
+
+
+def _compare_replays(path: Path) -> None:
+    """The stream of the headless replay and what panes are given must be the same records."""
+    headless = _digest(_headless(path))
+    shown = _digest(_shown(path))
+    _say(f"replay                {headless[0]:,} records headless, sha256 {headless[1][:16]}")
+    _say(f"                      {shown[0]:,} given to panes, sha256 {shown[1][:16]}")
+    assert headless == shown
+
+
+def _headless(path: Path) -> Iterator[str]:
+    """The lines of `boxscope replay --headless --json`, but the header and the counters."""
+    command = [sys.executable, "-m", "tui.cli", "replay", str(path), "--headless", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        for line in child.stdout:
+            if (told := json.loads(line))["kind"] in STREAMS:
+                yield json.dumps(told, sort_keys=True)
+    if child.returncode:
+        raise SystemExit("the headless replay has failed")
+
+
+def _shown(path: Path) -> Iterator[str]:
+    """What a console is given that plays to the end."""
+    engine = ReplayEngine(path, instant=True)
+    engine.start()
+    try:
+        for kind in STREAMS:
+            seq = 0
+            while records := (batch := engine.since(kind, seq, 1_000)).records:
+                seq = batch.last_seq
+                yield from (json.dumps(record.as_json(), sort_keys=True) for record in records)
+    finally:
+        engine.close()
+
+
+def _digest(lines: Iterator[str]) -> tuple[int, str]:
+    """How many records there are, and a hash of them in whatever order."""
+    number, total = 0, 0
+    for line in lines:
+        number += 1
+        total = (total + int.from_bytes(hashlib.sha256(line.encode()).digest())) % 2**256
+    return number, f"{total:064x}"
 
 
 def _say(line: str) -> None:

@@ -38,6 +38,7 @@ from engine.wasm.host import HostOptions, WasmHost
 from engine.wasm.hostcalls import CallContext, HostFunctions
 from engine.wasm.imports import DEEPFLOW, DEEPFLOW_FUNCTIONS
 from engine.wasm.journal import Journal
+from tests.perf.rows import Row
 
 PLUGINS = Path(fixtures.__file__).parent / "wasm"
 ASKED = BaseContext(b"\x7f\0\0\1", b"\x7f\0\0\1", 40_000, 80, 1_700_000_000_000_000)
@@ -163,6 +164,18 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
+def endless_ms(deadline_ms: int) -> float:
+    """How long a hook that never returns is let run."""
+    clock = SystemClock()
+    host = WasmHost(clock, Logbook(clock), options=HostOptions(deadline_ms=deadline_ms))
+    host.load(PLUGINS / "hostile" / "loop_request.wasm")
+    began = time.perf_counter()
+    host.on_http_req(ASKED, REQUEST, HEAD)
+    taken = 1e3 * (time.perf_counter() - began)
+    host.stop()
+    return taken
+
+
 def percentiles(times: list[float]) -> str:
     """p50 and p99."""
     ordered = sorted(times)
@@ -274,6 +287,33 @@ def throughput(requests: int) -> None:
     say(f"\nHTTP exchanges to messages, {requests:,} at once, best of 3")
     for name, rate in rates.items():
         say(f"{name or 'no plugin':<10} {rate:9,.0f} messages/s  {rate / bare:5.2f} of no plugin")
+
+
+def measure() -> list[Row]:
+    """The budgets of Wasm plugins."""
+    calls, deadline_ms = 5_000, 100
+    slowest, documented_ns = 0.0, 0.0
+    for case in CASES:
+        documented, ours, whole = measured(case, calls)
+        say(f"{case.plugin:<7} {case.export:<17} {documented}  {ours}  {whole}")
+        if float(ours.split()[0]) > slowest:
+            slowest, documented_ns = float(ours.split()[0]), float(documented.split()[0])
+    endless = endless_ms(deadline_ms)
+    return [
+        Row(
+            "Wasm hook call, the slowest of the example plugins'",
+            "p50 < 150 us",
+            f"p50 {slowest:.0f} us",
+            f"Wasmtime's documented interface {documented_ns:.0f} us",
+            slowest < 150,
+        ),
+        Row(
+            f"Wasm hook that never returns, deadline {deadline_ms} ms",
+            "ends within it",
+            f"{endless:.0f} ms",
+            holds=endless < 1.5 * deadline_ms,
+        ),
+    ]
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 from engine.agent.sdk import encode_record
 from engine.agent.wire import PREFIX
+from tests.go.workshop import GO, TOOLCHAINS
 
 SOURCES = Path(__file__).parent / "c"
 BLOCK_BYTES = 4 * 1024 * 1024
@@ -23,6 +25,8 @@ class Programs(NamedTuple):
 
     writer: Path
     reader: Path
+    go_reader: Path | None
+    """None without a Go toolchain."""
 
 
 class Block(NamedTuple):
@@ -47,12 +51,28 @@ def build(directory: Path) -> Programs:
     compiler = shutil.which("cc")
     if compiler is None:
         raise SystemExit("the benchmark needs a C compiler: apt-get install gcc")
-    programs = Programs(directory / "writer", directory / "reader")
-    for program in programs:
+    programs = Programs(directory / "writer", directory / "reader", build_go(directory))
+    for program in (programs.writer, programs.reader):
         source = SOURCES / f"{program.name}.c"
         command = [compiler, "-O2", "-Wall", "-Wextra", "-Werror", "-o", program, source]
         subprocess.run(command, check=True)
     return programs
+
+
+def build_go(directory: Path) -> Path | None:
+    """Compile the reader in Go, where there is a toolchain."""
+    installed = TOOLCHAINS / GO / "bin" / "go"
+    go = str(installed) if installed.exists() else shutil.which("go")
+    if go is None:
+        return None
+    program = directory / "go-reader"
+    places = {"GOCACHE": str(directory / "go-cache"), "GOPATH": str(directory / "go-path")}
+    subprocess.run(
+        [go, "build", "-o", program, SOURCES.parent / "go" / "reader.go"],
+        check=True,
+        env={**os.environ, **places, "GOTOOLCHAIN": "local"},
+    )
+    return program
 
 
 def write_block(path: Path, size: int) -> Block:
@@ -72,7 +92,15 @@ def write_block(path: Path, size: int) -> Block:
 
 def run_reader(programs: Programs, mode: str, block: Block, seconds: float) -> Rate:
     """What the reader in C reaches: `read`, `parse` or `keep`."""
-    command = [programs.reader, mode, str(seconds), programs.writer, block.path]
+    return _run([programs.reader, mode, str(seconds), programs.writer, block.path], block)
+
+
+def run_go_reader(program: Path, programs: Programs, block: Block, seconds: float) -> Rate:
+    """What the reader in Go reaches."""
+    return _run([program, str(seconds), programs.writer, block.path], block)
+
+
+def _run(command: list[str | Path], block: Block) -> Rate:
     answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     records, size, elapsed, busy = map(float, answer.split()[:4])
     count = records or size / (block.body_bytes + PREFIX.size)
