@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from engine.workspace import Loaded, ModulePart
 
 _EMPTY = RecordRing(1)
+STATS_RECORDS = 3_600
+"""An hour; each is some kilobytes, as it has the counters of every source and stage."""
 T = TypeVar("T")
 
 
@@ -123,7 +125,8 @@ class LiveEngine(Engine):
         self._logbook = Logbook(self._clock)
         self.tasks = self._logbook.tasks
         self._sources: dict[str, Source] = {}
-        self._own_rings = {kind: RecordRing(20_000) for kind in (*SAMPLED, "stats")}
+        self._own_rings = {kind: RecordRing(20_000) for kind in SAMPLED}
+        self._own_rings["stats"] = RecordRing(STATS_RECORDS)
         self._stores: dict[str, RecordStore] = {**self._own_rings, "log": self._logbook.ring}
         self._host = host_facts()
         self._cost = OwnCost(self._clock)
