@@ -27,7 +27,7 @@ import psutil
 
 from tests.perf.rows import Row
 
-NAMES = ("ingest", "probe", "discovery", "wasm", "console", "recording", "descriptors")
+NAMES = ("ingest", "probe", "discovery", "wasm", "console", "recording", "descriptors", "otlp")
 SECONDS_OF = {"recording": 60.0}
 PAGE = Path(__file__).parents[2] / "docs" / "costs.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"

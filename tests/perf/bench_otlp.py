@@ -17,6 +17,7 @@ from engine.core.clock import SystemClock
 from engine.core.source import Logbook
 from engine.otlp.export import OtlpExport
 from engine.otlp.options import OtlpOptions
+from tests.perf.rows import Row
 from tests.unit.otlp.receiver import started
 from tests.unit.recording.test_recorder import Rings
 from tui.collector import rare_collections
@@ -34,7 +35,12 @@ def collect(protocol: str) -> None:
     receiver.stop()
 
 
-def measure(protocol: str, number: int) -> None:
+def measure() -> list[Row]:
+    """Both protocols."""
+    return [exported(spoken, EVENTS) for spoken in ("http", "grpc")]
+
+
+def exported(protocol: str, number: int) -> Row:
     """Export so many events and print what it took."""
     rings = Rings(number)
     for _ in range(number):
@@ -64,6 +70,14 @@ def measure(protocol: str, number: int) -> None:
         f"{protocol:5} {number / took:8,.0f} events/s  {cpu / number * 1e6:6.1f} us of CPU each  "
         f"kept {counters.kept}  dropped {counters.dropped_total}  arrived {arrived.strip()}"
     )
+    lost = number - int(arrived) - counters.dropped_total
+    return Row(
+        f"export of {number:,} kernel events over OTLP, {protocol}",
+        "all arrive or are counted",
+        f"{lost} lost, {counters.dropped_total} counted; {number / took:,.0f} events/s, "
+        f"{cpu / number * 1e6:.0f} us of CPU each",
+        holds=lost == 0,
+    )
 
 
 def _say(line: str) -> None:
@@ -81,4 +95,4 @@ if __name__ == "__main__":
         collect(sys.argv[2])
     else:
         for spoken in ("http", "grpc"):
-            measure(spoken, int(sys.argv[1]) if sys.argv[1:] else EVENTS)
+            exported(spoken, int(sys.argv[1]) if sys.argv[1:] else EVENTS)

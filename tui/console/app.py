@@ -132,7 +132,7 @@ class ConsoleApp(ChartActions, SubjectActions):
     def on_mount(self) -> None:
         """Show what there is, then start the engine without holding up the first paint."""
         if self._driver is not None and self._driver.can_suspend:
-            self._suspension = Suspension(self._driver)
+            self._suspension = Suspension(self._driver, partial(self.refresh, layout=True))
         self.look_at_tables()
         self.set_interval(1 / self.options.table_redraws, self.look_at_tables)
         self.set_interval(1 / self.options.stream_redraws, self.look_at_streams)
