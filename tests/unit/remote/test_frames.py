@@ -24,6 +24,7 @@ MESSAGES = st.lists(
 )
 
 
+@pytest.mark.fuzz("attach protocol")
 @settings(max_examples=100)
 @given(MESSAGES, st.lists(st.integers(1, 40), min_size=1))
 def test_messages_come_out_as_they_went_in_however_they_are_cut(
@@ -40,6 +41,7 @@ def test_messages_come_out_as_they_went_in_however_they_are_cut(
     assert found == messages
 
 
+@pytest.mark.fuzz("attach protocol")
 @settings(max_examples=200)
 @given(st.binary(max_size=200), st.integers(0, 60))
 def test_garbage_is_refused_in_words_or_waited_for(garbage: bytes, at: int) -> None:

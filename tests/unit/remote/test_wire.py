@@ -62,6 +62,7 @@ def test_a_record_of_any_kind_arrives_as_it_was(kind: str, data: st.DataObject) 
     assert records_from(kind, [json.loads(record_text(before))]) == (before,)
 
 
+@pytest.mark.fuzz("attach protocol")
 @pytest.mark.parametrize(
     "shown",
     [None, {}, [5], [[]], [[1, 2, None, None, []]], [["1", 2, None, None, [None] * 99]]],
@@ -201,6 +202,7 @@ def test_the_processes_of_the_box_arrive_as_they_were() -> None:
     assert commands.result_from(command, shown) == before
 
 
+@pytest.mark.fuzz("attach protocol")
 @settings(max_examples=100)
 @given(st.sampled_from(sorted(COMMANDS)), st.dictionaries(st.text(max_size=8), VALUES), st.data())
 def test_arguments_are_the_commands_or_refused(
@@ -214,6 +216,7 @@ def test_arguments_are_the_commands_or_refused(
             assert accepted.keys() == command.arguments.keys()
 
 
+@pytest.mark.fuzz("attach protocol")
 @pytest.mark.parametrize("name", ["stop", "start", "snapshot", "__class__", "_store", 5, None, []])
 def test_nothing_but_the_commands_can_be_called(name: object) -> None:
     with pytest.raises(AttachError, match="this engine has no command"):
