@@ -27,7 +27,7 @@ from tests.waiting import wait_until
 
 PLUGINS = 200
 ROUNDS = 2
-PROCESSES = 3_000
+PROCESSES = 1_000
 STOPS = 5
 
 
