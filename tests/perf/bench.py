@@ -30,7 +30,7 @@ from tests.perf.rows import Row
 NAMES = ("ingest", "probe", "discovery", "wasm", "console", "recording", "descriptors", "otlp")
 SECONDS_OF = {"recording": 60.0}
 PAGE = Path(__file__).parents[2] / "docs" / "costs.md"
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 HEAD = ("what", "budget", "measured", "others", "kept")
 _KEPT = {True: "yes", False: "**no**", None: ""}
 

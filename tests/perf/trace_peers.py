@@ -77,9 +77,9 @@ def _priced(
                     wait_until(lambda: ready() or tracer.poll() is not None, READY_S)
             elif not _says_ready(tracer):
                 tracer.kill()
-                return f"does not run here: {_last_line(tracer.communicate()[1])}"
+                return f"does not run here: {_reason(tracer.communicate()[1])}"
             if tracer.poll() is not None:
-                return f"does not run here: {_last_line(tracer.communicate()[1])}"
+                return f"does not run here: {_reason(tracer.communicate()[1])}"
             drain = subprocess.Popen(["cat"], stdin=tracer.stdout, stdout=subprocess.DEVNULL)
             taken = min(run() for _ in range(ROUNDS)) / calls * 1e9
         finally:
@@ -97,6 +97,7 @@ def _says_ready(tracer: subprocess.Popen[str]) -> bool:
     return any(line == "ready\n" for line in iter(tracer.stdout.readline, ""))
 
 
-def _last_line(text: str) -> str:
+def _reason(text: str) -> str:
     lines = text.strip().splitlines()
-    return lines[-1][:120] if lines else "it says nothing"
+    told = [line.partition("ERROR: ")[2] for line in lines if "ERROR: " in line] or lines
+    return told[-1][:120] if told else "it says nothing"

@@ -192,7 +192,7 @@ WORDS = (
 def test_any_question_is_answered_or_refused(whole: Path, place: Path, sql: str) -> None:
     path = place.with_name("asked")
     shutil.copyfile(whole, path)
-    with closing(Query(path, seconds=5.0)) as query, suppress(BoxscopeError):
+    with closing(Query.open(path, seconds=5.0)) as query, suppress(BoxscopeError):
         assert sum(1 for _ in islice(query.ask(sql), 100)) <= 100
     assert path.read_bytes() == whole.read_bytes()
     assert not Path("x").exists()
