@@ -9,6 +9,11 @@ from contextlib import contextmanager
 _RARE = (20_000, 10, 50)
 
 
+def collect_rarely() -> None:
+    """Have the collector run seldom from the start: what is imported is no garbage."""
+    gc.set_threshold(*_RARE)
+
+
 @contextmanager
 def rare_collections() -> Iterator[None]:
     """Keep the garbage collector out of the way of the keyboard and of the readers.

@@ -12,6 +12,7 @@ from engine import __version__
 from engine.core.errors import BoxscopeError
 from tui.cli.diagnostics import open_missing_streams, report
 from tui.cli.workspace import workspace_option
+from tui.collector import collect_rarely
 
 VERBS = {
     "console": ("tui.cli.console", "The console on this box (the default)."),
@@ -81,6 +82,7 @@ def boxscope(ctx: click.Context, workspace: Path | None) -> None:
 
 def run() -> None:
     """Run the command and exit with its code."""
+    collect_rarely()
     open_missing_streams()
     sys.exit(main(sys.argv[1:]))
 

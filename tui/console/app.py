@@ -17,6 +17,7 @@ from engine.core.records import Record
 from engine.core.sanitise import clean
 from engine.core.snapshot import Snapshot
 from engine.engine import Engine
+from tui.console import screens
 from tui.console.asking import Questions
 from tui.console.charting import ChartActions
 from tui.console.commands import PluginAsked, PluginCommands
@@ -43,18 +44,8 @@ from tui.console.recording import RecordingCommands
 from tui.console.replaying import ReplayCommands
 from tui.console.scope import Process
 from tui.console.scoping import Scoping
-from tui.console.screens.call import CallScreen
-from tui.console.screens.detail import DetailScreen, GapScreen
-from tui.console.screens.go_to import GoToDialog
-from tui.console.screens.help import HelpScreen
 from tui.console.screens.main import MainScreen
-from tui.console.screens.message import MessageScreen
 from tui.console.screens.parts import PartsScreen
-from tui.console.screens.plugin import PluginScreen
-from tui.console.screens.presets import PresetScreen
-from tui.console.screens.process import ProcessScreen
-from tui.console.screens.record import RecordScreen
-from tui.console.screens.wasm import WasmScreen
 from tui.console.subject_actions import SubjectActions
 from tui.console.suspension import Suspension
 from tui.console.wasm import WasmAsked, WasmCommands
@@ -148,6 +139,7 @@ class ConsoleApp(ChartActions, SubjectActions):
             await asyncio.to_thread(self._life.start)
         self.look_at_tables()
         await self.load_workspace()
+        await asyncio.to_thread(screens.import_all)
 
     def exit(
         self, result: None = None, return_code: int = 0, message: RenderableType | None = None
@@ -272,7 +264,7 @@ class ConsoleApp(ChartActions, SubjectActions):
     async def on_matrix_view_presets_asked(self) -> None:
         """Let somebody choose a preset."""
         choices = await asyncio.to_thread(preset_choices, self.main.events.matrix.switches)
-        self.push_screen(PresetScreen(choices), self._apply_preset)
+        self.push_screen(screens.PresetScreen(choices), self._apply_preset)
 
     def _apply_preset(self, chosen: tuple[str, bool] | None) -> None:
         if chosen is not None:
@@ -296,7 +288,9 @@ class ConsoleApp(ChartActions, SubjectActions):
         self.run_worker(self._go_to_time(message.view), group="dialogs", name="go to a time")
 
     async def _go_to_time(self, view: StreamView) -> None:
-        ts_ns = await self.push_screen_wait(GoToDialog(lambda: self.engine.snapshot().wall_ns))
+        ts_ns = await self.push_screen_wait(
+            screens.GoToDialog(lambda: self.engine.snapshot().wall_ns)
+        )
         if ts_ns is not None and (told := view.go_to_time(self.engine, ts_ns)):
             self.notify(told, markup=False)
 
@@ -349,29 +343,29 @@ class ConsoleApp(ChartActions, SubjectActions):
             case Skipped() as skipped if isinstance(view, StreamView):
                 chosen = bool(view.filter or view.scope)
                 gap = Gap(view.kind, skipped.seq, skipped.number, skipped.missed, chosen)
-                await self.cover(GapScreen(gap, self.engine.snapshot()))
+                await self.cover(screens.GapScreen(gap, self.engine.snapshot()))
 
     async def _open_record(self, record: Record, view: object) -> None:
         """Open the screen about a record of its kind; for most that is the detail."""
         match record.kind:
             case "plugin_state":
-                await self.cover(PluginScreen(record, self.main.history))
+                await self.cover(screens.PluginScreen(record, self.main.history))
             case "plugin_record" | "plugin_fault":
-                await self.cover(RecordScreen(self.browser_of(record, view)))
+                await self.cover(screens.RecordScreen(self.browser_of(record, view)))
             case "l7_message":
-                await self.cover(MessageScreen(self.browser_of(record, view), self.engine))
+                await self.cover(screens.MessageScreen(self.browser_of(record, view), self.engine))
             case "wasm_result":
-                await self.cover(CallScreen(self.browser_of(record, view), self.engine))
+                await self.cover(screens.CallScreen(self.browser_of(record, view), self.engine))
             case "wasm_plugin":
-                await self.cover(WasmScreen(record, self.engine))
+                await self.cover(screens.WasmScreen(record, self.engine))
             case _:
                 await self._open_detail(record, view)
 
     async def _open_process(self, process: Process) -> None:
-        await self.cover(ProcessScreen(process, self.engine))
+        await self.cover(screens.ProcessScreen(process, self.engine))
 
     async def _open_detail(self, record: Record, view: object) -> None:
-        await self.cover(DetailScreen(self.browser_of(record, view), self.engine))
+        await self.cover(screens.DetailScreen(self.browser_of(record, view), self.engine))
 
     async def cover(self, screen: PartsScreen) -> None:
         """Put a screen over the panes."""
@@ -381,10 +375,10 @@ class ConsoleApp(ChartActions, SubjectActions):
     def _show_runs(self, call: Record) -> None:
         """Show the repetitions of a call, one of which has just been made."""
         top = self._overlays[-1] if self._overlays else None
-        if isinstance(top, CallScreen) and top.call.seq == call.seq:
+        if isinstance(top, screens.CallScreen) and top.call.seq == call.seq:
             top.show_runs()
         else:
-            screen = CallScreen(self.browser_of(call, None), self.engine, runs=True)
+            screen = screens.CallScreen(self.browser_of(call, None), self.engine, runs=True)
             self.push_screen(screen, self.look)
 
     # Keys.
@@ -468,7 +462,7 @@ class ConsoleApp(ChartActions, SubjectActions):
 
     def action_help(self) -> None:
         """Open the help."""
-        self.push_screen(HelpScreen(SECTIONS, self.keymap))
+        self.push_screen(screens.HelpScreen(SECTIONS, self.keymap))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What applies now; the footer and the palette show nothing else."""

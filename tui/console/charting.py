@@ -11,16 +11,13 @@ from textual.screen import Screen
 from engine.core.errors import BoxscopeError
 from engine.core.progress import TaskFacts, progress_text
 from engine.core.sanitise import clean
+from tui.console import screens
 from tui.console.figures import ALL, FigureId, declared
 from tui.console.palette import Command, PaletteActions
 from tui.console.panes.base import Pane
 from tui.console.panes.traffic import TrafficPane
 from tui.console.scope_actions import ScopeActions
-from tui.console.screens.chart import ChartScreen
-from tui.console.screens.dialog import ConfirmDialog
-from tui.console.screens.doctor import DoctorScreen
 from tui.console.screens.main import MainScreen
-from tui.console.screens.plugin import PluginScreen
 from tui.console.trends import TRENDS
 
 
@@ -46,7 +43,7 @@ class ChartActions(ScopeActions, PaletteActions):
 
     async def action_chart(self) -> None:
         """Draw what one most likely wants to see drawn, seen from where one is."""
-        plugin = self.screen.record if isinstance(self.screen, PluginScreen) else None
+        plugin = self.screen.record if isinstance(self.screen, screens.PluginScreen) else None
         if plugin is not None:
             await self.show_chart(FigureId("plugin", clean(str(plugin.get("plugin"))), "records"))
         else:
@@ -54,10 +51,10 @@ class ChartActions(ScopeActions, PaletteActions):
 
     async def show_chart(self, figure: FigureId) -> None:
         """Draw a figure, on the screen of charts if that is open."""
-        if isinstance(self.screen, ChartScreen):
+        if isinstance(self.screen, screens.ChartScreen):
             self.screen.draw(figure)
         else:
-            await self.cover(ChartScreen(self.main.history, figure))
+            await self.cover(screens.ChartScreen(self.main.history, figure))
 
     # The doctor.
 
@@ -65,7 +62,7 @@ class ChartActions(ScopeActions, PaletteActions):
         """Open the doctor at what keeps the active pane from running, if something does."""
         live = self.engine.playhead is None  # what a recorded box lacked is not looked for here
         sources, reason = troubles(self.main.active) if live else ((), "")
-        await self.cover(DoctorScreen(self.engine.tasks, sources, reason))
+        await self.cover(screens.DoctorScreen(self.engine.tasks, sources, reason))
 
     # What takes long.
 
@@ -82,7 +79,7 @@ class ChartActions(ScopeActions, PaletteActions):
             self.run_worker(self._ask_to_cancel(task), group="dialogs", name="cancel a task")
 
     async def _ask_to_cancel(self, task: TaskFacts) -> None:
-        dialog = ConfirmDialog(
+        dialog = screens.ConfirmDialog(
             f"Cancel {task.name}?",
             "What it was to make is not made. It can be started again.",
             accept="Cancel it",

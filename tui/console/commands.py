@@ -15,12 +15,8 @@ from engine.core.errors import FailedError, UsageError
 from engine.core.records import Record
 from engine.core.sanitise import clean
 from engine.engine import Engine
+from tui.console import screens
 from tui.console.keymap import with_keys
-from tui.console.screens.dialog import ConfirmDialog
-from tui.console.screens.load import LoadDialog
-from tui.console.screens.module import Call, CallDialog, ModuleDialog
-from tui.console.screens.task import Task, TaskDialog
-from tui.console.screens.verdict import VerdictDialog
 from tui.console.wording import is_module, stop_consequences
 
 _STEPS = 5_000
@@ -52,8 +48,8 @@ class PluginCommands:
         self._app = app
         self._engine = engine
         self._changed = changed
-        self._last_tasks: dict[str, Task] = {}
-        self._last_calls: dict[str, Call] = {}
+        self._last_tasks: dict[str, screens.Task] = {}
+        self._last_calls: dict[str, screens.Call] = {}
 
     async def carry_out(self, asked: PluginAsked) -> None:
         """Do what was asked for; waits for dialogs, so it is for a worker.
@@ -93,19 +89,19 @@ class PluginCommands:
         def load(path: Path, name: str, detail: str) -> str:
             return engine.load_plugin(path, name=name, detail=detail)
 
-        name = await self._app.push_screen_wait(LoadDialog(load))
+        name = await self._app.push_screen_wait(screens.LoadDialog(load))
         if name is not None:
             self._report(f"plugin {name} is loaded")
 
     async def _load_module(self) -> None:
-        name = await self._app.push_screen_wait(ModuleDialog(self._engine.load_module))
+        name = await self._app.push_screen_wait(screens.ModuleDialog(self._engine.load_module))
         if name is not None:
             key = with_keys(self._app, "{row.detail}")
             self._report(f"module {name} is loaded; {key} tells what becomes of it")
 
     async def _judge(self, row: Record | None) -> None:
         file = self._file_of(row) if is_module(row) else ""
-        verdict = await self._app.push_screen_wait(VerdictDialog(file, self._engine.tasks))
+        verdict = await self._app.push_screen_wait(screens.VerdictDialog(file, self._engine.tasks))
         if verdict is not None:
             self._app.push_screen(verdict)
 
@@ -121,7 +117,7 @@ class PluginCommands:
         if not is_module(row):
             raise UsageError(f"{name} is no module", fix="choose one of kind module")
         call = partial(self._engine.call_module, name)
-        dialog = CallDialog(name, self._last_calls.get(name), call)
+        dialog = screens.CallDialog(name, self._last_calls.get(name), call)
         called = await self._app.push_screen_wait(dialog)
         if called is not None:
             self._last_calls[name] = called
@@ -129,7 +125,7 @@ class PluginCommands:
 
     async def _unload(self, row: Record) -> None:
         name = str(row.get("plugin"))
-        dialog = ConfirmDialog(
+        dialog = screens.ConfirmDialog(
             f"Unload {clean(name)}?", stop_consequences(row), accept="Unload", cancel="Keep"
         )
         if await self._app.push_screen_wait(dialog):
@@ -145,7 +141,7 @@ class PluginCommands:
     async def _send_task(self, row: Record) -> None:
         name = str(row.get("plugin"))
         send = partial(self._engine.send_task, name)
-        dialog = TaskDialog(name, self._last_tasks.get(name), send)
+        dialog = screens.TaskDialog(name, self._last_tasks.get(name), send)
         sent = await self._app.push_screen_wait(dialog)
         if sent is not None:
             self._last_tasks[name] = sent.task

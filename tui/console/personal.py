@@ -14,11 +14,10 @@ from engine.core.settings import config_path
 from engine.engine import Engine
 from engine.workspace import PANES, Restored, Workspace
 from engine.workspace_parts import load_parts, with_engine_state
+from tui.console import screens
 from tui.console.keymap import Keymap
 from tui.console.options import ConsoleOptions
 from tui.console.screens.main import MainScreen
-from tui.console.screens.themes import ThemeScreen
-from tui.console.screens.workspace import WorkspaceDialog
 from tui.console.themes import OWN
 
 READ_FOR_S = 30.0
@@ -56,7 +55,7 @@ class PersonalActions(App[None]):
 
     def action_choose_theme(self) -> None:
         """Choose other colours, and see them meanwhile."""
-        self.push_screen(ThemeScreen(self.theme), self._take_theme)
+        self.push_screen(screens.ThemeScreen(self.theme), self._take_theme)
 
     def _take_theme(self, name: str | None) -> None:
         if name is not None:
@@ -131,7 +130,7 @@ class PersonalActions(App[None]):
             self._restored,
             ports=self.ports,
         )
-        written = await self.push_screen_wait(WorkspaceDialog(path, present))
+        written = await self.push_screen_wait(screens.WorkspaceDialog(path, present))
         if written is not None:
             told = clean(str(written))
             self.notify(f"saved: boxscope --workspace {told}", markup=False)

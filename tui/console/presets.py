@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tui.console.screens.presets import Choice
+from tui.console import screens
 from tui.console.widgets.switches import Switches
 
 
-def preset_choices(switches: Switches) -> list[Choice]:
+def preset_choices(switches: Switches) -> list[screens.Choice]:
     """Every preset with how many of its switches are on, of those that can be turned.
 
     Args:
@@ -24,5 +24,5 @@ def preset_choices(switches: Switches) -> list[Choice]:
             key for key in keys & switches.cells.keys() if not switches.cells[key].unavailable
         ]
         on = sum(map(switches.is_on, usable))
-        choices.append(Choice(PRESET_MARK + preset.name, preset.help, on, len(usable)))
+        choices.append(screens.Choice(PRESET_MARK + preset.name, preset.help, on, len(usable)))
     return choices

@@ -13,9 +13,8 @@ from textual.message import Message
 from engine.core.errors import UsageError
 from engine.core.sanitise import clean
 from engine.engine import Engine
+from tui.console import screens
 from tui.console.keymap import with_keys
-from tui.console.screens.ports import PortsDialog
-from tui.console.screens.why import WhyDialog, WhyScreen
 
 if TYPE_CHECKING:
     from engine.discovery.explain import Explanation
@@ -74,7 +73,7 @@ class ProcessCommands:
             case "attach":
                 await self._turn_capture(_pid_of(asked))
             case "why_other":
-                found = await self._app.push_screen_wait(WhyDialog(self._engine, asked.pid))
+                found = await self._app.push_screen_wait(screens.WhyDialog(self._engine, asked.pid))
                 if found is not None:
                     await self._show(found)
             case "edit_ports":
@@ -84,7 +83,7 @@ class ProcessCommands:
         await self._show(await asyncio.to_thread(self._engine.explain, pid))
 
     async def _show(self, explanation: Explanation) -> None:
-        if await self._app.push_screen_wait(WhyScreen(explanation)):
+        if await self._app.push_screen_wait(screens.WhyScreen(explanation)):
             await self._turn_capture(explanation.facts.identity.pid)
 
     async def _turn_capture(self, pid: int) -> None:
@@ -104,7 +103,7 @@ class ProcessCommands:
             self._changed()
 
     async def _edit_ports(self) -> None:
-        dialog = PortsDialog(self._engine, self.ports or "")
+        dialog = screens.PortsDialog(self._engine, self.ports or "")
         ports = await self._app.push_screen_wait(dialog)
         if ports is not None:
             self.ports = ports

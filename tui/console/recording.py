@@ -11,9 +11,9 @@ from textual.app import App
 from engine.core.sanitise import clean
 from engine.core.snapshot import RecordingFacts
 from engine.engine import Engine
+from tui.console import screens
 from tui.console.format import count, size
 from tui.console.keymap import with_keys
-from tui.console.screens.recording import DumpDialog, RecordingDialog
 
 
 class RecordingCommands:
@@ -39,14 +39,14 @@ class RecordingCommands:
         if self._engine.snapshot().recording is not None:
             await self._stop()
             return
-        dialog = RecordingDialog(self._name(""), self._engine.start_recording)
+        dialog = screens.RecordingDialog(self._name(""), self._engine.start_recording)
         path = await self._app.push_screen_wait(dialog)
         if path is not None:
             self._report(f"recording to {path}; {with_keys(self._app, '{record}')} ends it")
 
     async def dump(self) -> None:
         """Ask for a file and write what the engine remembers into it."""
-        dialog = DumpDialog(self._name("-memory"), self._engine.dump_recording)
+        dialog = screens.DumpDialog(self._name("-memory"), self._engine.dump_recording)
         facts = await self._app.push_screen_wait(dialog)
         if facts is not None:
             self._report(_written(facts))

@@ -10,7 +10,7 @@ from textual.app import App
 from engine.core.sanitise import clean
 from engine.engine import Engine
 from engine.recording.playhead import FASTEST, SLOWEST, Playhead
-from tui.console.screens.seek import SeekDialog
+from tui.console import screens
 
 _SPEEDS = (SLOWEST, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 100.0, FASTEST)
 
@@ -61,7 +61,7 @@ class ReplayCommands:
 
     async def seek(self) -> None:
         """Ask for a moment and go there; waits for a dialog, so it is for a worker."""
-        dialog = SeekDialog(self._playhead.facts(), self._engine.go_to)
+        dialog = screens.SeekDialog(self._playhead.facts(), self._engine.go_to)
         if await self._app.push_screen_wait(dialog) is not None:
             self._changed()
 

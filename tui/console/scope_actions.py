@@ -5,11 +5,11 @@ from __future__ import annotations
 from textual.app import App
 
 from engine.engine import Engine
+from tui.console import screens
 from tui.console.scope import Process
 from tui.console.scoping import Scoping
 from tui.console.screens.main import MainScreen, Place
 from tui.console.screens.parts import PartsScreen
-from tui.console.screens.process import ProcessScreen
 from tui.console.widgets.header import HeaderLine
 from tui.console.widgets.lines import LineView
 
@@ -70,7 +70,7 @@ class ScopeActions(App[None]):
         self.look()
         if scope is not None and place is not None and place.part:
             self.main.go_to(place)
-            screen = ProcessScreen(scope.process, self.engine)
+            screen = screens.ProcessScreen(scope.process, self.engine)
             await self.cover(screen)
             screen.go(place.part)
 
@@ -81,7 +81,7 @@ class ScopeActions(App[None]):
 
         self.run_worker(enter(), group="scope", name="enter a scope")
 
-    def on_process_screen_scope_asked(self, message: ProcessScreen.ScopeAsked) -> None:
+    def on_process_screen_scope_asked(self, message: screens.ProcessScreen.ScopeAsked) -> None:
         """Show the process of a screen in the panes."""
         place = self.main.place._replace(part=message.part)
         self._enter_scope(message.process, tree=message.tree, place=place)
@@ -96,7 +96,7 @@ class ScopeActions(App[None]):
     async def action_process(self) -> None:
         """Open what there is to know about the process of the selected row."""
         if (process := self.selected_process) is not None:
-            await self.cover(ProcessScreen(process, self.engine))
+            await self.cover(screens.ProcessScreen(process, self.engine))
 
     def action_step_back(self) -> None:
         """From one pane to all, else out of the scope."""

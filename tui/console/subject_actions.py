@@ -13,12 +13,11 @@ from engine.core.records import Record
 from engine.core.sanitise import clean
 from engine.engine import Engine
 from engine.recording.export import ExportFacts, export_records
+from tui.console import screens
 from tui.console.browser import RecordBrowser
 from tui.console.format import count, size
 from tui.console.keymap import with_keys
 from tui.console.record_text import json_text, line_text
-from tui.console.screens.detail import DetailScreen
-from tui.console.screens.export import Exportable, ExportDialog
 from tui.console.widgets.lines import LineView
 from tui.console.widgets.stream import Skipped
 
@@ -61,7 +60,9 @@ class SubjectActions(App[None]):
         """Open every field of the record."""
         record = self.subject
         if record is not None:
-            await self.cover(DetailScreen(self.browser_of(record, self.focused), self.engine))
+            await self.cover(
+                screens.DetailScreen(self.browser_of(record, self.focused), self.engine)
+            )
 
     # Copying.
 
@@ -127,7 +128,7 @@ class SubjectActions(App[None]):
         if first is None:
             return
         name = f"boxscope-{first.kind}-{datetime.now():%Y%m%d-%H%M%S}.jsonl"
-        dialog = ExportDialog(name, exportable, self._write)
+        dialog = screens.ExportDialog(name, exportable, self._write)
         facts = await self.push_screen_wait(dialog)
         if facts is not None:
             told = f"{count(facts.records)} records, {size(facts.bytes)}"
@@ -136,7 +137,7 @@ class SubjectActions(App[None]):
     def _write(self, path: Path, records: Sequence[Record], replace: bool) -> ExportFacts:
         return export_records(path, self.engine.snapshot().host, records, replace=replace)
 
-    def _exportable(self) -> Exportable:
+    def _exportable(self) -> screens.Exportable:
         """What could be written now: the record, and the rows of the list."""
         view, left_out = self.focused, 0
         shown: dict[int, Record] = {}
@@ -148,4 +149,4 @@ class SubjectActions(App[None]):
                 elif (record := view.record_of(row)) is not None:
                     # A process stands in the list once for each of its ports.
                     shown[id(record)] = record
-        return Exportable(self.subject, tuple(shown.values()), left_out)
+        return screens.Exportable(self.subject, tuple(shown.values()), left_out)

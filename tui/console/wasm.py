@@ -13,11 +13,9 @@ from engine.core.errors import FailedError, UsageError
 from engine.core.records import Record
 from engine.core.sanitise import clean
 from engine.engine import Engine
+from tui.console import screens
 from tui.console.call_text import compared_text
 from tui.console.calls import call_of, calls_of, runs_of_plugin
-from tui.console.screens.dialog import ConfirmDialog
-from tui.console.screens.load_wasm import LoadWasmDialog
-from tui.console.screens.rerun import RerunDialog
 from tui.console.values import bytes_of
 
 WasmVerb = Literal["load", "reload", "unload", "run_again", "edit"]
@@ -86,7 +84,7 @@ class WasmCommands:
                 await self._edit(await asyncio.to_thread(self._call_for, record))
 
     async def _load(self) -> None:
-        name = await self._app.push_screen_wait(LoadWasmDialog(self._engine.load_wasm))
+        name = await self._app.push_screen_wait(screens.LoadWasmDialog(self._engine.load_wasm))
         if name is not None:
             self._report(f"Wasm plugin {name} is loaded")
 
@@ -106,7 +104,7 @@ class WasmCommands:
         self._report(text)
 
     async def _unload(self, name: str) -> None:
-        dialog = ConfirmDialog(
+        dialog = screens.ConfirmDialog(
             f"Unload {clean(name)}?",
             "It is taken out of the chain: no message is offered to it any more. The calls it "
             "has answered stay.",
@@ -125,7 +123,7 @@ class WasmCommands:
         def rerun(seq: int, changed: bytes | None, cuts: Sequence[int]) -> tuple[int, ...]:
             return self._engine.rerun_payload(seq, payload=changed, cuts=cuts)
 
-        runs = await self._app.push_screen_wait(RerunDialog(call, payload, rerun))
+        runs = await self._app.push_screen_wait(screens.RerunDialog(call, payload, rerun))
         if runs is not None:
             await self._tell_of(call, runs)
 
