@@ -107,7 +107,9 @@ class Dissector:
         return messages, reason
 
     def expire(self, now_ns: int) -> list[Message]:
-        """Give up requests that have waited too long; looks at most once a second.
+        """Give up requests that have waited too long, and who has said nothing for as long.
+
+        Looks at most once a second.
 
         Args:
             now_ns: The time of the traffic.
@@ -116,9 +118,12 @@ class Dissector:
             return []
         self._expired_ns = now_ns
         before_ns = now_ns - int(self._options.session_s * 1e9)
-        return [
+        expired = [
             message for parser in self._parsers.values() for message in parser.expired(before_ns)
         ]
+        for flow in self._flows.forget_idle(before_ns):
+            expired += self._end(flow)
+        return expired
 
     def mark_lost(self) -> None:
         """Bytes of any flow may be missing from here on."""

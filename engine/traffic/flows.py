@@ -41,6 +41,7 @@ class Flow:
         self.client, self.server = (target, source) if answers else (source, target)
         self.client_known = bool(first.flags & SYN)
         self.l4 = first.l4
+        self.used_ns = first.ts_ns
         self.sides = (Side(), Side())
         self.path: list[str] = []
         """How its protocol was found, step by step."""
@@ -131,11 +132,22 @@ class FlowTable:
                 gone.append(self._flows.popitem(last=False)[1])
         else:
             self._flows.move_to_end(key)
+            flow.used_ns = segment.ts_ns
         return flow, gone
 
     def remove(self, segment: Segment) -> None:
         """Forget the flow of a segment."""
         self._flows.pop(_key(segment), None)
+
+    def forget_idle(self, before_ns: int) -> list[Flow]:
+        """Forget those who exchanged datagrams, and have not since; nobody tells their end."""
+        idle = []
+        for key, flow in self._flows.items():
+            if flow.used_ns >= before_ns:
+                break
+            if flow.l4 != TCP:
+                idle.append(key)
+        return [self._flows.pop(key) for key in idle]
 
     def __iter__(self) -> Iterator[Flow]:
         return iter(tuple(self._flows.values()))

@@ -27,6 +27,8 @@ PAYLOAD_CAP = 4_096
 _POLL_S = 0.02
 _BATCH = 2_000
 _MAX_SOCKETS = 20_000
+_IDLE_NS, _LOOK_NS = 120 * 10**9, 10**9
+"""When two that exchange datagrams have ended, as nobody tells; how often that is looked at."""
 _MUTE_LIMIT = 8
 """Messages seen at the other end before an end that told none is given up."""
 _SEQ = (1 << 32) - 1
@@ -114,6 +116,7 @@ class _Socket:
         """The other end is read in its stead."""
         self.heard = 0
         """Messages so far."""
+        self.used_ns = item.ts_ns
         self.sent = self.received = 0
         """Bytes so far, which make the sequence numbers."""
 
@@ -168,6 +171,7 @@ class LiveInput:
         self._by_ports: dict[tuple[int, int, int], list[_Socket]] = {}
         self._count = 0
         self._lost = 0
+        self._looked_ns = 0
         self._gone: deque[int] = deque()
         self._choosing = threading.Lock()
         self._chosen: frozenset[int] = frozenset()
@@ -215,6 +219,7 @@ class LiveInput:
                 self._note_cost(batch, time.thread_time_ns() - began_ns)
             if len(batch) < _BATCH:
                 yield from self._forget_gone()
+                self._forget_idle(self._clock.wall_ns())
                 yield "idle"
                 if stopping:
                     return
@@ -298,6 +303,7 @@ class LiveInput:
         elif held.owner.pid != item.tgid:
             held.owner = Owner(item.tgid, item.comm)
         self._sockets.move_to_end(key)
+        held.used_ns = item.ts_ns
         return held, ended
 
     def _open(self, key: _Key, item: Heard) -> _Socket:
@@ -335,6 +341,20 @@ class LiveInput:
                 if held.peer is not None and held.peer.silent:
                     held.peer.silent, held.peer.peer = False, None
                 yield from self._drop(key, self._clock.wall_ns())
+
+    def _forget_idle(self, now_ns: int) -> None:
+        """Forget those who exchanged datagrams, and have not for a while."""
+        if now_ns - self._looked_ns < _LOOK_NS:
+            return
+        self._looked_ns = now_ns
+        idle: list[_Key] = []
+        for key, held in self._sockets.items():
+            if held.used_ns > now_ns - _IDLE_NS:
+                break
+            if held.l4 == UDP:
+                idle.append(key)
+        for key in idle:
+            self._drop(key, now_ns)
 
 
 def _same_ends(held: _Socket, item: Heard) -> bool:

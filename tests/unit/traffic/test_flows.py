@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.traffic.flows import Flow, FlowTable
-from engine.traffic.packets import ACK, RST, SYN, Segment
+from engine.traffic.packets import ACK, RST, SYN, UDP, Segment
 from tests.unit.traffic.talk import CLIENT, SERVER, Talk
 
 
@@ -104,3 +104,14 @@ def test_the_least_recently_used_flow_goes_first() -> None:
     assert gone == [second]
     assert first in list(table.drain())
     assert list(table.drain()) == []
+
+
+def test_datagrams_that_stopped_are_forgotten_and_connections_stay() -> None:
+    table = FlowTable()
+    flow_of(table, Talk(1).segment(0, flags=SYN)._replace(ts_ns=1))
+    asked, later = (Talk(port).asks(b"x")._replace(l4=UDP, ts_ns=port) for port in (2, 3))
+    flow = flow_of(table, asked)
+    flow_of(table, later)
+    assert table.forget_idle(3) == [flow]
+    assert len(table) == 2
+    assert table.forget_idle(3) == []

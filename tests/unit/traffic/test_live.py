@@ -156,6 +156,15 @@ def test_datagrams_of_a_socket_bound_to_any_address() -> None:
     ]
 
 
+def test_who_exchanged_datagrams_is_forgotten_after_a_while_and_connections_are_not() -> None:
+    for protocol, kept in (("udp", 0), ("tcp", 2)):
+        clock = SystemClock()
+        story = Story(protocol).client("out", QUERY).server("in", QUERY)
+        heard = LiveInput(clock, Feed(*story.items))
+        assert "idle" in list(heard.items(lambda _seconds: True))
+        assert len(heard._sockets) == kept
+
+
 def test_a_body_that_was_not_copied_whole_is_stepped_over() -> None:
     long = OK.replace(b"Length: 2", b"Length: 90000")
     story = Story().client("out", GET).client("in", long, len(long) - 2 + 50_000)
