@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from textual import events
+from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
 from tests.ui.driving import screen_text, text_of, until
@@ -146,3 +148,32 @@ async def test_hostile_text_is_offered_as_text() -> None:
         await until(pilot, lambda: ports(app).table.row_count == 1)
         await pilot.press("slash", *"comm == ")
         await until(pilot, lambda: '"[/red] x"' in screen_text(pilot))
+
+
+def come_at_once(app: ConsoleApp, *keys: str) -> None:
+    """Have keys come as over a slow line: the last is there before the first is carried out."""
+    for key in keys:
+        single = len(key) == 1
+        app.post_message(
+            events.Key(_character_to_key(key) if single else key, key if single else None)
+        )
+
+
+async def test_keys_that_come_at_once_count_in_their_order() -> None:
+    engine = FakeEngine()
+    engine.set_table("plugin_state", [record("plugin_state", plugin=name) for name in "abc"])
+    async with zoomed(engine, "1") as (app, pilot):
+        pane = app.main.plugins
+        bar, table = pane.filter_bar, pane.table
+        await until(pilot, lambda: table.row_count == 3)
+        # None of what is typed sorts, loads or quits; what follows enter is for the table again.
+        come_at_once(
+            app, *"/plugin == q", "backspace", *"s", "ctrl+u", *"plugin >= b", "enter", "G"
+        )
+        await until(pilot, lambda: bar.text == "plugin >= b" and table.row_count == 2)
+        assert app.focused is table
+        assert bar.input.value == "plugin >= b"
+        await until(pilot, lambda: table.cursor_row is not None)
+        come_at_once(app, "ctrl+f", *"c", "escape", *"s")
+        await until(pilot, lambda: table.sort_name() != "")
+        assert not pane.find_bar.display

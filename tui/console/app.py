@@ -49,6 +49,7 @@ from tui.console.screens.parts import PartsScreen
 from tui.console.subject_actions import SubjectActions
 from tui.console.suspension import Suspension
 from tui.console.wasm import WasmAsked, WasmCommands
+from tui.console.widgets.area import CleanArea
 from tui.console.widgets.entry import TextInput
 from tui.console.widgets.lines import LineView
 from tui.console.widgets.matrix import MatrixView
@@ -156,10 +157,10 @@ class ConsoleApp(ChartActions, SubjectActions):
         """Stop the engine if it is not stopped yet; waits until it is."""
         self._life.stop()
 
-    def on_key(self, event: events.Key) -> None:
-        """A key nobody had a use for: typed while a line to type in was being opened."""
-        if isinstance(self.focused, TextInput) and event.character and event.is_printable:
-            self.focused.take_up(event.character)
+    async def on_key(self, event: events.Key) -> None:
+        """A character for who types now, be it from while that line was being opened."""
+        if isinstance(self.focused, (TextInput, CleanArea)) and await self.focused.take_up(event):
+            event.prevent_default()
 
     # Looking.
 

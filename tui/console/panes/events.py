@@ -245,12 +245,6 @@ class EventsPane(Pane):
         """What is typed counts at once."""
         self.matrix.find(self.finder.value)
 
-    def on_finder_left(self) -> None:
-        """Go to what was found."""
-        if not self.finder.value:
-            self.finder.close()
-        self.matrix.focus()
-
     def on_finder_moved(self, message: Finder.Moved) -> None:
         """Move in what was found while typing."""
         self.matrix.action_move(message.step, 0)

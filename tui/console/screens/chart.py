@@ -175,17 +175,11 @@ class ChartScreen(PartsScreen):
     def action_search(self) -> None:
         """Look for a figure by its name."""
         self.go(2)
-        self.finder.open()
+        self.finder.open(self.figures)
 
     def on_input_changed(self) -> None:
         """What is typed counts at once."""
         self._show_list()
-
-    def on_finder_left(self) -> None:
-        """Go to what was found."""
-        if not self.finder.value:
-            self.finder.close()
-        self.set_focus(self.figures)
 
     def on_finder_moved(self, message: Finder.Moved) -> None:
         """Move in what was found while typing."""

@@ -6,6 +6,7 @@ import asyncio
 from abc import abstractmethod
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
@@ -28,9 +29,20 @@ class TextInput(Input):
         """Make control and invisible characters visible."""
         return clean(value, LONGEST)
 
-    def take_up(self, character: str) -> None:
-        """Add what was typed while the input was being opened."""
-        self.insert_text_at_cursor(character)
+    async def _on_key(self, event: events.Key) -> None:
+        """Let characters go the way of the keys that have actions, up to the application.
+
+        An action is carried out there; a character typed right after it, as over a slow line,
+        would come before it if it was taken here.
+        """
+        if event.is_printable:
+            event.prevent_default()
+
+    async def take_up(self, event: events.Key) -> bool:
+        """Add a character that has come to its turn, and tell whether it is one."""
+        if event.is_printable:
+            await super()._on_key(event)
+        return event.is_printable
 
 
 class PathInput(TextInput):

@@ -10,6 +10,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
+from textual.widget import Widget
 from textual.widgets import Static
 
 from engine.core.filters import Completion, Filter, FilterError, complete
@@ -26,26 +27,21 @@ class FilterInput(TextInput):
 
     BINDINGS: ClassVar[list[BindingType]] = [*FILTER_KEYS]
 
-    class Left(Message):
-        """Somebody is done typing."""
-
-    class Cleared(Message):
-        """Somebody wants to see everything again."""
-
-    class CompletionAsked(Message):
-        """Somebody wants the word at the cursor completed."""
+    def __init__(self, bar: FilterBar) -> None:
+        super().__init__(compact=True, select_on_focus=False)
+        self._bar = bar
 
     def action_leave(self) -> None:
         """Keep what was typed."""
-        self.post_message(self.Left())
+        self._bar.leave()
 
     def action_clear(self) -> None:
         """Forget what was typed."""
-        self.post_message(self.Cleared())
+        self._bar.clear()
 
     def action_complete(self) -> None:
         """Complete the word at the cursor."""
-        self.post_message(self.CompletionAsked())
+        self._bar.complete_word()
 
 
 class FilterBar(Vertical):
@@ -61,17 +57,15 @@ class FilterBar(Vertical):
             super().__init__()
             self.filter = filter_
 
-    class Left(Message):
-        """Somebody is done with the line."""
-
     def __init__(self) -> None:
         super().__init__()
         self.display = False
-        self.input = FilterInput(compact=True, select_on_focus=False)
+        self.input = FilterInput(self)
         self._counts = Static(markup=False, classes="counts")
         self._below = Static(Content(""), markup=False, classes="below")
         self._below.display = False
         self._kinds: tuple[str, ...] = ()
+        self._list: Widget | None = None
         self._values: Callable[[str], Iterable[str]] = lambda name: ()
         self._in_force = ""
         self._before = ""
@@ -119,8 +113,9 @@ class FilterBar(Vertical):
         """Show nothing; no list is looked at."""
         self.display = False
 
-    def open(self) -> None:
-        """Let somebody type."""
+    def open(self, view: Widget) -> None:
+        """Let somebody type, who goes back to a list then."""
+        self._list = view
         self.display = True
         self._before = self._in_force
         # At once: what is typed next is meant for this line, not for the keys of another widget.
@@ -136,25 +131,23 @@ class FilterBar(Vertical):
         if text != str(self._counts.content):
             self._counts.update(text)
 
-    def on_filter_input_left(self, message: FilterInput.Left) -> None:
+    def leave(self) -> None:
         """Leave the line, unless what is in it means nothing."""
-        message.stop()
         if error := self._error():
             self._complain(error)
             return
         self._enforce(self.input.value)
         self.display = bool(self._in_force)
         self._say(Content(""))
-        self.post_message(self.Left())
+        self.screen.set_focus(self._list)
 
-    def on_filter_input_cleared(self, message: FilterInput.Cleared) -> None:
+    def clear(self) -> None:
         """Show everything again."""
-        message.stop()
         with self.prevent(FilterInput.Changed):
             self.input.value = ""
         self.display = False
         self._enforce("")
-        self.post_message(self.Left())
+        self.screen.set_focus(self._list)
 
     # Typing.
 
@@ -232,9 +225,8 @@ class FilterBar(Vertical):
                 offered += f"{each.text}  "
         self._say(Content.styled(" " * len(self.prompt) + clean(offered), "dim"))
 
-    def on_filter_input_completion_asked(self, message: FilterInput.CompletionAsked) -> None:
+    def complete_word(self) -> None:
         """Complete the word at the cursor as far as all that may follow agree."""
-        message.stop()
         found = self.completions()
         if not found:
             return

@@ -19,9 +19,6 @@ class FindBar(FilterBar):
     class Changed(FilterBar.Changed):
         """Something else is looked for; None for nothing."""
 
-    class Left(FilterBar.Left):
-        """Somebody is done with the line."""
-
     def say_outcome(self, text: str) -> None:
         """Tell what came of going to the next one."""
         self.say_beside(f" {text}" if text else "")

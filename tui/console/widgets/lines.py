@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, ClassVar, Generic, NamedTuple
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, runtime_checkable
 
 from rich.segment import Segment
 from rich.style import Style
@@ -53,6 +53,17 @@ class Palette(NamedTuple):
     tones: Mapping[Tone, Style]
 
 
+@runtime_checkable
+class Tools(Protocol):
+    """What holds the lines one filters and finds with, for the lists in it."""
+
+    def write_filter(self, view: LineView[Any]) -> None:
+        """Let somebody write a filter for a list."""
+
+    def write_sought(self, view: LineView[Any]) -> None:
+        """Let somebody write what to look for in a list."""
+
+
 class LineView(ScrollView, SelectableLines, Generic[RowT], can_focus=True, inherit_bindings=False):
     """Rows in columns under a line of headings, with a cursor that follows its row."""
 
@@ -72,20 +83,6 @@ class LineView(ScrollView, SelectableLines, Generic[RowT], can_focus=True, inher
             self.row = row
             self.view = view
             """The list the row is in."""
-
-    class FilterAsked(Message):
-        """Somebody wants to see some of the rows only."""
-
-        def __init__(self, view: LineView[Any]) -> None:
-            super().__init__()
-            self.view = view
-
-    class FindAsked(Message):
-        """Somebody looks for a row, without hiding the others."""
-
-        def __init__(self, view: LineView[Any]) -> None:
-            super().__init__()
-            self.view = view
 
     class FindRepeated(Message):
         """Somebody wants to see the next row that is looked for, or the one before."""
@@ -453,11 +450,18 @@ class LineView(ScrollView, SelectableLines, Generic[RowT], can_focus=True, inher
 
     def action_filter(self) -> None:
         """Ask for a filter."""
-        self.post_message(self.FilterAsked(self))
+        if tools := self._tools:
+            tools.write_filter(self)
 
     def action_find(self) -> None:
         """Ask for what to look for."""
-        self.post_message(self.FindAsked(self))
+        if tools := self._tools:
+            tools.write_sought(self)
+
+    @property
+    def _tools(self) -> Tools | None:
+        """Who has the lines to type in. Called, not told: what is typed next is meant for them."""
+        return next((node for node in self.ancestors if isinstance(node, Tools)), None)
 
     def action_find_next(self, step: int) -> None:
         """Go on to where it is found again."""

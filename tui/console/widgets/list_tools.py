@@ -52,17 +52,12 @@ class ListTools(Widget):
         if self._list is not None:
             self.filter_bar.show_counts(*self._list.filter_counts)
 
-    def _leave_line(self) -> None:
-        if self._list is not None:
-            self._list.focus()
-
     # Filtering.
 
-    def on_line_view_filter_asked(self, message: LineView.FilterAsked) -> None:
+    def write_filter(self, view: LineView[Any]) -> None:
         """Let somebody write a filter for a list."""
-        message.stop()
-        self.offer_tools_for(message.view)
-        self.filter_bar.open()
+        self.offer_tools_for(view)
+        self.filter_bar.open(view)
 
     def on_filter_bar_changed(self, message: FilterBar.Changed) -> None:
         """Show what the filter chooses."""
@@ -72,18 +67,12 @@ class ListTools(Widget):
             self.count_filtered()
             self.post_message(StreamView.CameIntoView())
 
-    def on_filter_bar_left(self, message: FilterBar.Left) -> None:
-        """Go to what is shown."""
-        message.stop()
-        self._leave_line()
-
     # Finding.
 
-    def on_line_view_find_asked(self, message: LineView.FindAsked) -> None:
+    def write_sought(self, view: LineView[Any]) -> None:
         """Let somebody write what to look for in a list."""
-        message.stop()
-        self.offer_tools_for(message.view)
-        self.find_bar.open()
+        self.offer_tools_for(view)
+        self.find_bar.open(view)
 
     def on_find_bar_changed(self, message: FindBar.Changed) -> None:
         """Go to where it is, beginning with the row under the cursor."""
@@ -91,11 +80,6 @@ class ListTools(Widget):
         if self._list is not None:
             self._list.look_for(message.filter, self.find_bar.text)
             self.find_bar.say_outcome(self._list.seek(1, stay=True) if message.filter else "")
-
-    def on_find_bar_left(self, message: FindBar.Left) -> None:
-        """Go to what was found."""
-        message.stop()
-        self._leave_line()
 
     def on_line_view_find_repeated(self, message: LineView.FindRepeated) -> None:
         """Go to the next one."""

@@ -214,7 +214,7 @@ class MatrixView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def action_find(self) -> None:
         """Ask for words to look for."""
-        self.finder.open()
+        self.finder.open(self)
 
     def action_presets(self) -> None:
         """Ask for a preset."""
