@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +16,8 @@ from engine.core.progress import Tasks, by_asking
 from engine.probe import preflight
 
 _NETLINK_SOCK_DIAG = 4
+_NAMED = 3
+"""Processes named that may not be looked into."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,23 @@ def _foreign_processes() -> Need:
             grant(SIGHT, present),
             ("discovery",),
         )
-    return Need(name, True, "/proc/PID can be read", sources=("discovery",))
+    closed = _closed_processes()
+    told = f"/proc/PID can be read, but not that of {closed}: ports of theirs have no owner"
+    return Need(name, True, told if closed else "/proc/PID can be read", sources=("discovery",))
+
+
+def _closed_processes() -> str:
+    """The processes whose descriptors may not be looked at in spite of the rights for it."""
+    closed = []
+    for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
+        try:
+            os.readlink(f"/proc/{pid}/ns/net")
+        except PermissionError:
+            closed.append(pid)
+        except OSError:
+            continue
+    more = f" and {len(closed) - _NAMED} more" if len(closed) > _NAMED else ""
+    return ", ".join(map(str, closed[:_NAMED])) + more
 
 
 def _namespaces() -> Need:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+import pytest
 from textual.events import Key
 from textual.pilot import Pilot
 
@@ -14,7 +15,7 @@ from engine.core.fields import JsonValue
 from tests.ui.driving import screen_text, text_of, until
 from tests.ui.fake_engine import FakeEngine, record
 from tui.console.app import ConsoleApp
-from tui.console.panes.events import probe_text
+from tui.console.panes.events import attributes_text, probe_text
 from tui.console.widgets.matrix import MatrixView
 from tui.console.widgets.switches import Line
 
@@ -153,15 +154,15 @@ async def test_a_line_and_a_column_are_turned_with_one_key() -> None:
         assert engine.calls[1] == ("off", f"{READ}:file", f"{READ}:net")
 
 
-async def test_everything_can_be_turned_off_at_once_but_not_on() -> None:
+async def test_everything_can_be_turned_off_at_once_and_only_that_on_again() -> None:
     engine = FakeEngine()
     async with on_matrix(engine) as (app, _matrix, pilot):
         await pilot.press("home", "left", "t")
         await until(pilot, lambda: engine.calls == [("off", f"{READ}:net")])
         await until(pilot, lambda: "0 of 4 on" in text_of(app.main.events.cell_line))
+        assert "switches 1 on again" in text_of(app.main.events.cell_line)
         await pilot.press("t")
-        await until(pilot, lambda: app._notifications)
-        assert len(engine.calls) == 1
+        await until(pilot, lambda: engine.calls[1:] == [("on", f"{READ}:net")])
 
 
 async def test_a_click_turns_the_switch_it_hits_and_opens_a_family() -> None:
@@ -423,3 +424,24 @@ async def test_the_programs_are_timed_when_asked_for_and_no_longer() -> None:
         await until(pilot, lambda: engine.calls == [("time_programs", "True")])
         await pilot.press("c")
         await until(pilot, lambda: engine.calls[1:] == [("time_programs", "False")])
+
+
+@pytest.mark.parametrize(
+    ("attributes", "shown"),
+    [
+        ({"fd": 3, "dirfd": -100, "name": "/etc/passwd"}, "name=/etc/passwd fd=3 dirfd=-100"),
+        (
+            {"sip": "::1", "sport": 1, "dip": "::2", "dport": 80, "new_state": "CLOSE"},
+            "::1:1->::2:80 new_state=CLOSE",
+        ),
+        (
+            {"sip": "10.0.0.1", "sport": 1, "dip": None, "dport": 2},
+            "sip=10.0.0.1 sport=1 dip=- dport=2",
+        ),
+        ({"sip": "10.0.0.1", "sport": 0, "dip": "10.0.0.2", "dport": 2}, "10.0.0.1:0->10.0.0.2:2"),
+        ({}, "-"),
+        (None, "-"),
+    ],
+)
+def test_what_tells_most_of_an_event_comes_first(attributes: JsonValue, shown: str) -> None:
+    assert attributes_text(record("kernel_event", attributes=attributes)) == shown

@@ -8,9 +8,9 @@ from tests.ui.driving import text_of, until
 from tests.ui.fake_engine import FakeEngine
 from tui.console.app import ConsoleApp
 from tui.console.keymap import all_bindings, read_keymap
-from tui.console.keys import PLUGIN_KEYS, SECTIONS
+from tui.console.keys import LIST_KEYS, PLUGIN_KEYS, SECTIONS
 from tui.console.options import ConsoleOptions
-from tui.console.screens.help import HelpScreen
+from tui.console.screens.help import HelpScreen, in_order_of_use
 
 
 def test_every_binding_has_an_id_of_its_own_a_name_and_an_explanation() -> None:
@@ -37,6 +37,13 @@ async def test_the_help_names_every_key_and_every_field() -> None:
         assert all(field.help in shown for field in KERNEL_EVENT.fields)
         await pilot.press("escape")
         await until(pilot, lambda: app.screen is app.main)
+
+
+def test_the_help_begins_with_where_one_is() -> None:
+    here = {binding.id for binding in (*PLUGIN_KEYS, *LIST_KEYS)}
+    titles = [title for title, _bindings in in_order_of_use(SECTIONS, here)]
+    assert titles[:3] == ["Plugins", "In lists", "Keys"]
+    assert len(titles) == len(SECTIONS)
 
 
 async def test_the_palette_offers_what_the_keys_do_here() -> None:

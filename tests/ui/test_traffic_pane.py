@@ -22,11 +22,11 @@ BOTH: dict[str, JsonValue] = {
 @pytest.mark.parametrize(
     ("values", "shown"),
     [
-        (BOTH, "curl/11:40000 → nginx/22:80"),
+        (BOTH, "curl/11 → nginx/22:80"),
         ({"server_pid": 22, "server_comm": "nginx"}, "192.0.2.1:40000 → nginx/22:80"),
         ({"client_comm": "curl"}, "curl:40000 → 192.0.2.2:80"),
         ({}, "192.0.2.1:40000 → 192.0.2.2:80"),
-        ({**BOTH, "src": "[2001:db8::1]:7"}, "curl/11:7 → nginx/22:80"),
+        ({**BOTH, "dst": "[2001:db8::1]:7"}, "curl/11 → nginx/22:7"),
         ({**BOTH, "src": None, "dst": None}, "curl/11 → nginx/22"),
         ({"client_comm": "[/red]\x1b"}, "[/red]␛:40000 → 192.0.2.2:80"),
     ],
@@ -47,7 +47,7 @@ async def test_the_row_tells_who_parsed_what_with_which_result(size: tuple[int, 
         shown = screen_text(pilot)
         for evidence in ("HTTP", "built-in+mine", "200", "2.50ms"):
             assert evidence in shown
-        assert ("curl/11:40000 → nginx/22:80" in shown) is (size[0] >= 120)
+        assert ("curl/11 → nginx/22:80" in shown) is (size[0] >= 120)
         assert ("192.0.2.1:40000 → 192.0.2.2:80" in shown) is (size[0] >= 200)
 
 

@@ -49,8 +49,7 @@ from tui.console.screens.parts import PartsScreen
 from tui.console.subject_actions import SubjectActions
 from tui.console.suspension import Suspension
 from tui.console.wasm import WasmAsked, WasmCommands
-from tui.console.widgets.area import CleanArea
-from tui.console.widgets.entry import TextInput
+from tui.console.widgets.entry import Typed
 from tui.console.widgets.lines import LineView
 from tui.console.widgets.matrix import MatrixView
 from tui.console.widgets.stream import Skipped, StreamView
@@ -159,7 +158,7 @@ class ConsoleApp(ChartActions, SubjectActions):
 
     async def on_key(self, event: events.Key) -> None:
         """A character for who types now, be it from while that line was being opened."""
-        if isinstance(self.focused, (TextInput, CleanArea)) and await self.focused.take_up(event):
+        if isinstance(self.focused, Typed) and await self.focused.take_up(event):
             event.prevent_default()
 
     # Looking.
@@ -463,7 +462,12 @@ class ConsoleApp(ChartActions, SubjectActions):
 
     def action_help(self) -> None:
         """Open the help."""
-        self.push_screen(screens.HelpScreen(SECTIONS, self.keymap))
+        here = {
+            active.binding.id
+            for active in self.screen.active_bindings.values()
+            if active.node is not self
+        }
+        self.push_screen(screens.HelpScreen(SECTIONS, self.keymap, here))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What applies now; the footer and the palette show nothing else."""

@@ -27,6 +27,8 @@ from tui.console.widgets.switches import CellKey, Switches
 MOST_HITS = 60
 """Commands listed at once; whoever wants others types another word."""
 _SYSTEM_COMMANDS = ("Screenshot",)
+_MOVES = ("cursor(", "page(", "first", "last", "sideways(", "move(", "edge(", "scroll_")
+"""Actions that only move in what is shown; they are found, but not listed before that."""
 _PANES = ("Plugins", "Ports", "Events", "Traffic")
 
 Switch = Callable[[Sequence[CellKey], bool], None]
@@ -95,8 +97,8 @@ class PaletteActions(PersonalActions):
 
     def commands_of(self, screen: Screen[object]) -> Iterator[Command]:
         """Everything that can be done on a screen."""
-        for title, told, run, _discover in self.get_system_commands(screen):
-            yield Command(title, told, run, at_once=True)
+        for title, told, run, at_once in self.get_system_commands(screen):
+            yield Command(title, told, run, at_once=at_once)
         for number, name in enumerate(_PANES, 1):
             if screen is self.main:
                 yield Command(f"Go to {name}", f"Pane {number}", partial(self.main.go, number))
@@ -117,9 +119,9 @@ class PaletteActions(PersonalActions):
             if binding.id and enabled and binding.action not in seen:
                 seen.add(binding.action)
                 told = f"{tooltip}  ({self.keymap.readable(binding)})"
-                yield SystemCommand(
-                    binding.description, told, partial(self.run_action, binding.action, node)
-                )
+                run = partial(self.run_action, binding.action, node)
+                moves = binding.action.startswith(_MOVES)
+                yield SystemCommand(binding.description, told, run, discover=not moves)
 
 
 def preset_commands(switches: Switches, switch: Switch) -> Iterator[Command]:

@@ -27,8 +27,14 @@ def side_text(message: Record, side: str) -> str:
 
 
 def ends_text(message: Record) -> str:
-    """Who speaks with whom: `curl/12:40000 → nginx/7:80`; addresses where processes are unknown."""
-    client = _end_text(message, "client", message.get("src"))
+    """Who speaks with whom: `curl/12 → nginx/7:80`; addresses where processes are unknown.
+
+    The port of a client tells nothing about it, and takes the room of the server's.
+    """
+    known = message.get("client_pid") is not None
+    client = (
+        side_text(message, "client") if known else _end_text(message, "client", message.get("src"))
+    )
     return f"{client} → {_end_text(message, 'server', message.get('dst'))}"
 
 

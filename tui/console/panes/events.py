@@ -17,7 +17,7 @@ from engine.core.kinds import KERNEL_EVENT, PROBE_STATE
 from engine.core.records import Record
 from engine.core.sanitise import clean
 from engine.core.snapshot import Snapshot
-from tui.console.format import count, duration, share, value_text
+from tui.console.format import ABSENT, count, duration, share, value_text
 from tui.console.keymap import with_keys
 from tui.console.panes.base import Pane
 from tui.console.widgets.columns import Column, Tone, record_columns
@@ -32,6 +32,9 @@ _BESIDE_WIDTH = 120
 
 _ROOMY_HEIGHT = 22
 """Below this many lines the matrix needs the line about the probe for itself."""
+
+_ENDS = ("sip", "sport", "dip", "dport")
+_LAST = ("res", "fd", "dirfd")
 
 NOTHING_ON = "nothing is subscribed: choose a cell above and press {toggle}"
 WAITING = "waiting for the first event"
@@ -52,6 +55,23 @@ def comm_text(record: Record) -> str:
     """The thread's name, `sh@doctor` where a module caused what it did."""
     name, module = value_text(record.comm), record.get("module")
     return f"{name}@{clean(str(module))}" if module else name
+
+
+def attributes_text(record: Record) -> str:
+    """The other values, those that tell most first: ends as `SRC:PORT->DST:PORT`, then names.
+
+    What another column has already, or is a mere number of a descriptor, comes last.
+    """
+    attributes = record.get("attributes")
+    if not isinstance(attributes, Mapping):
+        return value_text(attributes)
+    rest = dict(attributes)
+    ends = ""
+    if all(rest.get(name) is not None for name in _ENDS):
+        sip, sport, dip, dport = (value_text(rest.pop(name)) for name in _ENDS)
+        ends = f"{sip}:{sport}->{dip}:{dport} "
+    last = {name: rest.pop(name) for name in _LAST if name in rest}
+    return ends + value_text({**rest, **last}) if rest or last else ends.rstrip() or ABSENT
 
 
 def event_columns() -> tuple[Column[Record], ...]:
@@ -108,7 +128,7 @@ def event_columns() -> tuple[Column[Record], ...]:
         declared["latency_ns"],
         declared["fd"],
         declared["fd_name"],
-        declared["attributes"],
+        replace(declared["attributes"], text=attributes_text),
     )
 
 

@@ -28,6 +28,8 @@ from tui.console.processes import ProcessAsked, ProcessVerb
 from tui.console.widgets.columns import Column, Tone, lift, record_columns
 from tui.console.widgets.table import TableView
 
+_LOOKING = "looking for ports …"
+_NONE = "no process owns a port"
 FLASH_NS = 4_000_000_000
 """How long a new row keeps its `+` and a gone one stays with its `-`."""
 
@@ -213,6 +215,13 @@ def port_columns() -> tuple[Column[PortRow], ...]:
     )
 
 
+def _empty_text(snapshot: Snapshot) -> str:
+    """What it means that there is no row."""
+    source = snapshot.sources.get("discovery")
+    looked = snapshot.replay is not None or (source is not None and source.state != "starting")
+    return _NONE if looked else _LOOKING
+
+
 class PortsPane(Pane):
     """One row for each port of each process."""
 
@@ -228,7 +237,7 @@ class PortsPane(Pane):
             port_columns(),
             key=lambda row: row.key,
             kind="process",
-            empty="no process owns a port",
+            empty=_LOOKING,
             remark=lambda row: refusal(row.record),
             widget_id="ports",
         )
@@ -276,6 +285,7 @@ class PortsPane(Pane):
 
     def show_tables(self, snapshot: Snapshot) -> None:
         """Draw the rows."""
+        self.table.say_when_empty(_empty_text(snapshot))
         self.table.set_rows(self._rows)
 
     # Keys.

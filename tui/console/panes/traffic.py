@@ -87,7 +87,7 @@ def message_columns() -> tuple[Column[Record], ...]:
             ends_text,
             priority=5,
             ample=46,
-            help="Name/pid:port of the processes at both ends; addresses where they are unknown.",
+            help="Name/pid of the processes at both ends, with the server's port; else addresses.",
         ),
         Column("flow", "flow", 33, flow_text, priority=7, help="Addresses of client → server."),
         declared["protocol"],

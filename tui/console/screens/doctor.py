@@ -120,7 +120,8 @@ class DoctorScreen(PartsScreen):
         if not self._gone_to:
             self._gone_to = True
             wanted = need_for(tuple(found), self._sources, self._reason)
-            wanted = wanted or next(iter(missing), found[0])
+            theirs = (each for each in found if set(each.sources) & set(self._sources))
+            wanted = wanted or next(iter([*missing, *theirs, found[0]]))
             self.checks.move_to(self.checks.index_of(wanted.name) or 0)
         self._show(self.checks.cursor_row)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import ClassVar
+from collections.abc import Collection, Iterable, Sequence
+from typing import ClassVar, TypeAlias
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from engine.core.kinds import KINDS
 from tui.console.keymap import Keymap
-from tui.console.keys import HELP_KEYS
+from tui.console.keys import HELP_KEYS, LIST_KEYS
 
 _KEY_WIDTH = 18
 _NAME_WIDTH = 16
@@ -107,15 +107,38 @@ def mouse_content(keymap: Keymap) -> Content:
     return Content("\n").join([*lines, Content("")])
 
 
+Section: TypeAlias = tuple[str, Sequence[Binding]]
+"""A heading and the bindings under it."""
+
+
+def in_order_of_use(sections: Sequence[Section], here: Collection[str | None]) -> list[Section]:
+    """The sections, those first that are about where one is.
+
+    Args:
+        sections: All, in their own order.
+        here: Ids of the bindings that apply here and not everywhere.
+    """
+
+    def distance(section: Section) -> int:
+        ids = {binding.id for binding in section[1]}
+        if ids.isdisjoint(here):
+            return 2
+        return 1 if LIST_KEYS[0].id in ids else 0
+
+    return sorted(sections, key=distance)
+
+
 class HelpScreen(ModalScreen[None]):
     """Everything there is to know without leaving the console."""
 
     CSS_PATH = "help.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*HELP_KEYS]
 
-    def __init__(self, sections: Sequence[tuple[str, Sequence[Binding]]], keymap: Keymap) -> None:
+    def __init__(
+        self, sections: Sequence[Section], keymap: Keymap, here: Collection[str | None] = ()
+    ) -> None:
         super().__init__()
-        self._sections = sections
+        self._sections = in_order_of_use(sections, here)
         self._keymap = keymap
 
     def compose(self) -> ComposeResult:

@@ -82,7 +82,7 @@ class WhyDialog(Dialog["Explanation"]):
         super().__init__(
             "Why is a process selected or not?",
             "Any process of this box, whether it owns a port or not.",
-            (Entry("pid", "Pid", value=str(pid or ""), hint="a process id", about=""),),
+            (Entry("pid", "Pid", value=str(pid or ""), hint="a process id", instead=True),),
             accept="Explain",
         )
         self._engine = engine

@@ -26,7 +26,7 @@ class WorkspaceDialog(Dialog[Path]):
             "Save the workspace",
             "Subscriptions, ports, plugins, modules, Wasm plugins, filters, the zoomed pane and "
             "the theme, into a file only you can read.",
-            (PathEntry("path", "File", value=path),),
+            (PathEntry("path", "File", value=path, new=True),),
             accept="Save",
         )
         self._present = present

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from typing import ClassVar
+from typing import ClassVar, Protocol, runtime_checkable
 
 from textual import events
 from textual.app import ComposeResult
@@ -20,6 +20,14 @@ from tui.console.paths import Completion, complete
 
 LONGEST = 1024 * 1024
 _CANDIDATE_LINES = 4
+
+
+@runtime_checkable
+class Typed(Protocol):
+    """What is typed into."""
+
+    async def take_up(self, event: events.Key) -> bool:
+        """Add a character that has come to its turn, and tell whether it is one."""
 
 
 class TextInput(Input):
@@ -133,12 +141,21 @@ class Entry(Field):
         value: What it begins with.
         hint: Shown while it is empty.
         about: A line underneath as long as nothing is wrong.
+        instead: Whether what is typed first takes the place of what it begins with.
     """
 
     def __init__(
-        self, name: str, label: str, *, value: str = "", hint: str = "", about: str = ""
+        self,
+        name: str,
+        label: str,
+        *,
+        value: str = "",
+        hint: str = "",
+        about: str = "",
+        instead: bool = False,
     ) -> None:
         self.input = self.make_input(value, hint)
+        self.input.select_on_focus = instead
         super().__init__(name, label, self.input, about=about)
 
     def make_input(self, value: str, hint: str) -> TextInput:

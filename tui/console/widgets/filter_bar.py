@@ -122,9 +122,10 @@ class FilterBar(Vertical):
         self.screen.set_focus(self.input)
         self._offer()
 
-    def show_counts(self, shown: int, seen: int) -> None:
-        """Say how many records the filter chose, of how many it was asked about."""
-        self.say_beside(f" {count(shown)} of {count(seen)}" if self._in_force else "")
+    def show_counts(self, shown: int, seen: int, *, looking_back: bool = False) -> None:
+        """Say how many records the filter chose, of how many it was asked about so far."""
+        told = f" {'looking back: ' if looking_back else ''}{count(shown)} of {count(seen)}"
+        self.say_beside(told if self._in_force else "")
 
     def say_beside(self, text: str) -> None:
         """Show something at the end of the line."""

@@ -6,7 +6,7 @@ longer than everything else between a key and the screen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from itertools import groupby
 from typing import NamedTuple
@@ -20,6 +20,8 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 _GAP = 2
+_HELP = "help"
+"""Id of the key that tells all others."""
 
 
 class Entry(NamedTuple):
@@ -65,6 +67,24 @@ def _declared(node: type[DOMNode]) -> Mapping[str | None, int]:
     }
 
 
+def fitting(entries: Sequence[Entry], width: int) -> list[Entry]:
+    """The first entries that fit a width; the one of the help has its room in any case."""
+    shown: list[Entry] = []
+    helping = next((each for each in entries if each.binding.binding.id == _HELP), None)
+    room = width
+    for entry in entries:
+        if entry is helping:
+            helping = None
+        kept = helping.width if helping is not None and helping.width <= width else 0
+        if entry.width - (0 if kept else entry.gap) > room - kept:
+            break
+        room -= entry.width
+        shown.append(entry)
+    if helping is not None and helping.width - helping.gap <= room:
+        shown.append(helping)
+    return shown
+
+
 class KeyLine(Widget):
     """One line of keys, each of which can be clicked."""
 
@@ -79,15 +99,8 @@ class KeyLine(Widget):
             self.refresh()
 
     def entries(self) -> list[Entry]:
-        """The entries that fit."""
-        fitting: list[Entry] = []
-        room = self.size.width
-        for entry in self._all_entries():
-            room -= entry.width
-            if room + entry.gap < 0:
-                break
-            fitting.append(entry)
-        return fitting
+        """The entries that fit, with that of the help, which tells the others."""
+        return fitting(list(self._all_entries()), self.size.width)
 
     def _all_entries(self) -> Iterator[Entry]:
         by_action: dict[str, ActiveBinding] = {}

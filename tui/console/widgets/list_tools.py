@@ -50,7 +50,8 @@ class ListTools(Widget):
     def count_filtered(self) -> None:
         """Say how many rows the filter chose."""
         if self._list is not None:
-            self.filter_bar.show_counts(*self._list.filter_counts)
+            back = isinstance(self._list, StreamView) and self._list.looking_back
+            self.filter_bar.show_counts(*self._list.filter_counts, looking_back=back)
 
     # Filtering.
 

@@ -15,9 +15,10 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from engine.core.records import Record
+from tui.console.keymap import with_keys
 from tui.console.keys import MATRIX_KEYS
 from tui.console.widgets.finder import Finder
-from tui.console.widgets.matrix_line import CELL, LABEL, contents, title
+from tui.console.widgets.matrix_line import CELL, LABEL, TOO_MUCH, contents, title
 from tui.console.widgets.switches import (
     EVERYTHING,
     VIEWS,
@@ -188,13 +189,13 @@ class MatrixView(ScrollView, can_focus=True, inherit_bindings=False):
             return
         usable = [key for key in keys if not self.switches.cells[key].unavailable] or keys
         on = [key for key in usable if self.switches.is_on(key)]
-        if not on and line == EVERYTHING and not column and not self.switches.search:
-            self.notify(
-                "everything at once would tell nothing: choose a family or a column, or search",
-                markup=False,
-            )
-            return
         turned, wanted = (on, False) if on else (usable, True)
+        if self.switches.is_whole(line, column):
+            turned = on or [key for key in self.switches.put_off if key in usable]
+            self.switches.put_off = tuple(on)
+        if not turned:
+            self.notify(with_keys(self.app, TOO_MUCH), markup=False)
+            return
         self.switches.turn(turned, wanted)
         self.refresh()
         self.post_message(self.Toggled(turned, wanted))

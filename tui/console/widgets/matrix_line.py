@@ -14,6 +14,9 @@ from tui.console.format import count, rate
 from tui.console.widgets.columns import cell
 from tui.console.widgets.switches import Line, Sum, Switches, short_name
 
+TOO_MUCH = "choose a family or a column, {matrix.find} finds, {matrix.presets} for presets"
+"""What to do instead of turning everything on, which would tell nothing."""
+
 CELL = 8
 """Width of a switch."""
 LABEL = 24
@@ -92,11 +95,12 @@ def describe(switches: Switches, line: Line | None, column: str) -> str:
         return f"× {name} · {clean(shown.reason)}"
     if shown.switches > 1:
         symbol = "○" if not shown.on else "●" if shown.on == shown.switches else "◐"
-        does = "off" if shown.on else "on"
+        does = "{toggle} switches " + ("off" if shown.on else "on")
+        if not shown.on and switches.is_whole(line, column):
+            again = len(switches.put_off)
+            does = f"{{toggle}} switches {again} on again" if again else TOO_MUCH
         speed = f" · {rate(shown.rate)}/s" if shown.on else ""
-        return (
-            f"{symbol} {name} {shown.on} of {shown.switches} on{speed} · {{toggle}} switches {does}"
-        )
+        return f"{symbol} {name} {shown.on} of {shown.switches} on{speed} · {does}"
     if not shown.on:
         return f"○ {name} off · {{toggle}} switches it on"
     return f"● {name} on · {rate(shown.rate)}/s · {count(shown.total)} so far"

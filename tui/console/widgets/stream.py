@@ -171,6 +171,11 @@ class StreamView(LineView[StreamRow]):
         """Records chosen and records looked at since the filter is in force."""
         return (self._shown, self._looked_at)
 
+    @property
+    def looking_back(self) -> bool:
+        """Whether what came before is still being looked through, so that the newest is to come."""
+        return bool(self._choice) and self.moving and self._taken_seq < self._sought_to
+
     def show_only(self, predicate: Callable[[Record], bool] | None) -> None:
         """Begin anew with the records the predicate lets through."""
         self._only = predicate

@@ -124,6 +124,8 @@ class Switches:
         """The columns in view."""
         self.view: View = "all"
         self.search = ""
+        self.put_off: tuple[CellKey, ...] = ()
+        """What was on when everything was turned off at once; the same key brings it back."""
         self._records: Sequence[Record] = ()
         self._cell_of: dict[int, Cell] = {}
         self._categories_of: dict[str, tuple[str, ...]] = {}
@@ -204,6 +206,10 @@ class Switches:
                 del self._unanswered[key]
                 self._wanted.pop(key, None)
         self._sums.clear()
+
+    def is_whole(self, line: Line, category: str) -> bool:
+        """Whether these are all switches there are, which are not turned on at once."""
+        return line == EVERYTHING and not category and not self.search
 
     # What a line stands for.
 
