@@ -139,6 +139,15 @@ class Pane(ListTools, Vertical):
         """A pane of a few lines shows one part only."""
         self.set_class(self.size.height < _TIGHT_HEIGHT, "-tight")
 
+    @property
+    def is_live(self) -> bool:
+        """Whether there is a box to act on, and not a recording."""
+        return self._snapshot is None or self._snapshot.replay is None
+
+    def offers(self, action: str) -> bool:
+        """Whether an action of the pane can be carried out now; the line of keys has no other."""
+        return True
+
     # Acting.
 
     def set_paused(self, paused: bool) -> None:

@@ -38,6 +38,7 @@ _LAST = ("res", "fd", "dirfd")
 
 NOTHING_ON = "nothing is subscribed: choose a cell above and press {toggle}"
 WAITING = "waiting for the first event"
+FAILED = "there are no events: the probe has failed, as told above"
 
 
 def result_text(record: Record) -> str:
@@ -228,7 +229,8 @@ class EventsPane(Pane):
         self.matrix.set_rows(snapshot.tables.get("subscription", ()))
         self._show_probe(snapshot)
         any_on = any(cell.on for cell in self.matrix.switches.cells.values())
-        self.stream.say_when_empty(WAITING if any_on else NOTHING_ON)
+        failed = any(status.state == "failed" for status in self.statuses)
+        self.stream.say_when_empty(FAILED if failed else WAITING if any_on else NOTHING_ON)
         self.describe_cell()
 
     def _show_probe(self, snapshot: Snapshot) -> None:

@@ -192,6 +192,11 @@ class PluginsPane(Pane):
         row = self.table.cursor_row or (rows[0] if len(rows) == 1 else None)
         return row.record if row is not None else None
 
+    def offers(self, action: str) -> bool:
+        """A plugin has to be selected, but for loading one."""
+        loads = action in ("load_plugin", "load_module", "judge_module")
+        return self.is_live and (loads or self.selected is not None)
+
     def show_tables(self, snapshot: Snapshot) -> None:
         """Draw the plugins."""
         rows = snapshot.tables.get("plugin_state", ())

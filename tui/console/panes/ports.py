@@ -288,6 +288,13 @@ class PortsPane(Pane):
         self.table.say_when_empty(_empty_text(snapshot))
         self.table.set_rows(self._rows)
 
+    def offers(self, action: str) -> bool:
+        """A process has to be selected for what is done with one."""
+        if action in ("edit_ports", "why_other"):
+            return self.is_live
+        row = self._selected
+        return self.is_live and row is not None and row.record.pid is not None
+
     # Keys.
 
     def action_why(self) -> None:

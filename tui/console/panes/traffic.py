@@ -201,6 +201,12 @@ class TrafficPane(Pane):
         row = self.messages.cursor_row
         return row if isinstance(row, Record) else None
 
+    def offers(self, action: str) -> bool:
+        """A plugin, or a message, has to be selected for what is done with one."""
+        if action in ("run_again", "edit_payload"):
+            return self.is_live and self.selected_message is not None
+        return self.is_live and (action == "load_wasm" or self.selected_plugin is not None)
+
     # Keys.
 
     def action_load_wasm(self) -> None:

@@ -24,9 +24,12 @@ _LEAST_FACTS = 12
 
 
 def header_parts(snapshot: Snapshot, scopes: Sequence[str]) -> list[tuple[int, str]]:
-    """What the header may show, left to right, each with its priority (1 = last to go)."""
+    """What the header may show, left to right, each with its priority (0 = last to go).
+
+    What hides rows goes last: without the way in one would take what is shown for all there is.
+    """
     return [
-        (1, _CRUMB.join([clean(snapshot.host.hostname), *scopes])),
+        (0 if scopes else 1, _CRUMB.join([clean(snapshot.host.hostname), *scopes])),
         (5, clean(snapshot.host.kernel)),
         (3, clean(snapshot.host.rights)),
         *([(2, f"up {uptime(snapshot.elapsed_s)}")] if snapshot.replay is None else []),

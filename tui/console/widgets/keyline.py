@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from itertools import groupby
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from rich.cells import cell_len
 from textual import events
@@ -67,6 +67,18 @@ def _declared(node: type[DOMNode]) -> Mapping[str | None, int]:
     }
 
 
+@runtime_checkable
+class Offering(Protocol):
+    """What has keys that it need not offer: pressed all the same, they tell what is missing."""
+
+    def offers(self, action: str) -> bool:
+        """Whether an action can be carried out now."""
+
+
+def _is_offered(active: ActiveBinding) -> bool:
+    return not isinstance(active.node, Offering) or active.node.offers(active.binding.action)
+
+
 def fitting(entries: Sequence[Entry], width: int) -> list[Entry]:
     """The first entries that fit a width; the one of the help has its room in any case."""
     shown: list[Entry] = []
@@ -106,7 +118,7 @@ class KeyLine(Widget):
         by_action: dict[str, ActiveBinding] = {}
         for active in in_order(self.screen.active_bindings.values()):
             shown = active.binding.show or active.binding.action == "command_palette"
-            if shown and active.enabled:
+            if shown and active.enabled and _is_offered(active):
                 by_action.setdefault(active.binding.action, active)
         for group, members in groupby(by_action.values(), lambda active: active.binding.group):
             several = list(members)
