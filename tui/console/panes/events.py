@@ -27,7 +27,7 @@ from tui.console.widgets.matrix_line import describe
 from tui.console.widgets.stream import StreamView
 from tui.console.widgets.switches import CellKey
 
-_BESIDE_WIDTH = 120
+_BESIDE_WIDTH = 150
 """From this width on the matrix stands beside the stream."""
 
 _ROOMY_HEIGHT = 22
