@@ -48,6 +48,7 @@ from tui.console.screens.main import MainScreen
 from tui.console.screens.parts import PartsScreen
 from tui.console.subject_actions import SubjectActions
 from tui.console.suspension import Suspension
+from tui.console.troubles import Troubles
 from tui.console.wasm import WasmAsked, WasmCommands
 from tui.console.widgets.entry import Typed
 from tui.console.widgets.lines import LineView
@@ -101,6 +102,7 @@ class ConsoleApp(ChartActions, SubjectActions):
         self._wasm = WasmCommands(self, engine, self.look_at_tables, self._show_runs)
         self._recording = RecordingCommands(self, engine, self.look_at_tables)
         self._questions = Questions(engine)
+        self._troubles = Troubles([name for pane in self.main.panes for name in pane.sources])
         playhead = engine.playhead
         self._replay = ReplayCommands(self, engine, playhead, self.look) if playhead else None
 
@@ -180,6 +182,8 @@ class ConsoleApp(ChartActions, SubjectActions):
     def _snapshot(self) -> Snapshot:
         """How the engine is now, and noted in the history of its figures."""
         snapshot = self.engine.snapshot()
+        for trouble in self._troubles.news(snapshot):
+            self.notify(trouble, severity="warning", markup=False)
         if self.past.wants_records(snapshot):
             self._carry_out(self.past.catch_up(snapshot), "the past")
         else:

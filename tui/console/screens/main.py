@@ -223,6 +223,7 @@ class MainScreen(SelectsLines, inherit_bindings=False):
         self._show_trends()
         for pane in self.panes:
             pane.show(snapshot)
+        self.keys.look_again()
 
     def _show_trends(self) -> None:
         """Tell the last minutes of each pane in its title, of a pane alone beside the tabs."""

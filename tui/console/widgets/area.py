@@ -9,14 +9,14 @@ from textual import events
 from textual.widgets import TextArea
 
 from engine.core.sanitise import clean
-from tui.console.widgets.entry import LONGEST
+from tui.console.widgets.entry import LONGEST, Typed
 
 if TYPE_CHECKING:
     from textual.document._document import EditResult
     from textual.document._edit import Edit
 
 
-class CleanArea(TextArea):
+class CleanArea(TextArea, Typed):
     """An area that shows, and holds, nothing a terminal would obey, whatever is pasted."""
 
     async def _on_key(self, event: events.Key) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -22,15 +22,15 @@ LONGEST = 1024 * 1024
 _CANDIDATE_LINES = 4
 
 
-@runtime_checkable
-class Typed(Protocol):
+class Typed(Widget):
     """What is typed into."""
 
     async def take_up(self, event: events.Key) -> bool:
         """Add a character that has come to its turn, and tell whether it is one."""
+        raise NotImplementedError
 
 
-class TextInput(Input):
+class TextInput(Input, Typed):
     """An input that shows, and holds, nothing a terminal would obey, whatever is pasted."""
 
     def validate_value(self, value: str) -> str:

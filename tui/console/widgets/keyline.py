@@ -102,9 +102,18 @@ class KeyLine(Widget):
 
     ALLOW_SELECT = False
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._drawn: list[Entry] = []
+
     def on_mount(self) -> None:
         """Learn when other keys apply."""
         self.screen.bindings_updated_signal.subscribe(self, self._changed)
+
+    def look_again(self) -> None:
+        """Draw other keys where what is offered has changed with what there is."""
+        if self.is_mounted and self.entries() != self._drawn:
+            self.refresh()
 
     def _changed(self, screen: Screen[object]) -> None:
         if screen is self.screen:
@@ -133,13 +142,14 @@ class KeyLine(Widget):
 
     def render(self) -> Content:
         """The keys and what they do."""
+        self._drawn = self.entries()
         return Content("").join(
             Content.assemble(
                 (entry.key, "bold $footer-key-foreground"),
                 f" {entry.name}" if entry.name else "",
                 " " * entry.gap,
             )
-            for entry in self.entries()
+            for entry in self._drawn
         )
 
     async def on_click(self, event: events.Click) -> None:

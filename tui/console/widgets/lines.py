@@ -123,6 +123,8 @@ class LineView(ScrollView, SelectableLines, Generic[RowT], can_focus=True, inher
         self._palette: Palette | None = None
         self._left = 0
         self._widest = 0
+        self._paged = 0
+        """Rows that were in view before the size changed."""
 
     # What a subclass tells about its rows.
 
@@ -211,8 +213,13 @@ class LineView(ScrollView, SelectableLines, Generic[RowT], can_focus=True, inher
         return self.scroll_offset.y
 
     def on_resize(self) -> None:
-        """Choose the columns anew for the new width."""
+        """Choose the columns anew for the new width; the cursor's row stays in view."""
+        index, top = self.cursor_index, self.top_row
+        in_view = index is not None and top <= index < top + self._paged
         self.lay_out()
+        self._paged = self.page_rows
+        if index is not None and in_view and index >= top + self._paged:
+            self.scroll_to(y=index - self._paged + 1, animate=False, force=True, immediate=True)
 
     def say_when_empty(self, text: str) -> None:
         """Choose what is shown instead of rows while there are none."""
