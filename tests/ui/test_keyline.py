@@ -29,6 +29,7 @@ async def test_a_key_is_shown_with_its_name_or_not_at_all(width: int) -> None:
         shown = text_of(app.main.keys)
         assert len(shown) <= width
         assert all(entry.name in shown for entry in entries)
+        assert not entries or entries[-1].name
         assert any(entry.name == "Help" for entry in entries) == (width >= 20)
 
 

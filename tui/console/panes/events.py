@@ -34,7 +34,7 @@ _ROOMY_HEIGHT = 22
 """Below this many lines the matrix needs the line about the probe for itself."""
 
 _ENDS = ("sip", "sport", "dip", "dport")
-_LAST = ("res", "fd", "dirfd")
+_LAST = ("family", "res", "fd", "dirfd")
 
 NOTHING_ON = "nothing is subscribed: choose a cell above and press {toggle}"
 WAITING = "waiting for the first event"

@@ -80,7 +80,10 @@ def _is_offered(active: ActiveBinding) -> bool:
 
 
 def fitting(entries: Sequence[Entry], width: int) -> list[Entry]:
-    """The first entries that fit a width; the one of the help has its room in any case."""
+    """The first entries that fit a width; the one of the help has its room in any case.
+
+    Of a group whose name does not fit none is shown.
+    """
     shown: list[Entry] = []
     helping = next((each for each in entries if each.binding.binding.id == _HELP), None)
     room = width
@@ -92,6 +95,8 @@ def fitting(entries: Sequence[Entry], width: int) -> list[Entry]:
             break
         room -= entry.width
         shown.append(entry)
+    while shown and not shown[-1].name:
+        room += shown.pop().width
     if helping is not None and helping.width - helping.gap <= room:
         shown.append(helping)
     return shown
