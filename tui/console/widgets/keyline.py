@@ -117,7 +117,7 @@ class KeyLine(Widget):
 
     def look_again(self) -> None:
         """Draw other keys where what is offered has changed with what there is."""
-        if self.is_mounted and self.entries() != self._drawn:
+        if self.is_mounted and self.is_attached and self.entries() != self._drawn:
             self.refresh()
 
     def _changed(self, screen: Screen[object]) -> None:
