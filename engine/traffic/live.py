@@ -114,6 +114,8 @@ class _Socket:
         self.peer: _Socket | None = None
         self.silent = False
         """The other end is read in its stead."""
+        self.opened = False
+        """Its begin was told, so that its end must be, too."""
         self.heard = 0
         """Messages so far."""
         self.used_ns = item.ts_ns
@@ -255,6 +257,7 @@ class LiveInput:
         if item.kind == "data":
             yield from self._data(held, item)
         elif not held.silent:
+            held.opened = True
             yield held.segment(item.ts_ns, SYN, sent=held.role == "connect")
 
     def _data(self, held: _Socket, item: Heard) -> Iterator[Item]:
@@ -323,13 +326,14 @@ class LiveInput:
                 yield from self._drop(key, item.ts_ns)
 
     def _drop(self, key: _Key, ts_ns: int) -> list[Segment]:
-        """Forget a socket; ends its flow unless that is read at the other end."""
+        """Forget a socket; ends its flow, if it has one and is not read at the other end only."""
         held = self._sockets.pop(key)
         neighbours = self._by_ports[held.ports]
         neighbours.remove(held)
         if not neighbours:
             del self._by_ports[held.ports]
-        return [] if held.silent or held.l4 != TCP else [held.segment(ts_ns, RST)]
+        has_flow = held.l4 == TCP and (held.opened or not held.silent)
+        return [held.segment(ts_ns, RST)] if has_flow else []
 
     def _forget_gone(self) -> Iterator[Item]:
         """End what belongs to processes that are no longer listened to."""

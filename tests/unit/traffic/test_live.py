@@ -12,6 +12,7 @@ import pytest
 from engine.core.clock import SystemClock
 from engine.core.counters import Counters
 from engine.core.source import Logbook
+from engine.traffic.flows import FlowTable
 from engine.traffic.live import PAYLOAD_CAP, LiveInput
 from engine.traffic.source import TrafficSource
 from tests.unit.traffic.test_dns import ANSWER, QUERY
@@ -133,6 +134,24 @@ def test_it_is_read_at_the_clients_end_even_if_the_server_is_heard_first() -> No
     story = Story().server("in", GET).client("out", GET).server("out", OK).client("in", OK)
     source = read(*joined, *story.items)
     assert rows(source, "latency_ms", "client_pid", "server_pid") == [(2.1, 1, 2)]
+
+
+def test_nothing_is_kept_of_a_connection_that_both_ends_have_closed() -> None:
+    joined = [
+        Item("connect"),
+        Item("accept", tgid=2, comm="server", inode=2, local=SERVER, remote=CLIENT),
+    ]
+    story = Story().client("out", GET).server("in", GET).server("out", OK).client("in", OK)
+    ends = [Item("close", inode=inode, local=None, remote=None) for inode in (2, 1)]
+    flows = FlowTable()
+    for heard in LiveInput(SystemClock(), Feed(*joined, *story.items, *ends)).items(
+        lambda _s: True
+    ):
+        if not isinstance(heard, str):
+            flow, _gone = flows.find(heard)
+            if flow is not None and flow.close(heard):
+                flows.remove(heard)
+    assert len(flows) == 0
 
 
 def test_an_end_that_tells_nothing_is_given_up() -> None:
