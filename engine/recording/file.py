@@ -103,13 +103,25 @@ class RecordingFile:
                 f"{VERSION}",
                 fix="read it with a newer boxscope",
             )
+        self._check_relations()
+
+    def _check_relations(self) -> None:
+        """That what is read holds rows: a view may compute for ever, where nobody can end it.
+
+        Raises:
+            ValueError: it is a view.
+        """
+        own = {*KINDS, "meta", "marks"}
+        for (name,) in self.database.execute("SELECT name FROM sqlite_master WHERE type = 'view'"):
+            if str(name).lower() in own:
+                raise ValueError(f"{name} is a view, where a table belongs")
 
     @contextmanager
     def _telling_damage(self) -> Iterator[None]:
         """Whatever SQLite, or a value that is not what its column holds, raises: it is damage."""
         try:
             yield
-        except (sqlite3.Error, ValueError, TypeError, RecursionError) as error:
+        except (sqlite3.Error, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise RecordingError(
                 f"the recording {self.name} is damaged: {clean(str(error))}",
                 fix="sqlite3 FILE .recover may bring back what is left",
@@ -120,7 +132,7 @@ class RecordingFile:
         """The box it was made on."""
         try:
             loaded: JsonValue = json.loads(self.meta.get("host", "{}"))
-        except ValueError:
+        except (TypeError, ValueError, RecursionError):
             loaded = {}
         return host_of(loaded)
 
@@ -201,6 +213,8 @@ class RecordingFile:
         (high,) = self.database.execute(
             "SELECT min(seq) FROM marks WHERE kind = ? AND ts_ns > ?", (kind, end_ns + _LATEST_NS)
         ).fetchone()
+        if not all(isinstance(each, int) for each in (low or 0, begin_ns or 0, end_ns, high or 0)):
+            raise ValueError(f"a mark of {kind} without a number or a time")
         rows = self.database.execute(
             f'SELECT seq, ts_ns FROM "{kind}" WHERE seq > ? AND seq <= ? ORDER BY seq',
             (low or 0, _NEVER if high is None else high),

@@ -7,14 +7,15 @@ as `Record.as_json` makes it; `stats` lines carry the counters of every source a
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from engine.core.counters import Counters
 from engine.core.errors import RecordingError
-from engine.core.fields import JsonValue
-from engine.core.kinds import STATS
+from engine.core.fields import FieldType, JsonValue
+from engine.core.kinds import KINDS, STATS
 from engine.core.progress import Progress, say_nothing
 from engine.core.records import Record, new_record, record_from_json
 from engine.core.sanitise import clean
@@ -24,6 +25,18 @@ from engine.core.source import SourceState, SourceStatus
 VERSION = 1
 """Version of the line format, in the `recording` object."""
 _TOLD_EVERY = 500
+_MOST = 2**62
+"""The greatest number of a record; those that follow it are numbered on from there."""
+_TYPES: Mapping[FieldType, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (float, int),
+    "text": (str,),
+    "bool": (bool,),
+    "list": (list,),
+    "map": (dict,),
+}
+"""What a value of a field is as JSON."""
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True)
@@ -43,7 +56,22 @@ def header_line(host: HostFacts) -> dict[str, JsonValue]:
 
 def json_line(shown: Mapping[str, JsonValue]) -> str:
     """An object as a line of a stream, its end included."""
-    return json.dumps(shown, ensure_ascii=False, separators=(",", ":")) + "\n"
+    try:
+        return _encode(shown) + "\n"
+    except ValueError:
+        return _encode(finite(shown)) + "\n"
+
+
+def finite(value: JsonValue) -> JsonValue:
+    """A value with numbers that are none in JSON as the texts `Infinity`, `-Infinity`, `NaN`."""
+    match value:
+        case float() if not math.isfinite(value):
+            return json.dumps(value)
+        case Mapping():
+            return {key: finite(item) for key, item in value.items()}
+        case list() | tuple():
+            return [finite(item) for item in value]
+    return value
 
 
 def stats_record(snapshot: Snapshot, sources: Mapping[str, SourceStatus] | None = None) -> Record:
@@ -156,7 +184,7 @@ def read_recording(path: Path, progress: Progress = say_nothing) -> Recording:
             host = host_of(parsed.get("host"))
             continue
         try:
-            records.append(record_from_json(parsed))
+            records.append(_checked(record_from_json(parsed)))
         except ValueError as error:
             faults.append(f"line {number}: {error}")
     if not records:
@@ -166,6 +194,23 @@ def read_recording(path: Path, progress: Progress = say_nothing) -> Recording:
             fix="name a file that boxscope record or a --json command has written",
         )
     return Recording(host, tuple(records), tuple(faults))
+
+
+def _checked(record: Record) -> Record:
+    """A record whose values are of the types that its kind declares.
+
+    Raises:
+        ValueError: one is not.
+    """
+    if record.seq > _MOST:
+        raise ValueError(f"not a record: seq {record.seq}")
+    for field_, value in zip(KINDS[record.kind].fields, record.values, strict=True):
+        if value is None:
+            continue
+        too_large = field_.type == "float" and isinstance(value, int) and abs(value) > _MOST
+        if type(value) not in _TYPES[field_.type] or too_large:
+            raise ValueError(f"{field_.name} of a {record.kind} is no {field_.type}")
+    return record
 
 
 def _parse_lines(

@@ -12,6 +12,8 @@ from engine.core.sanitise import clean
 EXAMPLES = "14:03:22, +90s from the beginning, -10s before the end, or 2026-11-21T14:03Z"
 """What a moment may look like."""
 
+_FARTHEST = 2.0**62
+"""Nanoseconds beyond which no recording reaches."""
 _CLOCK = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?")
 
 
@@ -31,7 +33,9 @@ def parse_moment(text: str, first_ns: int, last_ns: int) -> int:
     if typed[:1] in ("+", "-"):
         number = read_number(typed[1:])
         if number is not None and number.quantity != "size" and number.value >= 0:
-            distance = int(number.value * (1e9 if number.quantity == "plain" else 1))
+            distance = int(
+                min(number.value * (1e9 if number.quantity == "plain" else 1), _FARTHEST)
+            )
             return first_ns + distance if typed[0] == "+" else last_ns - distance
     elif clock := _CLOCK.fullmatch(typed):
         found = _on_the_clock(clock, first_ns)

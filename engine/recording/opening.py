@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from engine.core.errors import RecordingError
 from engine.core.progress import Progress, say_nothing
 from engine.recording.file import RecordingFile, is_database
 from engine.recording.lines_file import import_lines
@@ -24,6 +25,12 @@ def open_recording(
     Raises:
         RecordingError: it cannot be read.
     """
+    if path.exists() and not path.is_file():
+        # A pipe would be waited for, and read only once.
+        raise RecordingError(
+            f"cannot read the recording {path}: it is no file",
+            fix="name a file that boxscope record or a --json command has written",
+        )
     if is_database(path):
         return RecordingFile.open(path), ()
     return import_lines(path, progress)

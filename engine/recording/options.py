@@ -16,6 +16,8 @@ from engine.recording.redaction import redaction
 FILTERED = tuple(kind for kind in KINDS if kind not in (*TABLE_KEYS, "log", "stats"))
 """Kinds a filter chooses among; the states around them are always recorded whole."""
 LEAST_BYTES = 1_000_000
+LONGEST_S = 1e9
+"""Longer than any box has run: some thirty years, which its clock can be set back by."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def keep_seconds(text: str) -> float | None:
     seconds = number.value * 60 if number.quantity == "plain" else number.value / 1e9
     if seconds <= 0:
         raise UsageError("a recording cannot keep no time at all", fix="as in 10 for minutes")
-    return seconds
+    return min(seconds, LONGEST_S)
 
 
 def size_bytes(text: str) -> int | None:

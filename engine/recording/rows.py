@@ -11,6 +11,7 @@ from pathlib import Path
 from engine.core.errors import FailedError, UsageError
 from engine.core.sanitise import clean
 from engine.recording.export import new_file
+from engine.recording.lines import finite
 
 Value = int | float | str | bytes | None
 Row = Sequence[Value]
@@ -47,12 +48,14 @@ def csv_lines(names: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
 def json_lines(names: Sequence[str], rows: Iterable[Row]) -> Iterator[str]:
     """An object for each row; bytes in hex, and nothing but ASCII, so that all is exact.
 
+    Infinity is text: JSON has no such number.
+
     A name that is there already, or is `kind`, gets a number: `pid`, `pid_2`.
     """
     distinct = list(_distinct(names))
     for row in rows:
         values = {
-            name: value.hex() if isinstance(value, bytes) else value
+            name: value.hex() if isinstance(value, bytes) else finite(value)
             for name, value in zip(distinct, row, strict=True)
         }
         yield json.dumps({"kind": "row", **values}, separators=(",", ":")) + "\n"

@@ -76,7 +76,7 @@ class Runtime:
         memory_limit: int = MEMORY_LIMIT,
         engines: Engines | None = None,
     ) -> None:
-        self.deadline_ms = deadline_ms
+        self.deadline_ms = float(deadline_ms)
         self.lenient = lenient
         self.any_sdk = any_sdk or lenient
         self.measure = measure

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.core.records import Record
 from engine.recording.replay import ReplayEngine
-from tui.cli.output import Output
+from tui.cli.output import ColumnOutput, Output
 from tui.cli.stream import StreamOptions, StreamRunner
 
 _PRINTED = 1_000
@@ -49,6 +49,11 @@ class ReplayRunner(StreamRunner):
 
     def _counts(self, record: Record) -> bool:
         return True
+
+    def _print_stats(self) -> None:
+        """The last counters, unless they are what was printed last, as with a whole stream."""
+        if self._printed != "stats" or isinstance(self._output, ColumnOutput):
+            super()._print_stats()
 
     def _pull_rest(self) -> None:
         """Nothing comes after the end; the counters are those of then."""

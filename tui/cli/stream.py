@@ -90,6 +90,8 @@ class StreamRunner:
         kinds = (*options.kinds, *options.tables)
         self._filter = Filter(options.filter_text, kinds) if options.filter_text else None
         self._chosen = self._asked = 0
+        self._printed = ""
+        """Kind of the last record that was printed."""
         self._interruption = Interruption()
         self._running: Mapping[str, SourceStatus] = {}
 
@@ -205,6 +207,7 @@ class StreamRunner:
         if self._left == 0 or not self._wanted(record):
             return
         self._output.record(record)
+        self._printed = record.kind
         if self._left is not None and self._counts(record):
             self._left -= 1
 

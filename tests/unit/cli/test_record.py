@@ -71,6 +71,14 @@ def test_a_replay_is_in_the_order_of_time_and_ends_with_the_counters() -> None:
     assert kinds.index("l7_message") < kinds.index("stats") < len(kinds) - 1
 
 
+def test_a_stream_that_is_replayed_is_the_same_stream(tmp_path: Path) -> None:
+    first = boxscope("replay", FIRST_LIGHT, "--headless", "--json")
+    path = tmp_path / "again.jsonl"
+    path.write_text(first.stdout)
+    again = boxscope("replay", str(path), "--headless", "--json")
+    assert again.stdout.splitlines() == first.stdout.splitlines()
+
+
 def test_a_replay_can_be_narrowed(capture: Path) -> None:
     arguments = ("replay", FIRST_LIGHT, "--headless", "--json", "--kind", "kernel_event")
     some = objects(boxscope(*arguments, "--filter", "errno", "--count", "3"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 from contextlib import closing, suppress
@@ -218,3 +219,57 @@ def test_a_value_that_its_column_does_not_hold_is_damage(
         database.execute(f"UPDATE log SET {column} = ? WHERE seq = 2", (value,))
     with pytest.raises(RecordingError, match=r"is damaged: .* (without|is no)"):
         read(place)
+
+
+@pytest.mark.parametrize("name", ["marks", "meta", "stats"])
+def test_a_view_in_the_place_of_a_table_is_refused_as_it_may_compute_for_ever(
+    whole: Path, place: Path, name: str
+) -> None:
+    shutil.copyfile(whole, place)
+    with closing(sqlite3.connect(place, isolation_level=None)) as database:
+        columns = ", ".join(
+            f'"{row[1]}"' for row in database.execute(f'PRAGMA table_info("{name}")')
+        )
+        database.execute(f'ALTER TABLE "{name}" RENAME TO hidden')
+        database.execute(f'CREATE VIEW "{name}" AS SELECT {columns} FROM hidden')
+    with pytest.raises(RecordingError, match=f"{name} is a view"):
+        ReplayEngine(place)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE marks SET seq = 'x'",
+        "UPDATE meta SET value = NULL",
+        f"UPDATE stats SET ts_ns = {-(2**63)}",
+    ],
+)
+def test_marks_facts_and_times_that_are_none_are_replayed_or_refused(
+    whole: Path, place: Path, change: str
+) -> None:
+    shutil.copyfile(whole, place)
+    with closing(sqlite3.connect(place, isolation_level=None)) as database:
+        database.execute(change)
+    use(place)
+
+
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(RecordingError, match="is no file"):
+        ReplayEngine(pipe)
+
+
+def test_a_line_with_a_value_of_another_type_is_skipped_and_told(tmp_path: Path) -> None:
+    good = {"kind": "log", "seq": 1, "ts": "2026-11-21T18:00:00.0Z", "text": "here"}
+    bad = [
+        {**good, "text": 5},
+        {**good, "kind": "kernel_event", "cpu": "[]"},
+        {**good, "seq": 2**63 - 1},
+    ]
+    path = tmp_path / "r.jsonl"
+    path.write_text("".join(json.dumps(each) + "\n" for each in (good, *bad)))
+    with closing(ReplayEngine(path, instant=True)) as engine:
+        engine.start()
+        assert [record.get("text") for record in engine.since("log", 0).records] == ["here"]
+        assert len(engine.faults) == len(bad)

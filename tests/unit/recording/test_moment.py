@@ -44,3 +44,8 @@ def test_what_is_no_moment_is_refused_with_what_would_be_one(typed: str) -> None
     with pytest.raises(UsageError, match="is no moment of a recording") as refused:
         parse_moment(typed, FIRST, LAST)
     assert "+90s" in refused.value.fix
+
+
+def test_a_distance_beyond_all_measure_is_outside_of_every_recording() -> None:
+    assert parse_moment("+1e300s", FIRST, LAST) > LAST
+    assert parse_moment("-1e400s", FIRST, LAST) < FIRST

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.core.errors import UsageError
-from engine.recording.options import RecordingOptions, read_options
+from engine.recording.options import LONGEST_S, RecordingOptions, read_options
 
 
 def test_nothing_typed_asks_for_nothing() -> None:
@@ -16,6 +16,10 @@ def test_times_and_sizes_have_units() -> None:
     assert read_options(" 10 ", "500MB").keep_s == 600
     assert read_options("90s", "2GiB") == RecordingOptions(90, 2 << 30)
     assert read_options("2h").keep_s == 7_200
+
+
+def test_a_time_longer_than_any_box_runs_keeps_all() -> None:
+    assert read_options("1e400").keep_s == read_options("99999999999999h").keep_s == LONGEST_S
 
 
 @pytest.mark.parametrize(

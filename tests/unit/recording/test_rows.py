@@ -29,6 +29,11 @@ def test_json_lines_hold_every_value_as_it_is() -> None:
     assert [json.loads(line)["value"] for line in lines] == [None, 1.5, "00ff", 2**62]
 
 
+def test_infinity_is_text_as_json_has_no_such_number() -> None:
+    (line,) = json_lines(("a", "b"), [(float("inf"), float("-inf"))])
+    assert json.loads(line) == {"kind": "row", "a": "Infinity", "b": "-Infinity"}
+
+
 def test_columns_of_the_same_name_are_all_there() -> None:
     (line,) = json_lines(("pid", "kind", "pid"), [(1, "a", 2)])
     assert json.loads(line) == {"kind": "row", "pid": 1, "kind_2": "a", "pid_2": 2}
