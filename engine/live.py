@@ -107,7 +107,7 @@ class Selection:
     wasm: tuple[Path, ...] = ()
     wasm_mode: frozenset[WasmMode] = frozenset()
     strict: bool = False
-    """A Wasm plugin that cannot be loaded ends `start` instead of being a failed row."""
+    """A plugin or module that cannot be loaded ends `start` instead of being a failed row."""
 
 
 class LiveEngine(Engine):
@@ -407,6 +407,8 @@ class LiveEngine(Engine):
             try:
                 self._agent.load(request.executable, name=request.name, detail=request.detail)
             except BoxscopeError as error:
+                if self._selection.strict:
+                    raise
                 self._agent.log("error", str(error))
 
     def _start_discovery(self) -> None:

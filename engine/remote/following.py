@@ -135,7 +135,7 @@ class Follower:
         """How it is to be attached, with the counters of what was told."""
         counters = self._tally.read()
         if facts.lost:
-            fix = "it is looked for again and again; boxscope engine starts one"
+            fix = "boxscope engine starts one, which a console finds by itself"
             return SourceStatus(ATTACH, "failed", facts.lost, fix, counters=counters)
         if facts.silent_s:
             reason = f"the engine, process {facts.pid}, has said nothing for {facts.silent_s:.0f} s"

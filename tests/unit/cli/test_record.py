@@ -103,6 +103,7 @@ def test_a_replay_takes_its_time_if_a_speed_is_given() -> None:
         (["record", "{new}", "--filter", "no == 1"], 2, "no field no"),
         (["record", "{new}", "--wasm", DEMO_WASM], 2, "--attach, --pid or --pcap"),
         (["record", "{new}", "--pcap", "/no/such.pcap"], 1, "/no/such.pcap"),
+        (["record", "{new}", "--plugin", "/no/such/plugin"], 1, "cannot start /no/such/plugin"),
         (["record", "{new}", "-e", "opnat"], 2, "opnat"),
         (["record", "/no/such/place/r.db"], 1, "No such file or directory"),
         (["record", FIRST_LIGHT], 1, "there is a file"),
