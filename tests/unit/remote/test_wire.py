@@ -235,6 +235,8 @@ def test_every_command_of_the_face_can_be_given_from_afar() -> None:
         "process_tree",
         "epoch",
         "progress",
+        "in_force",
+        "recording_path",
     }
     of_replays = {"playhead", "step", "go_to", "next_problem"}
     face = {name for name in vars(Engine) if not name.startswith("_")}
