@@ -26,6 +26,8 @@ def create_file(path: Path) -> sqlite3.Connection:
         database.execute("BEGIN")
         lay_out(database)
         database.execute("COMMIT")
+        # Whoever copies the file without its journal has a recording at least.
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except FileExistsError as error:
         raise RecordingError(
             f"there is a file {path} already", fix="choose another name, or remove it"

@@ -122,6 +122,12 @@ class RecordingFile:
         try:
             yield
         except (sqlite3.Error, ValueError, TypeError, OverflowError, RecursionError) as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CANTOPEN:
+                raise RecordingError(
+                    f"the recording {self.name} cannot be opened: its program was killed, and "
+                    "what it wrote last cannot be taken in where nothing can be written",
+                    fix=f"copy it and {self.name}-wal to a directory that can be written",
+                ) from error
             raise RecordingError(
                 f"the recording {self.name} is damaged: {clean(str(error))}",
                 fix="sqlite3 FILE .recover may bring back what is left",

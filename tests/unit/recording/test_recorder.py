@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import stat
@@ -376,6 +377,13 @@ def test_a_killed_program_leaves_a_whole_file(tmp_path: Path) -> None:
     numbers = [record.seq for record in read(path)]
     assert len(numbers) >= kept
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_a_copy_without_what_was_written_last_is_a_recording_still(tmp_path: Path) -> None:
+    recorder = started(tmp_path / "r.db", Rings())
+    shutil.copyfile(recorder.path, tmp_path / "copy.db")
+    recorder.stop()
+    assert list(read(tmp_path / "copy.db")) == []
 
 
 @pytest.mark.parametrize("view", ["events", "requests", "processes", "sockets", "counters"])
