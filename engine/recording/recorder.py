@@ -225,9 +225,12 @@ class Recorder:
         self._state = ("running", "", "")
 
     def _degrade(self, error: sqlite3.Error) -> None:
+        waiting = sum(
+            max(0, self._source.last_seq(kind) - cursor) for kind, cursor in self._cursors.items()
+        )
         self._state = (
             "degraded",
-            f"the recording {self.path} cannot be written: {error}",
+            f"the recording {self.path} cannot be written: {error}; {waiting:,} records wait",
             "make room on its disk; it is tried again",
         )
 

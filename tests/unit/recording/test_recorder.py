@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -211,7 +212,9 @@ def test_a_disk_without_room_costs_nothing_that_the_engine_remembers(tmp_path: P
     for number in range(2_000):
         rings.add("log", text=f"{number} {'x' * 100}")
     wait_until(lambda: recorder.status().state == "degraded")
-    assert "full" in recorder.status().reason
+    reason = recorder.status().reason
+    assert "full" in reason
+    assert re.search(r"; [1-9][0-9,]* records wait$", reason)
     recorder._database.execute("PRAGMA max_page_count = 100000")
     wait_until(lambda: recorder.counters.kept == 2_000)
     recorder.stop()
