@@ -7,7 +7,9 @@ only. What listens is told apart from the local ends of connections.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 _LISTEN, _CLOSE = "0A", "07"
 """States in the tables; an unconnected UDP socket is in CLOSE."""
@@ -27,10 +29,19 @@ class LocalPorts:
     """Those of `listening` that UDP sockets have."""
 
 
+class _Socket(NamedTuple):
+    """A socket as the tables have it."""
+
+    inode: str
+    port: int
+    listens: bool
+    udp: bool
+
+
 def local_ports(pid: int) -> LocalPorts:
     """The ports of a process; none if it has ended."""
     try:
-        inodes = _socket_inodes(pid)
+        inodes = socket_inodes(pid)
     except PermissionError:
         return LocalPorts(hidden=True)
     except OSError:
@@ -38,25 +49,37 @@ def local_ports(pid: int) -> LocalPorts:
     listening: set[int] = set()
     connections: set[int] = set()
     udp: set[int] = set()
-    for table in ("tcp", "tcp6", "udp", "udp6") if inodes else ():
-        wanted = _LISTEN if table.startswith("tcp") else _CLOSE
-        try:
-            with open(f"/proc/{pid}/net/{table}", encoding="ascii") as file:
-                for line in list(file)[1:]:
-                    fields = line.split()
-                    if len(fields) > 9 and fields[9] in inodes:
-                        port = int(fields[1].rpartition(":")[2], 16)
-                        (listening if fields[3] == wanted else connections).add(port)
-                        if fields[3] == wanted and table.startswith("udp"):
-                            udp.add(port)
-        except OSError:
-            continue
+    for socket in _sockets(pid) if inodes else ():
+        if socket.inode in inodes:
+            (listening if socket.listens else connections).add(socket.port)
+            if socket.listens and socket.udp:
+                udp.add(socket.port)
     return LocalPorts(
         tuple(sorted(listening)), tuple(sorted(connections - listening)), udp=tuple(sorted(udp))
     )
 
 
-def _socket_inodes(pid: int) -> set[str]:
+def listening_inodes(pid: int, port: int) -> set[str]:
+    """The inodes of what listens on a port in the network namespace of a process, in digits."""
+    return {each.inode for each in _sockets(pid) if each.listens and each.port == port}
+
+
+def _sockets(pid: int) -> Iterator[_Socket]:
+    """All sockets of the network namespace of a process."""
+    for table in ("tcp", "tcp6", "udp", "udp6"):
+        wanted = _LISTEN if table.startswith("tcp") else _CLOSE
+        try:
+            with open(f"/proc/{pid}/net/{table}", encoding="ascii") as file:
+                lines = list(file)[1:]
+        except OSError:
+            continue
+        for fields in map(str.split, lines):
+            if len(fields) > 9:
+                port = int(fields[1].rpartition(":")[2], 16)
+                yield _Socket(fields[9], port, fields[3] == wanted, table.startswith("udp"))
+
+
+def socket_inodes(pid: int) -> set[str]:
     """The inodes of its sockets, in digits.
 
     Raises:

@@ -33,6 +33,12 @@ def test_what_fits_nothing_stays_as_it_is(directory: Path) -> None:
     assert complete(f"{directory}/z") == (f"{directory}/z", (), "")
 
 
+def test_of_files_those_with_a_suffix_are_offered_alone(directory: Path) -> None:
+    (directory / "alpha.wasm").touch()
+    assert complete(f"{directory}/a", ".wasm").candidates == ("alpha.wasm", "alps/")
+    assert complete(f"{directory}/alph", ".wasm").text == f"{directory}/alpha.wasm"
+
+
 def test_hidden_names_are_offered_once_their_dot_is_typed(directory: Path) -> None:
     assert ".hidden" not in complete(f"{directory}/").candidates
     assert complete(f"{directory}/.h").text == f"{directory}/.hidden"

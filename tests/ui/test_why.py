@@ -68,7 +68,7 @@ async def test_any_process_can_be_asked_about(engine: FakeEngine, gone: int) -> 
         dialog = app.screen
         assert isinstance(dialog, WhyDialog)
         pid = dialog.entries[0].input
-        pid.value = "x"
+        pid.value = " "
         await pilot.press("enter")
         await until(pilot, lambda: dialog.entries[0].problem)
         pid.value = str(gone)

@@ -40,8 +40,8 @@ _POLICY = "policy"
     "--explain",
     is_flag=False,
     flag_value=_POLICY,
-    metavar="[PID]",
-    help="Say why a process is selected or not; without a PID, which criteria are in force.",
+    metavar="[PROCESS]",
+    help="Say why a process (PID, :PORT or NAME) is selected or not; without, what is in force.",
 )
 @filter_option
 @bounded
@@ -134,15 +134,12 @@ def _policy(config: DiscoveryConfig) -> Policy:
 
 def _explain(what: str, policy: Policy, as_json: bool) -> int:
     from engine.discovery.explain import explain
+    from engine.discovery.lookup import find_pid
 
     if what == _POLICY:
         subject: Policy | Explanation = policy
-    elif what.isascii() and what.isdigit():
-        subject = explain(int(what), policy)
     else:
-        raise UsageError(
-            f"{what!r} is no process id", fix="--explain PID, or --explain for what is in force"
-        )
+        subject = explain(find_pid(what), policy)
     if as_json:
         JsonOutput().object(subject.as_json())
     else:

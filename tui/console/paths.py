@@ -25,19 +25,20 @@ class Completion(NamedTuple):
     """Why there is nothing to offer."""
 
 
-def complete(text: str) -> Completion:
+def complete(text: str, suffix: str = "") -> Completion:
     """Look for what begins as `text` does; reads a directory, so not for the UI's thread.
 
-    Names that cannot be shown as they are cannot be completed either; hidden ones are offered
-    once their dot is typed.
+    Of files those are offered that end with `suffix`. Names that cannot be shown as they are
+    cannot be completed either; hidden ones are offered once their dot is typed.
     """
     directory, prefix = os.path.split(text)
     try:
         with os.scandir(Path(directory or ".").expanduser()) as entries:
             found = sorted(
-                _offered(entry)
+                offer
                 for entry in islice(entries, LOOKED_AT)
-                if entry.name.startswith(prefix)
+                if (offer := _offered(entry))[0].endswith(("/", suffix))
+                and entry.name.startswith(prefix)
                 and (prefix.startswith(".") or not entry.name.startswith("."))
                 and clean(entry.name) == entry.name
             )

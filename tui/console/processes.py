@@ -73,7 +73,7 @@ class ProcessCommands:
             case "attach":
                 await self._turn_capture(_pid_of(asked))
             case "why_other":
-                found = await self._app.push_screen_wait(screens.WhyDialog(self._engine, asked.pid))
+                found = await self._app.push_screen_wait(screens.WhyDialog(self._engine))
                 if found is not None:
                     await self._show(found)
             case "edit_ports":

@@ -40,10 +40,10 @@ class SubjectActions(App[None]):
 
     @property
     def subject(self) -> Record | None:
-        """The record of the row under the cursor, else the one the screen is about."""
+        """The record of the row that keys act on, else the one the screen is about."""
         view = self.focused
         if isinstance(view, LineView):
-            row = view.cursor_row
+            row = view.chosen_row
             record = None if row is None else view.record_of(row)
             if record is not None:
                 return record

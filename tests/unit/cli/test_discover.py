@@ -128,7 +128,8 @@ def test_all_lists_what_is_not_selected_too(port: int) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (["--explain", "abc"], 2, "'abc' is no process id"),
+        (["--explain", ":http"], 2, "'http' is no port"),
+        (["--explain", "no such name"], 1, "no process that may be looked into is named"),
         (["--explain", "4194305"], 1, "there is no process 4194305"),
         (["--beyla-config", "/no/such.yaml"], 2, "/no/such.yaml cannot be read"),
         (["--exe", "["], 2, "invalid glob"),

@@ -46,6 +46,15 @@ def result_text(record: Record) -> str:
     return value_text(record.get("errno") or record.get("result"))
 
 
+def attributes_text(record: Record) -> str:
+    """What else the event tells; of a call that failed, the error's name instead of `res`."""
+    errno, attributes = record.get("errno"), record.get("attributes")
+    if not errno or not isinstance(attributes, Mapping) or "res" not in attributes:
+        return value_text(attributes)
+    others = {name: value for name, value in attributes.items() if name != "res"}
+    return f"{value_text(errno)} {value_text(others)}" if others else value_text(errno)
+
+
 def direction_text(record: Record) -> str:
     """`>` enter, `<` exit, as strace-like tools print it."""
     direction = str(record.get("direction") or "")
@@ -230,7 +239,8 @@ class EventsPane(Pane):
         self._show_probe(snapshot)
         any_on = any(cell.on for cell in self.matrix.switches.cells.values())
         failed = any(status.state == "failed" for status in self.statuses)
-        self.stream.say_when_empty(FAILED if failed else WAITING if any_on else NOTHING_ON)
+        said = FAILED if failed else WAITING if any_on else NOTHING_ON
+        self.stream.say_when_empty(said, idle=failed or not any_on)
         self.describe_cell()
 
     def _show_probe(self, snapshot: Snapshot) -> None:

@@ -187,9 +187,8 @@ class PluginsPane(Pane):
 
     @property
     def selected(self) -> Record | None:
-        """The plugin the keys act on: the one under the cursor, or the only one there is."""
-        rows = self.table.rows
-        row = self.table.cursor_row or (rows[0] if len(rows) == 1 else None)
+        """The plugin the keys act on."""
+        row = self.table.chosen_row
         return row.record if row is not None else None
 
     def offers(self, action: str) -> bool:

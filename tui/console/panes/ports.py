@@ -270,9 +270,8 @@ class PortsPane(Pane):
 
     @property
     def _selected(self) -> PortRow | None:
-        """The row under the cursor, or the only one there is."""
-        rows = self.table.rows
-        return self.table.cursor_row or (rows[0] if len(rows) == 1 else None)
+        """The row that keys act on."""
+        return self.table.chosen_row
 
     def _ask(self, verb: ProcessVerb) -> None:
         row = self._selected
@@ -303,7 +302,7 @@ class PortsPane(Pane):
 
     def action_why_other(self) -> None:
         """Ask about a process that need not be listed."""
-        self._ask("why_other")
+        self.post_message(ProcessAsked("why_other"))
 
     def action_edit_ports(self) -> None:
         """Ask for other ports."""

@@ -191,9 +191,8 @@ class TrafficPane(Pane):
 
     @property
     def selected_plugin(self) -> Record | None:
-        """The plugin the keys act on: the one under the cursor, or the only one there is."""
-        rows = self.wasm.rows
-        return self.wasm.cursor_row or (rows[0] if len(rows) == 1 else None)
+        """The plugin the keys act on."""
+        return self.wasm.chosen_row
 
     @property
     def selected_message(self) -> Record | None:

@@ -22,7 +22,7 @@ class LoadWasmDialog(Dialog[str]):
         super().__init__(
             "Load a Wasm plugin",
             "It is put at the end of the chain, and checked as a DeepFlow agent checks it.",
-            (PathEntry("path", "Path", hint="/path/to/plugin.wasm"),),
+            (PathEntry("path", "Path", hint="/path/to/plugin.wasm", suffix=".wasm"),),
             accept="Load",
         )
         self._load = load

@@ -12,6 +12,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from engine.discovery.lookup import WAYS, find_pid
 from engine.engine import Engine
 from tui.console.keymap import with_keys
 from tui.console.keys import WHY_KEYS
@@ -73,25 +74,23 @@ class WhyDialog(Dialog["Explanation"]):
 
     Args:
         engine: Explains.
-        pid: The process to begin with; None = none.
     """
 
     hint = "{dialog.accept} explains · {dialog.cancel} cancels"
 
-    def __init__(self, engine: Engine, pid: int | None) -> None:
+    def __init__(self, engine: Engine) -> None:
         super().__init__(
             "Why is a process selected or not?",
             "Any process of this box, whether it owns a port or not.",
-            (Entry("pid", "Pid", value=str(pid or ""), hint="a process id", instead=True),),
+            (Entry("process", "Process", hint=WAYS),),
             accept="Explain",
         )
         self._engine = engine
 
     def problems(self, values: Mapping[str, str]) -> Mapping[str, str]:
-        """It has to be a number."""
-        text = values["pid"].strip()
-        return {} if text.isascii() and text.isdigit() else {"pid": "a process id is needed"}
+        """Something has to be named."""
+        return {} if values["process"].strip() else {"process": f"{WAYS} is needed"}
 
     def act(self, values: Mapping[str, str]) -> Explanation:
-        """Look at it."""
-        return self._engine.explain(int(values["pid"]))
+        """Find it and look at it."""
+        return self._engine.explain(find_pid(values["process"]))

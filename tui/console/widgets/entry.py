@@ -60,6 +60,8 @@ class PathInput(TextInput):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [*PATH_KEYS]
+    suffix = ""
+    """What the names of the files that are offered end with."""
 
     def action_complete(self) -> None:
         """Complete the path as far as the file system allows."""
@@ -74,7 +76,7 @@ class PathInput(TextInput):
 
     async def _complete(self, *, leave: bool = True) -> None:
         before = self.value
-        completion = await asyncio.to_thread(complete, before)
+        completion = await asyncio.to_thread(complete, before, self.suffix)
         if self.value != before:
             return
         if completion.text == before:
@@ -177,6 +179,7 @@ class PathEntry(Entry):
 
     Args:
         new: Whether it may be one where nothing is yet.
+        suffix: What the names of the files that are offered end with.
     """
 
     def __init__(
@@ -188,8 +191,12 @@ class PathEntry(Entry):
         hint: str = "",
         about: str = "",
         new: bool = False,
+        suffix: str = "",
     ) -> None:
         super().__init__(name, label, value=value, hint=hint, about=about)
+        self._suffix = suffix
+        if isinstance(self.input, PathInput):
+            self.input.suffix = suffix
         self._otherwise = "a new file" if new else "nothing begins so"
 
     def make_input(self, value: str, hint: str) -> TextInput:
@@ -202,7 +209,7 @@ class PathEntry(Entry):
         self.run_worker(self._offer(self.value), group="offer", exclusive=True)
 
     async def _offer(self, text: str) -> None:
-        completion = await asyncio.to_thread(complete, text)
+        completion = await asyncio.to_thread(complete, text, self._suffix)
         if not self.problem:
             self.say_below(Content.styled(self._offer_text(completion), "dim"))
 

@@ -117,6 +117,7 @@ class LineView(ScrollView, SelectableLines, Generic[RowT], can_focus=True, inher
         self.sought_text = ""
         """The same as it was written."""
         self._empty = empty
+        self._idle = False
         self.cursor_key: Hashable | None = None
         self._layout_now: Layout[RowT] = ()
         self._strips: LRUCache[tuple[Hashable, bool], Strip] = LRUCache(1024)
@@ -221,15 +222,24 @@ class LineView(ScrollView, SelectableLines, Generic[RowT], can_focus=True, inher
         if index is not None and in_view and index >= top + self._paged:
             self.scroll_to(y=index - self._paged + 1, animate=False, force=True, immediate=True)
 
-    def say_when_empty(self, text: str) -> None:
-        """Choose what is shown instead of rows while there are none."""
-        if text != self._empty:
-            self._empty = text
+    def say_when_empty(self, text: str, *, idle: bool = False) -> None:
+        """Choose what is shown instead of rows while there are none.
+
+        Args:
+            text: What is shown.
+            idle: It tells why no row can come, whatever is asked for.
+        """
+        if (text, idle) != (self._empty, self._idle):
+            self._empty, self._idle = text, idle
             self.refresh()
 
     @property
     def empty_text(self) -> str:
         """What is shown instead of rows while there are none."""
+        if self._idle:
+            return self._empty
+        if self.filter is not None and self.filter_counts[1]:
+            return "nothing passes the filter"
         if self.scope is not None and any(map(self.scope.concerns, self.kinds)):
             return f"nothing here of {self.scope}: escape shows all"
         return self._empty
@@ -359,9 +369,15 @@ class LineView(ScrollView, SelectableLines, Generic[RowT], can_focus=True, inher
         return None if index is None else self.row_at(index)
 
     @property
-    def process(self) -> Process | None:
-        """The process of the row under the cursor, if it has one."""
+    def chosen_row(self) -> RowT | None:
+        """The row that keys act on: the one under the cursor, or the only one there is."""
         row = self.cursor_row
+        return self.row_at(0) if row is None and self.row_count == 1 else row
+
+    @property
+    def process(self) -> Process | None:
+        """The process of the row that keys act on, if it has one."""
+        row = self.chosen_row
         record = None if row is None else self.record_of(row)
         if record is None or record.pid is None:
             return None
@@ -451,7 +467,7 @@ class LineView(ScrollView, SelectableLines, Generic[RowT], can_focus=True, inher
             return
         if self.cursor_index is None:
             self.action_cursor(-1)
-        row = self.cursor_row
+        row = self.chosen_row
         if row is not None:
             self.post_message(self.RowChosen(row, self))
 

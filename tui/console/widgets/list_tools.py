@@ -38,6 +38,8 @@ class ListTools(Widget):
 
     def offer_tools_for(self, widget: Widget | None) -> None:
         """Show what filters, and is looked for in, the list that is worked with now."""
+        if self.screen.focused in (self.filter_bar.input, self.find_bar.input):
+            return  # Somebody writes already; that a list had the focus is told late.
         view = self._list = widget if isinstance(widget, LineView) else None
         if view is None:
             self.filter_bar.put_away()
