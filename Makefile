@@ -7,7 +7,7 @@ SECONDS ?= 300
 TIMES ?= 10
 MINUTES ?= 10
 
-.PHONY: run test check setup toolchains docs pictures fuzz faults soak bench clean
+.PHONY: run test check setup toolchains docs pictures tour fuzz faults soak bench clean
 
 run: setup
 	@if [ -t 0 ] && [ -t 1 ] && [ -t 2 ]; then exec $(BIN)/boxscope demo; \
@@ -35,6 +35,11 @@ docs: setup
 
 pictures: setup
 	$(BIN)/python scripts/pictures.py
+	$(BIN)/python scripts/tour.py --pictures
+
+# Does what docs/tour.md says, and sees what it promises; as root.
+tour: setup
+	$(BIN)/python scripts/tour.py
 
 # Examples made at random for everything that reads what comes from outside, SECONDS in all.
 fuzz: setup

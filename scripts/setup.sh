@@ -93,6 +93,11 @@ if ! command -v tcpdump >/dev/null 2>&1; then
         say "tcpdump is missing, the test that compares live traffic with its capture will be skipped; as root type: apt-get install -y tcpdump"
     fi
 fi
+if ! command -v tmux >/dev/null 2>&1; then
+    if can_install && apt_install tmux; then :; else
+        say "tmux is missing, the tests that walk through the tour will be skipped; as root type: apt-get install -y tmux"
+    fi
+fi
 if ! command -v strace >/dev/null 2>&1; then
     if can_install && apt_install strace; then :; else
         say "strace is missing, the test that compares its counts will be skipped; as root type: apt-get install -y strace"

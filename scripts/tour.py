@@ -1,6 +1,6 @@
 """Walk through docs/tour.md in a terminal: type what it says, and see what it promises.
 
-    python scripts/tour.py [--pictures] [PAGE]
+    python scripts/tour.py [--pictures] [--deadline SECONDS] [PAGE]
 
 The page is the script: blocks marked `sh` are typed at a shell, blocks marked `keys` are pressed,
 and the lines of the `text` block that follows must be on the screen together before its deadline;
@@ -34,7 +34,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "tour.md"
 SIZE = (120, 40)
 DEADLINE_S = 30.0
-"""Time a step has; all but those that compile take less than a second."""
+"""Time a step has unless told otherwise; all but those that compile take less than a second."""
+ENDING_S = 5.0
+"""Time what was started has to end by itself."""
 LOOK_EVERY_S = 0.05
 
 _PIECE = re.compile(
@@ -184,7 +186,7 @@ class Terminal:
         """End the shell with all that runs in it; kill what stays."""
         started = psutil.Process(self._server).children(recursive=True)
         self._run("kill-server")
-        _gone, staying = psutil.wait_procs(started, timeout=DEADLINE_S / 4)
+        _gone, staying = psutil.wait_procs(started, timeout=ENDING_S)
         for process in staying:
             process.kill()
 
@@ -197,7 +199,7 @@ class Terminal:
         return done.stdout
 
 
-def carry_out(step: Step, terminal: Terminal) -> None:
+def carry_out(step: Step, terminal: Terminal, deadline_s: float) -> None:
     """Do what a step says and wait for what it promises.
 
     Raises:
@@ -210,7 +212,7 @@ def carry_out(step: Step, terminal: Terminal) -> None:
     else:
         for key in keys_of(step.content):
             terminal.type(key)
-    end = time.monotonic() + DEADLINE_S
+    end = time.monotonic() + deadline_s
     while absent := missing(step.wanted, screen := terminal.screen()):
         if time.monotonic() > end:
             raise TourError(
@@ -238,7 +240,7 @@ def take_picture(screen: str, path: Path, title: str) -> None:
         console.save_svg(str(path), title=title)
 
 
-def walk(page: Path, *, pictures: bool) -> int:
+def walk(page: Path, *, pictures: bool, deadline_s: float) -> int:
     """Walk through a page; returns the number of steps.
 
     Raises:
@@ -251,7 +253,7 @@ def walk(page: Path, *, pictures: bool) -> int:
         terminal = Terminal(directory)
         try:
             for step in steps:
-                carry_out(step, terminal)
+                carry_out(step, terminal, deadline_s)
                 for picture in step.pictures if pictures else ():
                     screen = terminal.screen(styled=True)
                     take_picture(screen, page.parent / picture, step.heading)
@@ -265,10 +267,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("page", nargs="?", type=Path, default=PAGE)
     parser.add_argument("--pictures", action="store_true", help="take the pictures it names")
+    parser.add_argument("--deadline", type=float, default=DEADLINE_S, help="seconds a step has")
     chosen = parser.parse_args()
     begun = time.monotonic()
     try:
-        steps = walk(chosen.page, pictures=chosen.pictures)
+        steps = walk(chosen.page, pictures=chosen.pictures, deadline_s=chosen.deadline)
     except (TourError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -48,7 +48,9 @@ def test_version() -> None:
     assert boxscope("--version").stdout.strip() == f"boxscope, version {__version__}"
 
 
-@pytest.mark.parametrize("arguments", [[], ["console"], ["demo"], ["replay", "x.jsonl"]], ids=str)
+@pytest.mark.parametrize(
+    "arguments", [[], ["--open-port", "1"], ["console"], ["demo"], ["replay", "x.jsonl"]], ids=str
+)
 def test_the_console_is_refused_without_a_terminal(arguments: list[str]) -> None:
     done = boxscope(*arguments)
     assert done.returncode == 2 if arguments != ["replay", "x.jsonl"] else 1
