@@ -5,6 +5,8 @@ Runs the console under a pseudo-terminal of 160x45 cells and prints figures; ass
     python -m tests.perf.bench_console [MODE ...]
 
     idle     nothing happens
+    steady   10,000 kernel events a second for 20 s, all panes alive and in view
+    rush     100,000 a second for 10 s, the same
     stream   10,000 kernel events a second, all panes in view
     zoomed   the same, the pane of the stream alone
     kept     20,000 real kernel events a second, 100,000 kept; needs root and BCC
@@ -54,6 +56,8 @@ class Mode(NamedTuple):
     """Keys pressed before, and what comes on the screen for each."""
     keys: Sequence[tuple[str, bytes]]
     """Keys pressed in turn to see how long the screen takes."""
+    seconds: float = SECONDS
+    """Time the console is watched before."""
 
 
 PANES = (("3", b"[3 Events"), ("2", b"[2 Ports"))
@@ -61,6 +65,8 @@ PANES = (("3", b"[3 Events"), ("2", b"[2 Ports"))
 PARTS = (("5", b"[5 Records]"), ("2", b"[2 Throughput]"))
 MODES = {
     "idle": Mode((), PANES),
+    "steady": Mode((), PANES, 20.0),
+    "rush": Mode((), PANES, 10.0),
     "stream": Mode((), PANES),
     "zoomed": Mode((("3", b"[3 Events]"),), PANES[::-1]),
     "kept": Mode((), PANES),
@@ -76,6 +82,8 @@ MODES = {
     ),
 }
 
+BUSY = {"steady": 10_000, "rush": 100_000}
+"""Modes with all panes alive, and their kernel events a second."""
 FLOODED = ("flood", "pane", "detail", "record")
 """Modes with the plugin in C."""
 
@@ -84,6 +92,9 @@ def child(mode: str, report: str) -> None:
     """Run the console on an engine that idles or streams; write the figures to `report`."""
     from tui.console.run import run_console
 
+    if mode in BUSY:
+        run_busy(BUSY[mode], report)
+        return
     producer: Producer | None = None
     engine: Engine
     if mode in ("idle", "stream", "zoomed"):
@@ -103,6 +114,24 @@ def child(mode: str, report: str) -> None:
         "peak_rss_mb": used.ru_maxrss / 1024,
         "records": agent.counters.seen if agent else 0,
         "events": engine.last_seq("kernel_event"),
+    }
+    Path(report).write_text(json.dumps(figures))
+
+
+def run_busy(rate: int, report: str) -> None:
+    """Run the console with all panes alive; write the figures to `report`."""
+    from tests.perf.busy_engine import BusyEngine
+    from tui.console.run import run_console
+
+    engine = BusyEngine(rate)
+    run_console(engine)
+    lags = sorted(engine.lags_s)
+    figures = {
+        "producer_cpu_s": engine.producer_cpu_s,
+        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "records": engine.last_seq("kernel_event"),
+        "lag_p95_ms": lags[int(len(lags) * 0.95)] * 1000,
+        "lag_p99_ms": lags[int(len(lags) * 0.99)] * 1000,
     }
     Path(report).write_text(json.dumps(figures))
 
@@ -224,6 +253,11 @@ class Terminal:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def resident_mb(self) -> float:
+        """Memory of the console's process that is resident now."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
     def finish(self) -> float:
         """Quit; returns the time until the process has ended."""
         begun = time.monotonic()
@@ -251,8 +285,9 @@ def measure_mode(name: str, directory: Path) -> dict[str, float]:
         terminal.read_until(answer)
         terminal.read(0.5)
     cpu_before = terminal.cpu_s()
-    received = terminal.read(SECONDS)
-    cpu = (terminal.cpu_s() - cpu_before) / SECONDS
+    received = terminal.read(mode.seconds)
+    cpu = (terminal.cpu_s() - cpu_before) / mode.seconds
+    resident = terminal.resident_mb()
     delays: list[float] = []
     for number in range(KEYS):
         key, answer = mode.keys[number % len(mode.keys)]
@@ -268,14 +303,16 @@ def measure_mode(name: str, directory: Path) -> dict[str, float]:
         "first_paint_s": first_paint,
         "cores": cpu - producer,
         "producer_cores": producer,
-        "kB_per_s": received / SECONDS / 1000,
+        "kB_per_s": received / mode.seconds / 1000,
         "Mrecords_per_s": figures["records"] / lived / 1e6,
         "key_p50_ms": delays[len(delays) // 2] * 1000,
         "key_p95_ms": delays[int(len(delays) * 0.95) - 1] * 1000,
         "key_max_ms": delays[-1] * 1000,
         "quit_s": quitting,
         "events": figures["events"],
+        "rss_mb": resident,
         "peak_rss_mb": figures["peak_rss_mb"],
+        **{name: figures[name] for name in ("lag_p95_ms", "lag_p99_ms") if name in figures},
     }
 
 
