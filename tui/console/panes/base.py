@@ -16,6 +16,7 @@ from engine.core.source import SourceStatus
 from tui.console.scope import Scope
 from tui.console.widgets.lines import LineView
 from tui.console.widgets.list_tools import ListTools
+from tui.console.widgets.marking import mark
 from tui.console.widgets.notice import Notice
 from tui.console.widgets.stream import RecordReader, StreamView
 
@@ -226,7 +227,7 @@ class Pane(ListTools, Vertical):
         """Remember which part has the focus."""
         self._current = current
         for part in self.parts:
-            self.frame_of(part).set_class(part is current, "-current")
+            mark(self.frame_of(part), part is current, "-current")
         self.offer_tools_for(current)
 
     def focus_part(self, step: int = 0) -> None:

@@ -20,6 +20,7 @@ from tui.console.trends import TRENDS, trend
 from tui.console.widgets.header import HeaderLine
 from tui.console.widgets.honesty import HonestyLine
 from tui.console.widgets.keyline import KeyLine
+from tui.console.widgets.marking import mark
 from tui.console.widgets.selection import SelectsLines
 from tui.console.widgets.stream import RecordReader
 from tui.console.widgets.tabs import Tab, TabStrip
@@ -95,7 +96,7 @@ class MainScreen(SelectsLines, inherit_bindings=False):
         self.set_class(self.single, "-single")
         for pane in self.panes:
             active = pane is self.active
-            pane.set_class(active, "-active")
+            mark(pane, active, "-active")
             pane.display = active or not self.single
             pane.update_title()
         self._show_tabs()
