@@ -129,7 +129,8 @@ def run_busy(rate: int, report: str) -> None:
     figures = {
         "producer_cpu_s": engine.producer_cpu_s,
         "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "records": engine.last_seq("kernel_event"),
+        "records": engine.last_seq("plugin_record"),
+        "events": engine.last_seq("kernel_event"),
         "lag_p95_ms": lags[int(len(lags) * 0.95)] * 1000,
         "lag_p99_ms": lags[int(len(lags) * 0.99)] * 1000,
     }
