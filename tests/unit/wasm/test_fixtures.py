@@ -35,11 +35,33 @@ def frame(kind: int, number: int, text: bytes) -> bytes:
         ("kv", ["payload"]),
         ("custom", ["custom_message"]),
         ("trap", ["http_request"]),
+        ("user", ["http_request"]),
     ],
 )
 def test_each_asks_for_its_hooks(host: WasmHost, name: str, hooks: list[str]) -> None:
     load(host, name)
     assert row(host)["hooks"] == hooks
+
+
+@pytest.mark.parametrize(
+    ("headers", "named"),
+    [
+        (b"Host: h\r\nX-User: carol\r\n", [(None, {"user": "carol"})]),
+        (b"x-user:dave  \r\nHost: h\r\n", [(None, {"user": "dave"})]),
+        (b"Host: h\r\n\r\nX-User: body\r\n", []),
+        (b"X-User:\r\n", []),
+    ],
+)
+def test_the_user_is_whom_the_header_names(
+    host: WasmHost, headers: bytes, named: list[object]
+) -> None:
+    load(host, "user")
+    payload = b"GET / HTTP/1.1\r\n" + headers + b"\r\n"
+    host.on_http_req(BASE, HttpRequest(b"/", b"h", b"", b""), payload)
+    merged = [
+        (each["before"], each["after"]) for one in records(host) for each in one["merged"] or ()
+    ]
+    assert merged == named
 
 
 def test_http_requests_are_rewritten(host: WasmHost) -> None:
