@@ -186,4 +186,5 @@ async def test_what_is_typed_before_the_line_is_open_is_text_and_no_command() ->
             name = {"/": "slash", " ": "space"}.get(character, character)
             app.post_message(events.Key(name, character))
         await until(pilot, lambda: ports(app).filter_bar.input.value == "record exes")
+        await app.workers.wait_for_complete()
         assert app.screen is app.main
