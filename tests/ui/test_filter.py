@@ -177,14 +177,3 @@ async def test_keys_that_come_at_once_count_in_their_order() -> None:
         come_at_once(app, "ctrl+f", *"c", "escape", *"s")
         await until(pilot, lambda: table.sort_name() != "")
         assert not pane.find_bar.display
-
-
-async def test_what_is_typed_before_the_line_is_open_is_text_and_no_command() -> None:
-    async with zoomed(with_ports(), "2") as (app, pilot):
-        await until(pilot, lambda: ports(app).table.row_count == 2)
-        for character in "/record exes":
-            name = {"/": "slash", " ": "space"}.get(character, character)
-            app.post_message(events.Key(name, character))
-        await until(pilot, lambda: ports(app).filter_bar.input.value == "record exes")
-        await app.workers.wait_for_complete()
-        assert app.screen is app.main
