@@ -46,15 +46,6 @@ def result_text(record: Record) -> str:
     return value_text(record.get("errno") or record.get("result"))
 
 
-def attributes_text(record: Record) -> str:
-    """What else the event tells; of a call that failed, the error's name instead of `res`."""
-    errno, attributes = record.get("errno"), record.get("attributes")
-    if not errno or not isinstance(attributes, Mapping) or "res" not in attributes:
-        return value_text(attributes)
-    others = {name: value for name, value in attributes.items() if name != "res"}
-    return f"{value_text(errno)} {value_text(others)}" if others else value_text(errno)
-
-
 def direction_text(record: Record) -> str:
     """`>` enter, `<` exit, as strace-like tools print it."""
     direction = str(record.get("direction") or "")
