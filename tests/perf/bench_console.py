@@ -45,6 +45,7 @@ ROWS, COLUMNS = 45, 160
 RATE = 10_000
 SECONDS = 6.0
 KEYS = 40
+PAINTS = 5
 FLOOD_BYTES = 128
 """Length of a record of the plugin that floods."""
 
@@ -219,13 +220,12 @@ class Producer:
 class Terminal:
     """The console in a pseudo-terminal."""
 
-    def __init__(self, mode: str, report: Path) -> None:
+    def __init__(self, *arguments: str) -> None:
         self.begun = time.monotonic()
         self.pid, self.master = pty.fork()
         if self.pid == 0:
             os.environ.update(TERM="xterm-256color", COLUMNS=str(COLUMNS), LINES=str(ROWS))
-            arguments = ["-m", "tests.perf.bench_console", "--child", mode, str(report)]
-            os.execv(sys.executable, [sys.executable, *arguments])
+            os.execv(sys.executable, [sys.executable, "-m", *arguments])
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
 
     def read(self, seconds: float) -> int:
@@ -274,12 +274,23 @@ class Terminal:
         return time.monotonic() - begun
 
 
+def first_paint_s() -> float:
+    """How long the command itself takes to its first paint on this box; the median of several."""
+    taken: list[float] = []
+    for _ in range(PAINTS):
+        terminal = Terminal("tui.cli")
+        terminal.read_until(b"boxscope")
+        taken.append(time.monotonic() - terminal.begun)
+        terminal.finish()
+    sys.stdout.write(f"paint    {'  '.join(f'{each:.3f}' for each in taken)} s\n")
+    return sorted(taken)[PAINTS // 2]
+
+
 def measure_mode(name: str, directory: Path) -> dict[str, float]:
     """One run; the figures by name."""
     report, mode = directory / f"{name}.json", MODES[name]
-    terminal = Terminal(name, report)
+    terminal = Terminal("tests.perf.bench_console", "--child", name, str(report))
     terminal.read_until(b"boxscope")
-    first_paint = time.monotonic() - terminal.begun
     terminal.read(2.0)
     for key, answer in mode.before:
         terminal.press(key)
@@ -301,7 +312,6 @@ def measure_mode(name: str, directory: Path) -> dict[str, float]:
     producer = figures["producer_cpu_s"] / lived
     delays.sort()
     return {
-        "first_paint_s": first_paint,
         "cores": cpu - producer,
         "producer_cores": producer,
         "kB_per_s": received / mode.seconds / 1000,
@@ -344,7 +354,7 @@ def measure(modes: Sequence[str] = ("idle", "stream", "kept")) -> list[Row]:
 
 def _rows_idle(found: Mapping[str, Mapping[str, float]]) -> Iterator[Row]:
     if figures := found.get("idle"):
-        paint, share = figures["first_paint_s"], figures["cores"]
+        paint, share = first_paint_s(), figures["cores"]
         yield Row("first paint", "< 0.5 s", f"{paint:.2f} s", holds=paint < 0.5)
         yield Row("console, idle", "< 2 % of a core", f"{share:.1%} of a core", holds=share < 0.02)
         yield Row("leaving", "< 0.5 s", f"{figures['quit_s']:.2f} s", holds=figures["quit_s"] < 0.5)
