@@ -6,7 +6,10 @@ import os
 import platform
 import socket
 import struct
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from engine.agent.metrics import boot_time
 
@@ -46,12 +49,11 @@ def box_state() -> dict[str, str]:
     if len(load) > 3:
         state |= dict(zip(("load_1", "load_5", "load_15"), load, strict=False))
         state["running_procs"], _, state["total_procs"] = load[3].partition("/")
-    memory = _memory()
-    if total := memory.get("MemTotal", 0):
-        unused = ("MemFree", "Buffers", "Cached", "SReclaimable")
-        used = total - sum(memory.get(name, 0) for name in unused)
-        state["total_mem"] = str(total)
-        state["mem_usage"] = f"{used / total:.8f}"
+    with suppress(OSError):
+        memory = psutil.virtual_memory()
+        used = memory.total - memory.free - memory.buffers - memory.cached
+        state["total_mem"] = str(memory.total)
+        state["mem_usage"] = f"{used / memory.total:.8f}"
     return {field: value for field, value in state.items() if value}
 
 
@@ -59,11 +61,11 @@ class CpuUsage:
     """Share of all cores in use since the previous look."""
 
     def __init__(self) -> None:
-        self._previous = _cpu_ticks()
+        self._previous = _cpu_seconds()
 
     def sample(self) -> str:
         """The share from 0 to 1 with eight decimals; empty if no time has passed."""
-        busy, total = _cpu_ticks()
+        busy, total = _cpu_seconds()
         busy_then, total_then = self._previous
         self._previous = busy, total
         if total <= total_then:
@@ -71,12 +73,15 @@ class CpuUsage:
         return f"{(busy - busy_then) / (total - total_then):.8f}"
 
 
-def _cpu_ticks() -> tuple[int, int]:
-    """Busy and total ticks since the start, of all cores together."""
-    first = _read(Path("/proc/stat")).partition("\n")[0].split()[1:]
-    # user, nice, system, idle, iowait, irq, softirq, steal; guests are in user already.
-    ticks = [int(number) for number in first[:8]]
-    return sum(ticks) - sum(ticks[3:5]), sum(ticks)
+def _cpu_seconds() -> tuple[float, float]:
+    """Busy and total seconds since the start, of all cores together; zero where nobody tells."""
+    try:
+        spent = psutil.cpu_times()
+    except OSError:
+        return 0.0, 0.0
+    # The time of guests is in user already.
+    busy = spent.user + spent.nice + spent.system + spent.irq + spent.softirq + spent.steal
+    return busy, busy + spent.idle + spent.iowait
 
 
 def _read(path: Path) -> str:
@@ -99,15 +104,6 @@ def _cpu_name() -> str:
         if name.strip() == "model name":
             return value.strip()
     return ""
-
-
-def _memory() -> dict[str, int]:
-    """/proc/meminfo in bytes."""
-    memory = {}
-    for line in _read(Path("/proc/meminfo")).splitlines():
-        name, _, amount = line.partition(":")
-        memory[name] = int(amount.split()[0]) * 1024
-    return memory
 
 
 def _name_servers() -> str:

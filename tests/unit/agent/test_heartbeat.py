@@ -148,10 +148,22 @@ def test_facts_that_cannot_be_read_are_left_out(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(box, "Path", lambda *parts: tmp_path.joinpath("none", parts[-1][1:]))
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path / "none"))
     facts, state = box_facts(), box_state()
     assert facts["kernel_version"] == platform.release()
     assert "cpu_name" not in facts
     assert state == {}
+
+
+def test_the_memory_in_use_is_neither_free_nor_a_cache(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    lines = {"MemTotal": 100, "MemFree": 40, "MemAvailable": 50, "Buffers": 5, "Cached": 4,
+             "SReclaimable": 1, "Active": 0, "Inactive": 0, "Shmem": 0, "Slab": 1}  # fmt: skip
+    (tmp_path / "meminfo").write_text("".join(f"{k}: {v} kB\n" for k, v in lines.items()))
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path))
+    state = box_state()
+    assert (state["total_mem"], state["mem_usage"]) == ("102400", "0.50000000")
 
 
 def test_processor_use_is_a_share_of_the_time_that_passed() -> None:
@@ -172,8 +184,6 @@ def test_processor_use_is_a_share_of_the_time_that_passed() -> None:
         ("/proc/net/route", "Iface Destination Gateway Flags\neth0 0002A8C0 00000000 0001 0\n",
          "gateway", None),
         ("/proc/loadavg", "0.10 0.20 0.30 2/345 6789\n", "total_procs", "345"),
-        ("/proc/meminfo", "MemTotal: 100 kB\nMemFree: 40 kB\nBuffers: 5 kB\nCached: 5 kB\n",
-         "mem_usage", "0.50000000"),
     ],
 )  # fmt: skip
 def test_the_state_of_the_box_is_read_from_the_system(
