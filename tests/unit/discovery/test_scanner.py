@@ -316,8 +316,8 @@ def test_a_process_said_to_end_is_looked_at_until_it_holds_nothing(
     assert worker in scanner.known
     # As while the kernel still takes its memory away, which comes before its descriptors.
     monkeypatch.setattr("engine.discovery.scanner._is_ending", lambda pid: pid == worker)
-    assert scanner.look(Scope(), frozenset({worker})) == []
-    assert scanner.look_at_not_ready() == []
+    assert changes(scanner.look(Scope(), frozenset({worker})), worker) == []
+    assert changes(scanner.look_at_not_ready(), worker) == []
     assert scanner.retry_s is not None
     listener.end_child(worker)
     assert changes(scanner.look_at_not_ready(), worker) == ["deleted"]

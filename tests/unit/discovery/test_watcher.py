@@ -342,7 +342,8 @@ def test_everything_is_listed_without_ports_too_but_what_has_no_program(
     assert (row.get("verdict"), row.get("criterion")) == ("not selected", None)
     assert row_of(make().scan_once(), idle.pid) is None
     without_program = {each.pid for each in rows if not (each.get("exe") or each.get("argv"))}
-    assert without_program <= {None}, "kernel threads and zombies"
+    lasting = {pid for pid in without_program - {None} if os.path.exists(f"/proc/{pid}/exe")}
+    assert lasting == set(), "kernel threads and zombies"
 
 
 def test_what_is_surveyed_is_listed_and_never_attached(listener: Listener) -> None:
