@@ -79,7 +79,10 @@ def test_a_recording_holds_and_replays_what_the_live_command_prints(
     )
     replayed = parsed(done.stdout)
     for kind in PRINTED:
-        assert digest(replayed, kind) == digest(live, kind), kind
+        # On a box where much happens the last that is recorded is not printed any more.
+        last = max((line["seq"] for line in live if line["kind"] == kind), default=0)
+        printed = [line for line in replayed if line["kind"] == kind and line["seq"] <= last]
+        assert digest(printed, kind) == digest(live, kind), kind
     assert digest(live, "kernel_event")[0] >= 2 * TOUCHES
     sources = live[-1]["sources"]
     assert isinstance(sources, dict)
