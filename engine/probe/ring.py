@@ -1,9 +1,11 @@
 """Reader of a BPF ring buffer through its memory mapping.
 
 The format is the kernel's (`kernel/bpf/ringbuf.c`): one page with the consumer position, one
-with the producer position, then the data, mapped twice in a row so that no record is ever
-split. A record is an 8-byte header (length with a busy and a discard bit) and its bytes,
-padded to 8.
+with the producer position, then the data, twice in a row so that no record is ever split. A
+record is an 8-byte header (length with a busy and a discard bit) and its bytes, padded to 8.
+
+Only one of the two is mapped here, as each counts fully in the memory of the process; the one
+record a round that lies across the end is put together when it is copied.
 """
 
 from __future__ import annotations
@@ -72,7 +74,7 @@ class RingReader:
         self._consumer = mmap.mmap(descriptor, _PAGE, mmap.MAP_SHARED)
         try:
             self._producer = mmap.mmap(
-                descriptor, _PAGE + 2 * size, mmap.MAP_SHARED, mmap.PROT_READ, offset=_PAGE
+                descriptor, _PAGE + size, mmap.MAP_SHARED, mmap.PROT_READ, offset=_PAGE
             )
         except BaseException:
             self._consumer.close()
@@ -101,12 +103,30 @@ class RingReader:
         Args:
             limit: Bytes after which no further record begins, a multiple of 8.
         """
-        headers, position = self._headers, self._read_to[0]
-        offset = position & self._size - 1
-        begin = word = offset >> 2
-        end = begin + (min(self._written_to[0] - position, limit) >> 2)
+        position = self._read_to[0]
+        begin = position & self._size - 1
+        end = begin + min(self._written_to[0] - position, limit)
+        reached, records, newest = self._walk(begin, min(end, self._size))
+        if self._size <= reached < end:
+            reached, more, last = self._walk(reached - self._size, end - self._size)
+            reached += self._size
+            records += more
+            newest = last + self._size if more else newest
+        data = self._copy(begin, reached)
+        self._read_to[0] = position + reached - begin
+        return Taken(data, records, newest - begin + _HEADER if records else 0)
+
+    def _walk(self, begin: int, end: int) -> tuple[int, int, int]:
+        """Past the records from the offset `begin` that begin before `end` and are written.
+
+        Returns:
+            The offset of the first one that is not passed, how many are and were not discarded,
+            and the offset of the last one of these.
+        """
+        headers = self._headers
+        word, last = begin >> 2, end >> 2
         records = newest = 0
-        while word < end:
+        while word < last:
             header = headers[word]
             if header <= _LENGTH:
                 newest = word
@@ -116,10 +136,13 @@ class RingReader:
             else:
                 header &= _LENGTH
             word += (header + 15 >> 3) << 1
-        size = word - begin << 2
-        data = bytes(self._data[offset : offset + size])
-        self._read_to[0] = position + size
-        return Taken(data, records, (newest - begin << 2) + _HEADER if records else 0)
+        return word << 2, records, newest << 2
+
+    def _copy(self, begin: int, end: int) -> bytes:
+        """The bytes between two offsets, the second of which may lie beyond the end of the ring."""
+        if end <= self._size:
+            return bytes(self._data[begin:end])
+        return bytes(self._data[begin:]) + self._data[: end - self._size]
 
     def close(self) -> None:
         """Unmap. May be called twice."""

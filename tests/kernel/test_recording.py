@@ -16,6 +16,7 @@ import pytest
 from engine.core.kinds import KINDS
 from engine.core.settings import Settings
 from engine.live import LiveEngine, Selection
+from engine.probe.filters import Filters
 from tests.kernel.test_commands import BOXSCOPE, WITHOUT_CAPABILITIES, parsed, reconciles
 from tui.cli.output import JsonOutput
 from tui.cli.stream import StreamOptions, StreamRunner
@@ -32,8 +33,13 @@ def digest(lines: Iterable[Mapping[str, object]], kind: str) -> tuple[int, str]:
     return len(told), hashlib.sha256("\n".join(told).encode()).hexdigest()
 
 
-TOUCH = """
+TOUCHER = "boxscope-touch"
+"""Name of the thread whose events are recorded: what others on the box do is not foreseeable, and
+more than this reader is in time for would be counted as missed instead of printed."""
+
+TOUCH = f"""
 import pathlib, sys
+pathlib.Path("/proc/self/comm").write_text("{TOUCHER}")
 for number in range(int(sys.argv[2])):
     pathlib.Path(sys.argv[1], str(number % 10)).write_text("x")
 """
@@ -52,6 +58,7 @@ def test_a_recording_holds_and_replays_what_the_live_command_prints(
         discovery=True,
         probe=True,
         subscriptions=(("syscall_exit-openat", ""), ("syscall_exit-write", ""), ("@processes", "")),
+        filters=Filters(comms=frozenset({TOUCHER})),
     )
     engine = LiveEngine(selection, Settings())
     engine.start_recording(recording)
@@ -79,10 +86,7 @@ def test_a_recording_holds_and_replays_what_the_live_command_prints(
     )
     replayed = parsed(done.stdout)
     for kind in PRINTED:
-        # On a box where much happens the last that is recorded is not printed any more.
-        last = max((line["seq"] for line in live if line["kind"] == kind), default=0)
-        printed = [line for line in replayed if line["kind"] == kind and line["seq"] <= last]
-        assert digest(printed, kind) == digest(live, kind), kind
+        assert digest(replayed, kind) == digest(live, kind), kind
     assert digest(live, "kernel_event")[0] >= 2 * TOUCHES
     sources = live[-1]["sources"]
     assert isinstance(sources, dict)

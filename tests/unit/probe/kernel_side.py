@@ -16,8 +16,8 @@ class KernelSide:
 
     def __init__(self) -> None:
         self.descriptor = os.memfd_create("ring")
-        os.ftruncate(self.descriptor, 2 * PAGE + 2 * SIZE)
-        self._memory = mmap.mmap(self.descriptor, 2 * PAGE + 2 * SIZE)
+        os.ftruncate(self.descriptor, 2 * PAGE + SIZE)
+        self._memory = mmap.mmap(self.descriptor, 2 * PAGE + SIZE)
         self._written = 0
 
     @property
@@ -46,8 +46,5 @@ class KernelSide:
         os.close(self.descriptor)
 
     def _store(self, at: int, content: bytes) -> None:
-        """The data pages are mapped twice in a row; a file has to hold them twice."""
         for index, byte in enumerate(content):
-            offset = (at + index) % SIZE
-            for copy in (2 * PAGE, 2 * PAGE + SIZE):
-                self._memory[copy + offset] = byte
+            self._memory[2 * PAGE + (at + index) % SIZE] = byte
