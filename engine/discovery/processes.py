@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Collection, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 
@@ -11,6 +12,8 @@ LOOKS_PER_LISTING = 5
 """One look of so many lists /proc."""
 _MOST_ASKED = 128
 """Numbers asked for one by one; if more were given, listing is cheaper."""
+_COMING_S = 0.1
+"""How long a number without a process is asked for again, at each look and at least once."""
 
 
 class Turn:
@@ -43,6 +46,9 @@ class ProcessTable:
     look, so most looks do without: the kernel gives pids in turn and tells the last one, so only
     the numbers since then can be new processes, and signal 0 tells whether one ended. A process
     that chose its pid itself (clone3 with set_tid, as CRIU does) is found at the next listing.
+
+    A number is given some time before its process can be seen, which may be long on a busy box;
+    so those that are nobody's are asked for again.
     """
 
     def __init__(self) -> None:
@@ -56,6 +62,8 @@ class ProcessTable:
         self._inodes: dict[int, int] = {}
         self._can_ask = _can_ask()
         self._last_pid = 0
+        self._awaited: dict[int, float] = {}
+        """Numbers that were nobody's, and until when they are asked for again."""
         self._looks_since_listing = LOOKS_PER_LISTING
         self._appeared_before: AbstractSet[int] = frozenset()
 
@@ -79,13 +87,26 @@ class ProcessTable:
             self._looks_since_listing = 0
             ended, appeared = self._list()
         else:
+            numbers = {*numbers, *self._awaited}
             ended, appeared = self._ask(numbers, self.pids if asked is None else asked)
+        if numbers is None:
+            numbers = range(max(1, last_pid + 1 - _MOST_ASKED), last_pid + 1)
+        self._await({*numbers, *self._awaited})
         self._last_pid = last_pid
         if ended or appeared:
             self.pids = (self.pids - ended) | appeared
         self.appeared = (self.appeared | appeared) & self.pids
         self.fresh = (self.appeared | self._appeared_before) & self.pids
         return ended | appeared
+
+    def _await(self, numbers: Iterable[int]) -> None:
+        """Note which numbers are nobody's, of those given of late."""
+        now_s, before = time.monotonic(), self._awaited
+        self._awaited = {
+            number: before.get(number, now_s + _COMING_S)
+            for number in numbers
+            if number not in self._inodes and before.get(number, now_s) >= now_s
+        }
 
     def _list(self) -> tuple[set[int], set[int]]:
         """Compare /proc with what was there before: pids that ended, and that appeared."""

@@ -14,7 +14,7 @@ from textual.pilot import Pilot
 from engine.core.fields import JsonValue
 from engine.core.records import record_from_json
 from engine.recording.replay import ReplayEngine
-from tests.ui.driving import screen_text, until
+from tests.ui.driving import at_rest, screen_text, until
 from tests.ui.fake_engine import NOW_NS, FakeEngine, record
 from tests.ui.wasm_calls import PAYLOAD, call, message, plugin, repetition
 from tui.console.app import ConsoleApp
@@ -52,7 +52,7 @@ def look(snap_compare: SnapCompare, size: tuple[int, int], *keys: str, shown: st
         await pilot.press(*keys)
         app.look_at_streams()
         await until(pilot, lambda: shown in screen_text(pilot), shown)
-        await pilot.pause()
+        await at_rest(pilot)
 
     return snap_compare(app, terminal_size=size, run_before=run_before)
 
@@ -147,7 +147,7 @@ def look_at_plugin(
         await pilot.press(*keys)
         app.look()
         await until(pilot, lambda: shown in screen_text(pilot), shown)
-        await pilot.pause()
+        await at_rest(pilot)
 
     return snap_compare(app, terminal_size=size, run_before=run_before)
 
@@ -228,7 +228,7 @@ def look_at_matrix(
         await pilot.press(*keys)
         app.look()
         await until(pilot, lambda: shown in screen_text(pilot), shown)
-        await pilot.pause()
+        await at_rest(pilot)
 
     return snap_compare(app, terminal_size=size, run_before=run_before)
 
@@ -291,7 +291,7 @@ def look_at_wasm(snap_compare: SnapCompare, size: tuple[int, int], *keys: str, s
             await pilot.press(key)
         app.look()
         await until(pilot, lambda: shown in screen_text(pilot), shown)
-        await pilot.pause()
+        await at_rest(pilot)
 
     return snap_compare(app, terminal_size=size, run_before=run_before)
 
@@ -426,7 +426,7 @@ def look_at_process(
             await pilot.pause()
             app.look()
         await until(pilot, lambda: shown in screen_text(pilot), shown)
-        await pilot.pause()
+        await at_rest(pilot)
 
     return snap_compare(app, terminal_size=size, run_before=run_before)
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from textual.pilot import Pilot
 from textual.widget import Widget
+
+from tui.console.widgets.lines import LineView
+from tui.console.widgets.stream import StreamView
 
 DEADLINE_S = 10.0
 
@@ -21,6 +25,21 @@ async def until(pilot: Pilot[None], condition: Callable[[], object], what: str =
     while not condition():
         assert time.monotonic() < deadline, f"in {DEADLINE_S} s it did not happen: {what}"
         await pilot.pause(0.01)
+
+
+async def at_rest(pilot: Pilot[None]) -> None:
+    """Let the application run until every list is drawn for the size it has got."""
+    views = pilot.app.screen.query(LineView)
+    await until(pilot, lambda: all(_is_settled(view) for view in views), "lists at rest")
+    await pilot.pause()
+
+
+def _is_settled(view: LineView[Any]) -> bool:
+    if not view.is_on_screen:
+        return True
+    if isinstance(view, StreamView) and view.moving and view.scroll_y != view.max_scroll_y:
+        return False
+    return view.virtual_size.width == view.size.width
 
 
 def text_of(widget: Widget) -> str:
