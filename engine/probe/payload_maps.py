@@ -35,14 +35,14 @@ class PayloadMaps:
         ring_bytes: Size of the payload ring.
         attach: Has the payload programs attached, or not; may raise ProbeError.
 
-    Raises:
-        OSError: if the ring cannot be mapped.
+    The ring is mapped when the first process is chosen: until then it is no memory of ours.
     """
 
     def __init__(
         self, maps: Mapping[str, int], ring_bytes: int, attach: Callable[[bool], None]
     ) -> None:
-        self._ring = RingReader(maps["payload_ring"], ring_bytes)
+        self._ring: RingReader | None = None
+        self._ring_map, self._ring_bytes = maps["payload_ring"], ring_bytes
         self._tgids = maps["payload_tgids"]
         self._config = maps["payload_config"]
         self._stats = maps["payload_stats"]
@@ -57,6 +57,8 @@ class PayloadMaps:
             ProbeError: if the kernel refuses.
         """
         try:
+            if tgids and self._ring is None:
+                self._ring = RingReader(self._ring_map, self._ring_bytes)
             bpfsys.map_update(self._config, _key(0), PAYLOAD_CONFIG.pack(cap))
             for tgid in self._chosen - tgids:
                 with contextlib.suppress(FileNotFoundError):
@@ -70,7 +72,7 @@ class PayloadMaps:
 
     def take(self, limit: int) -> Taken:
         """The oldest records, about `limit` bytes of them."""
-        return self._ring.take(limit)
+        return self._ring.take(limit) if self._ring else Taken(b"", 0, 0)
 
     def counters(self) -> PayloadCounters:
         """The totals now.
@@ -110,7 +112,8 @@ class PayloadMaps:
 
     def close(self) -> None:
         """Unmap. May be called twice."""
-        self._ring.close()
+        if self._ring is not None:
+            self._ring.close()
 
 
 def _key(number: int) -> bytes:
