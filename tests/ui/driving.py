@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 from textual.pilot import Pilot
 from textual.widget import Widget
+from textual.widgets import Input
 
 from tui.console.widgets.lines import LineView
 from tui.console.widgets.stream import StreamView
 
 DEADLINE_S = 10.0
+_REST = 3
+"""Looks in a row that show the same, before it counts as rest."""
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], object], what: str = "") -> None:
@@ -28,18 +30,34 @@ async def until(pilot: Pilot[None], condition: Callable[[], object], what: str =
 
 
 async def at_rest(pilot: Pilot[None]) -> None:
-    """Let the application run until every list is drawn for the size it has got."""
-    views = pilot.app.screen.query(LineView)
-    await until(pilot, lambda: all(_is_settled(view) for view in views), "lists at rest")
-    await pilot.pause()
+    """Let the application run until every list is drawn for the size it has got, and nothing on
+    the screen changes any more while it is idle.
+
+    Raises:
+        AssertionError: if that is not so in time.
+    """
+    for line in pilot.app.screen.query(Input):
+        line.cursor_blink = False
+    deadline, before, same = time.monotonic() + DEADLINE_S, "", 0
+    while same < _REST or (busy := _unsettled(pilot)):
+        assert time.monotonic() < deadline, f"in {DEADLINE_S} s not at rest: {busy}"
+        await pilot.pause(0.01)
+        await pilot.pause()
+        now = pilot.app.export_screenshot()
+        before, same = now, same + 1 if now == before else 0
 
 
-def _is_settled(view: LineView[Any]) -> bool:
-    if not view.is_on_screen:
-        return True
-    if isinstance(view, StreamView) and view.moving and view.scroll_y != view.max_scroll_y:
-        return False
-    return view.virtual_size.width == view.size.width
+def _unsettled(pilot: Pilot[None]) -> list[str]:
+    """The lists that are not drawn for the size they have got, and why."""
+    found: list[str] = []
+    for view in pilot.app.screen.query(LineView):
+        if not view.is_on_screen:
+            continue
+        if view.virtual_size.width != view.size.width:
+            found.append(f"{view!r}: {view.virtual_size} in {view.size}")
+        if isinstance(view, StreamView) and view.moving and view.scroll_y != view.max_scroll_y:
+            found.append(f"{view!r}: at {view.scroll_y} of {view.max_scroll_y}")
+    return found
 
 
 def text_of(widget: Widget) -> str:

@@ -178,6 +178,7 @@ class ConsoleApp(ChartActions, SubjectActions):
             overlays[-1].show(snapshot)
         else:
             self.main.show(snapshot)
+        self.note_selection()
 
     def _snapshot(self) -> Snapshot:
         """How the engine is now, and noted in the history of its figures."""
@@ -200,6 +201,7 @@ class ConsoleApp(ChartActions, SubjectActions):
             overlays[-1].count_filtered()
         else:
             self.main.pull(self.engine)
+        self.note_selection()
 
     @property
     def _engine_is_away(self) -> bool:

@@ -20,6 +20,8 @@ class ScopeActions(App[None]):
     engine: Engine
     main: MainScreen
     scoping: Scoping
+    _offered: Process | None = None
+    """The process that the footer's keys were shown for."""
 
     def look(self) -> None:
         """Look at everything at once; what is in view has changed."""
@@ -92,6 +94,12 @@ class ScopeActions(App[None]):
     def selected_process(self) -> Process | None:
         """The process of the row under the cursor, if there is one."""
         return self.focused.process if isinstance(self.focused, LineView) else None
+
+    def note_selection(self) -> None:
+        """Have the footer show what applies, if the rows came to be about another process."""
+        if (process := self.selected_process) != self._offered:
+            self._offered = process
+            self.refresh_bindings()
 
     async def action_process(self) -> None:
         """Open what there is to know about the process of the selected row."""

@@ -241,6 +241,9 @@ class StreamView(LineView[StreamRow]):
         if self._held_seq > self._taken_seq:
             self._take(reader, self._held_seq)
         if self.moving:
+            # A layout that comes while rows do may change the height without a Resize.
+            if self.scroll_y != self.max_scroll_y:
+                self._to_end()
             return
         before = self.pending
         if last > self._counted_seq:
