@@ -3,6 +3,7 @@
 #define OFF_SEGMENTS (SEGMENTS / 2)
 #define RECORD_NS 2000000000ULL	/* a record is closed at the first switch after that */
 #define TASK_RUNNING 0
+#define TASK_DEAD 0x80
 
 /* Kindling's types of a segment: running, or what the thread waits for. */
 #define TIME_ON 0
@@ -23,7 +24,8 @@ struct run {
 	u32 reason;		/* state at the last switch away */
 	u8 type;		/* TIME_* of the wait since then */
 	u8 focus;		/* the record has a wait for disk or network */
-	u16 unused;
+	u8 running;		/* the segment that is not closed yet is one on a processor */
+	u8 generation;		/* of the row, when the record was begun */
 	u64 lengths[SEGMENTS];
 	u64 queue_us[OFF_SEGMENTS];
 	u8 types[SEGMENTS];
@@ -148,6 +150,15 @@ static __always_inline void add_segment(struct run *r, u64 now, u8 type)
 	r->last = now;
 }
 
+static __always_inline u8 cpu_generation(void)
+{
+	struct pair *pair = pair_of(ROW_CPU_EVENT);
+
+	if (!pair)
+		return 0;
+	return (ROW_CPU_EVENT & 1 ? pair->exit : pair->enter)[GENERATION];
+}
+
 static __always_inline struct run *begin_run(u32 tid, u64 now)
 {
 	u32 zero = 0;
@@ -160,7 +171,21 @@ static __always_inline struct run *begin_run(u32 tid, u64 now)
 	if (r) {
 		r->start = now;
 		r->last = now;
+		r->generation = cpu_generation();
 	}
+	return r;
+}
+
+/*
+ * A thread's record, if none of its switches can be missing from it. Some are where the row was
+ * off meanwhile or the thread not wanted, and what another thread of that number left is not its.
+ */
+static __always_inline struct run *run_of(u32 tid, bool running)
+{
+	struct run *r = runs.lookup(&tid);
+
+	if (!r || r->running != running || r->generation != cpu_generation())
+		return NULL;
 	return r;
 }
 
@@ -172,13 +197,18 @@ static __always_inline void switch_away(u32 slot, u64 now, u32 state)
 
 	if (!tid || !wanted_process(id >> 32))
 		return;
-	r = runs.lookup(&tid);
+	if (state & TASK_DEAD) {
+		runs.delete(&tid);
+		return;
+	}
+	r = run_of(tid, true);
 	if (r)
 		add_segment(r, now, TIME_ON);
 	else
 		r = begin_run(tid, now);
 	if (!r)
 		return;
+	r->running = false;
 	r->reason = state;
 	r->type = wait_type();
 	if (state == TASK_RUNNING)
@@ -187,30 +217,40 @@ static __always_inline void switch_away(u32 slot, u64 now, u32 state)
 		emit_run(slot, r, now);
 	r->focus = r->type == TIME_DISK || r->type == TIME_NET;
 }
+
+static __always_inline void switch_to(u32 tid, u32 tgid, u64 now)
+{
+	struct run *r;
+
+	if (!wanted_process(tgid)) {
+		if (runs.lookup(&tid))
+			runs.delete(&tid);
+		return;
+	}
+	r = run_of(tid, false);
+	if (r)
+		add_segment(r, now, r->type);
+	else	/* a thread that never waits would otherwise have no record at its end */
+		r = begin_run(tid, now);
+	if (r)
+		r->running = true;
+}
 #endif
 
 int on_cpu_switch(struct bpf_raw_tracepoint_args *ctx)
 {
 #ifdef HAVE_SWITCH
 	u64 now = bpf_ktime_get_ns();
-	u32 slot = SLOT_CPU_SWITCH, tid = 0, tgid = 0;
-	struct run *r;
+	u32 tid = 0, tgid = 0;
 
 	if (!is_on(ROW_CPU_EVENT, CAT_PROCESS))
 		return 0;
-	switch_away(slot, now, state_left(ctx));
+	switch_away(SLOT_CPU_SWITCH, now, state_left(ctx));
 	GET(tid, ctx->args[2], O_TASK_PID);
 	if (!tid)
 		return 0;
-	r = runs.lookup(&tid);
-	if (r) {
-		add_segment(r, now, r->type);
-		return 0;
-	}
-	/* A thread that never waits would otherwise have no record at its end. */
 	GET(tgid, ctx->args[2], O_TASK_TGID);
-	if (wanted_process(tgid))
-		begin_run(tid, now);
+	switch_to(tid, tgid, now);
 #endif
 	return 0;
 }
@@ -253,11 +293,11 @@ int on_cpu_exit(struct bpf_raw_tracepoint_args *ctx)
 
 	if (!is_on(ROW_CPU_EVENT, CAT_PROCESS))
 		return 0;
-	r = runs.lookup(&tid);
-	if (!r)
-		return 0;
-	add_segment(r, now, TIME_ON);
-	emit_run(SLOT_CPU_EXIT, r, now);
+	r = run_of(tid, true);
+	if (r && wanted_process(bpf_get_current_pid_tgid() >> 32)) {
+		add_segment(r, now, TIME_ON);
+		emit_run(SLOT_CPU_EXIT, r, now);
+	}
 	runs.delete(&tid);
 #endif
 	return 0;

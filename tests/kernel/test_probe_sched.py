@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.kernel
 SCRIPT = Path(__file__).with_name("task_process.py")
 SLEEPS = 12
 SLEEP_NS = 5_000_000
+UNSEEN_NS = 500_000_000
 DAY_NS = 86_400_000_000_000
 
 
@@ -38,6 +40,11 @@ def numbers(record: Record, name: str) -> list[int]:
     found = [value for value in values(record, name) if isinstance(value, int)]
     assert len(found) == len(values(record, name))
     return found
+
+
+def alternate(kinds: list[object]) -> bool:
+    """Whether a thread was on a processor and waited by turns."""
+    return all((one == "on") != (other == "on") for one, other in pairwise(kinds))
 
 
 class TestTime:
@@ -73,7 +80,7 @@ class TestTime:
             assert start >= end
             end = stop
             kinds = values(record, "time_type")
-            assert all((one == "on") != (other == "on") for one, other in pairwise(kinds))
+            assert alternate(kinds)
             waits = len([kind for kind in kinds if kind != "on"])
             for name in ("runq_latency", "off_reason", "waker"):
                 assert len(values(record, name)) == waits
@@ -81,6 +88,37 @@ class TestTime:
             assert abs(record.ts_ns - stop) < DAY_NS
             assert record.get("category") == "process"
             assert record.get("name") == "cpu_event"
+
+    def test_what_happened_while_it_was_off_is_in_no_segment(
+        self, watch: Watch, tasks: Actor
+    ) -> None:
+        """The row was off, or the process not wanted, for some switches of the thread."""
+
+        def sleep() -> None:
+            tasks.do("sleep", SLEEPS, SLEEP_NS / 1e9)
+
+        def sleep_unseen() -> None:
+            sleep()
+            tasks.do("sleep", 1, UNSEEN_NS / 1e9)
+
+        watch.probe.set_pids(frozenset({tasks.pid}))
+        watch.subscribe("tracepoint-cpu_analysis")
+        sleep()
+        watch.probe.unsubscribe("tracepoint-cpu_analysis")
+        sleep_unseen()
+        watch.subscribe("tracepoint-cpu_analysis")
+        sleep()
+        watch.probe.set_pids(frozenset({os.getpid()}))
+        sleep_unseen()
+        watch.probe.set_pids(frozenset({tasks.pid}))
+        sleep()
+        tasks.__exit__()
+        wait_until(lambda: watch.records(tid=tasks.pid))
+        told = watch.records(tid=tasks.pid)
+        assert all(alternate(values(record, "time_type")) for record in told)
+        lengths = [length for record in told for length in numbers(record, "time_specs")]
+        assert len([one for one in lengths if one >= SLEEP_NS * 0.9]) >= SLEEPS
+        assert max(lengths) < UNSEEN_NS
 
     def test_a_sleeping_thread_was_left_sleeping(self, slept: list[Record]) -> None:
         for record in slept:
