@@ -6,7 +6,7 @@ import importlib.metadata
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass
 
 from engine.core.capabilities import SIGHT, effective, grant, lacking
@@ -48,7 +48,7 @@ def examine() -> tuple[Need, ...]:
     return tuple(check() for check in CHECKS)
 
 
-def examine_in_turn(tasks: Tasks) -> Iterator[Need]:
+def examine_in_turn(tasks: Tasks) -> Generator[Need, None, None]:
     """Look at one need after the other, telling how far it is.
 
     Raises:

@@ -49,7 +49,7 @@ def hostile_record(
 def long_record(kind: str, ts_ns: int) -> Record:
     """A hostile record one text of which, the first of its own, is as long as a mebibyte."""
     first = next((field.name for field in KINDS[kind].fields if field.type == "text"), "")
-    return hostile_record(kind, ts_ns=ts_ns, **({first: LONG} if first else {}))
+    return hostile_record(kind, ts_ns=ts_ns, text=EVIL, pid=1, **({first: LONG} if first else {}))
 
 
 def hostile_cast(ts_ns: int, text: str = EVIL) -> list[Record]:

@@ -57,6 +57,11 @@ def number(row: dict[str, object], field: str) -> int:
     return value if isinstance(value, int) else 0
 
 
+def wait_sent(engine: LiveEngine, name: str, before: int = 0) -> None:
+    """Wait until a plugin has sent more records than before."""
+    wait_until(lambda: number(plugin_row(engine, name), "tx_count") > before, DEADLINE_S)
+
+
 @contextmanager
 def program(*arguments: str, wrapper: tuple[str, ...] = ()) -> Iterator[subprocess.Popen[str]]:
     """A Python program of this repository; killed afterwards if it still runs."""

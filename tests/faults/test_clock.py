@@ -15,10 +15,9 @@ from engine.recording.file import RecordingFile
 from engine.recording.options import RecordingOptions
 from engine.recording.recorder import Recorder
 from engine.recording.replay import ReplayEngine
-from tests.faults.support import DEADLINE_S, FLOOD, number, plugin_row
+from tests.faults.support import DEADLINE_S, FLOOD, number, plugin_row, wait_sent
 from tests.ledgers import Ledger
-from tests.unit.recording.test_recorder import SECOND, Rings
-from tests.waiting import wait_until
+from tests.unit.recording.test_recorder import SECOND, Rings, wait_kept
 
 STEPS_S = (3_600, -7_200, 86_400 * 365, -86_400 * 366, 0)
 """By how much the clock then is ahead of what it was at first."""
@@ -49,10 +48,7 @@ def test_steps_of_the_clock_lose_nothing_and_the_recording_replays(
             ledger.inject()
             clock.ahead_s = ahead_s
             come = number(plugin_row(engine, "flood"), "tx_count") + 500
-            wait_until(
-                lambda least=come: number(plugin_row(engine, "flood"), "tx_count") > least,
-                DEADLINE_S,
-            )
+            wait_sent(engine, "flood", come)
             ledger.survive(engine.snapshot())
         facts = engine.stop_recording()
     counters = engine.snapshot().sources["recording"].counters
@@ -82,7 +78,7 @@ def test_a_bounded_recording_lets_the_oldest_go_whatever_the_clock_says(
         clock.ahead_s = -3_600 * part
         for each in range(500):
             rings.add("log", ts_ns=clock.wall_ns(), text=f"{part} {each} {'x' * 600}")
-        wait_until(lambda many=part * 500: recorder.counters.kept == many, DEADLINE_S)
+        wait_kept(recorder, part * 500, DEADLINE_S)
         ledger.survive(recorder.counters)
     recorder.stop()
     file = RecordingFile.open(path)

@@ -57,13 +57,18 @@ def test_everything_a_killed_plugin_had_written_is_there_without_a_gap(ledger: L
             else:
                 engine.load_plugin(FLOOD, detail=f'{{"rate": {RATE}, "size": 128}}')
             enough = before + CHANCE.randint(1, 6_000)
-            wait_until(lambda least=enough: engine.last_seq("plugin_record") >= least, DEADLINE_S)
+            wait_recorded(engine, enough)
             ledger.inject()
             os.kill(number(plugin_row(engine, "flood"), "pid"), signal.SIGKILL)
             wait_until(lambda: plugin_row(engine, "flood")["state"] == "exited", DEADLINE_S)
             told = numbers_of(engine, before)
             assert told == list(range(1, len(told) + 1))
             ledger.survive(engine.snapshot())
+
+
+def wait_recorded(engine: LiveEngine, enough: int) -> None:
+    """Wait until plugins' records have come up to a number."""
+    wait_until(lambda: engine.last_seq("plugin_record") >= enough, DEADLINE_S)
 
 
 @pytest.mark.fault("kill -9 of a module's runner or keeper")
@@ -74,18 +79,26 @@ def test_a_killed_runner_or_keeper_ends_its_module_alone(ledger: Ledger, tmp_pat
         for turn in range(2 * ledger.budget):
             name = f"patient-{turn}"
             engine.load_module(Wanted(file, symbol="wait"), name=name)
-            wait_until(lambda it=name: "ready" in engine.module_outcomes(it), DEADLINE_S)
+            wait_ready(engine, name)
             keeper = psutil.Process(number(plugin_row(engine, name), "pid"))
             runner = runner_of(engine, name)
             victim = (runner, keeper)[turn % 2]
             ledger.inject()
             victim.kill()
-            wait_until(
-                lambda it=name: plugin_row(engine, it)["state"] in ("exited", "failed"), DEADLINE_S
-            )
+            wait_ended(engine, name)
             wait_gone([keeper, runner])
             assert plugin_row(engine, "flood")["state"] == "running"
             ledger.survive(engine.snapshot())
+
+
+def wait_ready(engine: LiveEngine, module: str) -> None:
+    """Wait until a module waits for calls."""
+    wait_until(lambda: "ready" in engine.module_outcomes(module), DEADLINE_S)
+
+
+def wait_ended(engine: LiveEngine, name: str) -> None:
+    """Wait until a plugin is told to have ended, however."""
+    wait_until(lambda: plugin_row(engine, name)["state"] in ("exited", "failed"), DEADLINE_S)
 
 
 def runner_of(engine: LiveEngine, name: str) -> psutil.Process:
@@ -110,8 +123,7 @@ def test_a_killed_compiler_is_told_and_leaves_nothing(
         probe.start()
         wait_until(lambda: compilers(os.getpid()), DEADLINE_S)
         (compiler,) = compilers(os.getpid())
-        used_s = CHANCE.uniform(0.0, 1.0)
-        wait_until(lambda pid=compiler, s=used_s: spent_s(pid) >= s, DEADLINE_S)
+        wait_spent(compiler, CHANCE.uniform(0.0, 1.0))
         ledger.inject()
         os.kill(compiler, signal.SIGKILL)
         assert not probe.wait_ready(DEADLINE_S)
@@ -119,6 +131,11 @@ def test_a_killed_compiler_is_told_and_leaves_nothing(
         assert "the compiler ended without an answer" in probe.status().reason
         probe.stop()
         ledger.survive(probe.counters())
+
+
+def wait_spent(pid: int, seconds: float) -> None:
+    """Wait until a process has used so much processor time, or has ended."""
+    wait_until(lambda: spent_s(pid) >= seconds, DEADLINE_S)
 
 
 def spent_s(pid: int) -> float:
@@ -143,20 +160,29 @@ def test_a_killed_engine_leaves_no_process_no_program_and_a_whole_recording(
             assert len(family) >= 6, "services, plugins, a keeper and its runner"
             programs = loaded_programs(victim.pid)
             assert programs
-            size = recording.stat().st_size + CHANCE.randint(0, 400_000)
-            journal = Path(f"{recording}-wal")
-            wait_until(
-                lambda at=recording, wal=journal, least=size: (
-                    at.stat().st_size + (wal.stat().st_size if wal.exists() else 0) >= least
-                ),
-                DEADLINE_S,
-            )
+            wait_size(recording, recording.stat().st_size + CHANCE.randint(0, 400_000))
             ledger.inject()
             victim.kill()
         wait_gone(family)
-        wait_until(lambda held=programs: not still_loaded(held), DEADLINE_S)
+        wait_unloaded(programs)
         ledger.lose(gaps_in(recording))
         ledger.survive()
+
+
+def wait_size(recording: Path, least: int) -> None:
+    """Wait until a file and its journal are so large together."""
+    journal = Path(f"{recording}-wal")
+    wait_until(
+        lambda: (
+            recording.stat().st_size + (journal.stat().st_size if journal.exists() else 0) >= least
+        ),
+        DEADLINE_S,
+    )
+
+
+def wait_unloaded(programs: set[int]) -> None:
+    """Wait until the kernel has none of these programs."""
+    wait_until(lambda: not still_loaded(programs), DEADLINE_S)
 
 
 def gaps_in(recording: Path) -> int:
@@ -168,7 +194,7 @@ def gaps_in(recording: Path) -> int:
             numbers = [record.seq for record in file.in_order({}, [kind])]
             missing += sum(after - before - 1 for before, after in pairwise(sorted(numbers)))
         ((lost,),) = file.database.execute("SELECT coalesce(sum(number), 0) FROM losses")
-        return max(0, missing - lost)
+        return max(0, missing - int(lost))
     finally:
         file.close()
 
@@ -177,13 +203,22 @@ def gaps_in(recording: Path) -> int:
 def test_an_engine_killed_while_it_starts_leaves_no_process(ledger: Ledger) -> None:
     for _ in range(2 * ledger.budget):
         with program("-m", "tui.cli", "demo", "--headless", "--for", "60") as victim:
-            many = CHANCE.randint(1, 5)
-            wait_until(lambda few=many, pid=victim.pid: len(descendants(pid)) >= few, DEADLINE_S)
+            wait_family(victim.pid, CHANCE.randint(1, 5))
             ledger.inject()
             os.kill(victim.pid, signal.SIGSTOP)  # it starts nothing more while we look
-            wait_until(lambda pid=victim.pid: psutil.Process(pid).status() == "stopped", DEADLINE_S)
+            wait_stopped(victim.pid)
             family = descendants(victim.pid)
             victim.kill()
         wait_gone(family)
         assert not process_exists(victim.pid)
         ledger.survive()
+
+
+def wait_family(pid: int, least: int) -> None:
+    """Wait until a process has so many under it."""
+    wait_until(lambda: len(descendants(pid)) >= least, DEADLINE_S)
+
+
+def wait_stopped(pid: int) -> None:
+    """Wait until a process that was told to stop does."""
+    wait_until(lambda: psutil.Process(pid).status() == "stopped", DEADLINE_S)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from engine.core.errors import BoxscopeError
-from engine.live import Selection
+from engine.live import LiveEngine, Selection
 from tests.faults.support import (
     DEADLINE_S,
     FLOOD,
@@ -25,6 +25,7 @@ from tests.faults.support import (
     program,
     running_engine,
     wait_gone,
+    wait_sent,
 )
 from tests.ledgers import Ledger
 from tests.unit.agent.support import PATIENT, write_plugin
@@ -47,7 +48,7 @@ def test_without_descriptors_what_runs_goes_on_and_what_cannot_says_so(
     patient = write_plugin(tmp_path, "patient", PATIENT)
     with running_engine(Selection(agent=True, discovery=True)) as engine:
         engine.load_plugin(FLOOD, detail='{"rate": 1000}')
-        wait_until(lambda: number(plugin_row(engine, "flood"), "tx_count"), DEADLINE_S)
+        wait_sent(engine, "flood")
         for turn in range(3 * ledger.budget):
             name, sent = f"patient-{turn}", number(plugin_row(engine, "flood"), "tx_count")
             scanned = engine.snapshot().sources["discovery"].counters.seen
@@ -55,20 +56,22 @@ def test_without_descriptors_what_runs_goes_on_and_what_cannot_says_so(
                 ledger.inject()
                 with pytest.raises(BoxscopeError, match="Too many open files"):
                     engine.load_plugin(patient, name=name)
-                wait_until(
-                    lambda least=sent: number(plugin_row(engine, "flood"), "tx_count") > least,
-                    DEADLINE_S,
-                )
+                wait_sent(engine, "flood", sent)
                 ledger.survive(engine.snapshot())
             engine.load_plugin(patient, name=name)
-            wait_until(lambda it=name: number(plugin_row(engine, it), "tx_count"), DEADLINE_S)
-            wait_until(
-                lambda least=scanned: (
-                    engine.snapshot().sources["discovery"].counters.seen > least
-                    and engine.snapshot().sources["discovery"].state != "failed"
-                ),
-                DEADLINE_S,
-            )
+            wait_sent(engine, name)
+            wait_scanned(engine, scanned)
+
+
+def wait_scanned(engine: LiveEngine, before: int) -> None:
+    """Wait until discovery has seen more than before, and has not failed."""
+    wait_until(
+        lambda: (
+            engine.snapshot().sources["discovery"].counters.seen > before
+            and engine.snapshot().sources["discovery"].state != "failed"
+        ),
+        DEADLINE_S,
+    )
 
 
 @contextmanager

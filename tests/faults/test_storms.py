@@ -20,6 +20,7 @@ from tests.faults.support import (
     plugin_row,
     program,
     running_engine,
+    wait_sent,
 )
 from tests.ledgers import Ledger
 from tests.unit.agent.support import raw_plugin, record_frame
@@ -51,12 +52,14 @@ def test_plugins_that_die_at_once_over_and_over_lose_no_record(
             assert {number(row, "tx_count") for row in rows.values()} == {1}
             ledger.survive(engine.snapshot(), number=PLUGINS)
         before = number(plugin_row(engine, "flood"), "tx_count")
-        wait_until(lambda: number(plugin_row(engine, "flood"), "tx_count") > before, DEADLINE_S)
+        wait_sent(engine, "flood", before)
 
 
 def plugin_states(engine: LiveEngine) -> dict[object, dict[str, object]]:
     """The rows of all plugins."""
-    rows = [dict(row.as_json()) for row in engine.snapshot().tables["plugin_state"]]
+    rows: list[dict[str, object]] = [
+        dict(row.as_json()) for row in engine.snapshot().tables["plugin_state"]
+    ]
     return {row["plugin"]: row for row in rows}
 
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 
 MISSING_FD = 9_999
 
@@ -123,7 +124,7 @@ def _netlink() -> tuple[int, list[int]]:
     return one.detach(), []
 
 
-_KINDS = {
+_KINDS: dict[str, Callable[[], tuple[int, list[int]]]] = {
     "file": lambda: _opened("/etc/passwd"),
     "device": lambda: _opened("/dev/zero"),
     "directory": lambda: _opened("/etc"),

@@ -12,7 +12,8 @@ from engine.core.records import Record
 from engine.core.source import Logbook
 from engine.probe import preflight
 from engine.probe.catalogue import EVENTS
-from engine.probe.probe import KernelProbe
+from engine.probe.payload_abi import PAYLOAD_RING_BYTES
+from engine.probe.probe import RING_BYTES, KernelProbe
 from tests.kernel.actor import Actor
 
 READY_S = 60.0
@@ -28,10 +29,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(str(missing))
 
 
-def new_probe(**options: int) -> KernelProbe:
+def new_probe(
+    *, ring_bytes: int = RING_BYTES, payload_ring_bytes: int = PAYLOAD_RING_BYTES
+) -> KernelProbe:
     """A probe that is not started."""
     clock = SystemClock()
-    return KernelProbe(clock, Logbook(clock), **options)
+    return KernelProbe(
+        clock, Logbook(clock), ring_bytes=ring_bytes, payload_ring_bytes=payload_ring_bytes
+    )
 
 
 class Watch:

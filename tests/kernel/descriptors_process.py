@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 
 _FSTAT = 5
 """Newer C libraries make another call of fstat()."""
@@ -83,7 +84,7 @@ def pipe() -> tuple[int, int]:
 
 def anonymous(kind: str) -> int:
     """A descriptor that is neither file nor socket."""
-    made: int = {
+    makers: dict[str, Callable[[], int]] = {
         "eventfd": lambda: os.eventfd(1, os.EFD_NONBLOCK),
         "epoll": lambda: _libc().epoll_create1(0),
         "timerfd": lambda: _libc().timerfd_create(1, os.O_NONBLOCK),
@@ -91,8 +92,8 @@ def anonymous(kind: str) -> int:
         "inotify": lambda: _libc().inotify_init1(os.O_NONBLOCK),
         "pidfd": lambda: os.pidfd_open(os.getpid()),
         "netns": lambda: os.open("/proc/self/ns/net", os.O_RDONLY),
-    }[kind]()
-    return made
+    }
+    return makers[kind]()
 
 
 def connection(server_host: str, client_host: str, protocol: int = 0) -> list[int] | None:

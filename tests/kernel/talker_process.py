@@ -39,10 +39,10 @@ def accept() -> list[object]:
     return [_open["conn"].fileno(), list(peer[:2])]
 
 
-def connect(kind: str, *address: object) -> list[object]:
+def connect(kind: str, host: str, *port: int) -> list[object]:
     """Connect; returns the descriptor and the own address."""
     one = _new(kind)
-    one.connect(tuple(address) if len(address) > 1 else address[0])
+    one.connect((host, *port) if port else host)
     _open["conn"] = one
     name = one.getsockname()
     return [one.fileno(), list(name[:2]) if isinstance(name, tuple) else name]
@@ -156,7 +156,7 @@ def http_server(directory: str) -> int:
 
 def http_get(port: int, *paths: str) -> list[object]:
     """Get one page after the other; returns status and length of each."""
-    answers = []
+    answers: list[object] = []
     for path in paths:
         connection = http.client.HTTPConnection("127.0.0.1", port)
         connection.request("GET", path)

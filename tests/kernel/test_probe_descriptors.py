@@ -13,7 +13,7 @@ import pytest
 from engine.core.clock import SystemClock
 from engine.core.records import Record
 from engine.core.source import Logbook
-from engine.probe import layout
+from engine.probe import features
 from engine.probe.filters import Filters
 from engine.probe.probe import KernelProbe
 from tests.kernel.actor import Actor
@@ -497,6 +497,6 @@ class TestWithoutDescriptions:
         self, actor: Actor, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for feature in ("PATH", "INODE", "SOCKET", "ROLE", "UNIX", "NAMESPACE"):
-            monkeypatch.setitem(layout.MEMBERS, feature, (("O_NONE", "no_structure", "none"),))
+            monkeypatch.setitem(features.MEMBERS, feature, (("O_NONE", "no_structure", "none"),))
         with self.seen_by(actor) as records:
             assert [described(record) for record in records] == [{"fd_type": "file"}] * 3

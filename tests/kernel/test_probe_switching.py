@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.core.errors import UsageError
+from engine.core.records import RecordStore
 from engine.probe.reader import READER_NICE
 from tests.kernel.actor import Actor
 from tests.kernel.conftest import READY_S, Watch, new_probe
@@ -19,6 +20,16 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.kernel
 
 TOGGLE_S = 1.0
+
+
+def wait_for_more(store: RecordStore, seq: int) -> None:
+    """Wait until there are newer records than this one."""
+    wait_until(lambda: store.last_seq > seq)
+
+
+def wait_past(wall_ns: int) -> None:
+    """Wait until it is later than this."""
+    wait_until(lambda: time.time_ns() > wall_ns)
 
 
 class TestSwitches:
@@ -150,11 +161,11 @@ class TestToggling:
             seen = ring.last_seq
             watch.subscribe("syscall_exit-write:file")
             if number % self.LONG_EVERY == 0:
-                wait_until(lambda seen=seen: ring.last_seq > seen)
+                wait_for_more(ring, seen)
             watch.probe.unsubscribe("syscall_exit-write", "file")
             turned = time.time_ns()
             if number % self.LONG_EVERY == 0:
-                wait_until(lambda turned=turned: time.time_ns() > turned + self.LONG_NS)
+                wait_past(turned + self.LONG_NS)
             watch.probe.drain()
             # One thread writes, so that its newest event is the last that happened.
             (newest,) = ring.since(ring.last_seq - 1, 1).records

@@ -11,6 +11,7 @@ import socket
 import struct
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 METHODS = ("GET", "GET", "POST", "HEAD", "GET")
@@ -69,7 +70,9 @@ def tell(text: str) -> None:
     sys.stdout.flush()
 
 
+VERBS: dict[str, Callable[..., list[list[Any]]]] = {"visit": visit, "resolve": resolve}
+
 tell("ready")
 for line in sys.stdin:
     verb, *arguments = json.loads(line)
-    tell(json.dumps({"visit": visit, "resolve": resolve}[verb](*arguments)))
+    tell(json.dumps(VERBS[verb](*arguments)))

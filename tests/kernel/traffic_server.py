@@ -78,7 +78,7 @@ class TcpNameServer(socketserver.ThreadingTCPServer):
 
 
 port = int(sys.argv[1]) if len(sys.argv) > 1 else 0
-services: list[socketserver.BaseServer] = [
+services: list[socketserver.TCPServer] = [
     Server(("127.0.0.1", port), Service),
     Server6(("::1", 0), Service),
     socketserver.UDPServer(("127.0.0.1", 0), Names),

@@ -31,6 +31,7 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import psutil
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -84,7 +85,7 @@ class ParsingHost(PluginHost):
             raise SystemExit("protobuf has not found every record")
 
 
-def _batch_class() -> type:
+def _batch_class() -> type[Any]:
     """message Batch { repeated EncodedRecord records = 1; }"""
     pool = descriptor_pool.DescriptorPool()
     encoded = descriptor_pb2.DescriptorProto()

@@ -14,6 +14,7 @@ import sys
 import time
 
 from engine.core.clock import SystemClock
+from engine.core.fields import JsonValue
 from engine.core.source import Logbook
 from engine.otlp.export import OtlpExport
 from engine.otlp.options import OtlpOptions
@@ -23,7 +24,7 @@ from tests.unit.recording.test_recorder import Rings
 from tui.collector import rare_collections
 
 EVENTS = 50_000
-ATTRIBUTES = {"dirfd": -100, "name": "/etc/hostname", "flags": "O_RDONLY", "mode": 0}
+ATTRIBUTES: JsonValue = {"dirfd": -100, "name": "/etc/hostname", "flags": "O_RDONLY", "mode": 0}
 
 
 def collect(protocol: str) -> None:

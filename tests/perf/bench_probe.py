@@ -218,7 +218,8 @@ def _rows(
 
 def _toggles(probe: KernelProbe, caller: Caller) -> list[float]:
     """Seconds from subscribing to the first event, in ascending order."""
-    ring, taken = probe.rings["kernel_event"], []
+    ring = probe.rings["kernel_event"]
+    taken: list[float] = []
     thread = threading.Thread(target=caller.call, args=(TOGGLES * TOGGLE_CALLS, PACE))
     thread.start()
     while len(taken) < TOGGLES and thread.is_alive():

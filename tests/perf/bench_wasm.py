@@ -98,7 +98,11 @@ class DocumentedPlugin:
         self._functions = HostFunctions()
         linker = wasmtime.Linker(engine)
         i32 = wasmtime.ValType.i32()
-        for name, function in [*self._functions.table().items(), ("wasm_log", self._log)]:
+        functions: dict[str, Callable[..., int | None]] = {
+            **self._functions.table(),
+            "wasm_log": self._log,
+        }
+        for name, function in functions.items():
             if name in DEEPFLOW_FUNCTIONS:
                 params, results = DEEPFLOW_FUNCTIONS[name]
                 kind = wasmtime.FuncType([i32] * params, [i32] * results)

@@ -134,7 +134,7 @@ def plugin_records(tick: int) -> Iterator[Record]:
     for number in range(RECORDS_PER_TICK):
         name = f"plugin{number % PLUGINS}"
         fields = {"path": "/usr/bin/true", "number": str(tick * RECORDS_PER_TICK + number)}
-        yield record("plugin_record", plugin=name, data_type=7000, fields=fields)  # type: ignore[arg-type]
+        yield record("plugin_record", plugin=name, data_type=7000, fields=fields)
 
 
 def messages(tick: int) -> Iterator[Record]:

@@ -54,8 +54,8 @@ def build(directory: Path) -> Programs:
     programs = Programs(directory / "writer", directory / "reader", build_go(directory))
     for program in (programs.writer, programs.reader):
         source = SOURCES / f"{program.name}.c"
-        command = [compiler, "-O2", "-Wall", "-Wextra", "-Werror", "-o", program, source]
-        subprocess.run(command, check=True)
+        flags = ("-O2", "-Wall", "-Wextra", "-Werror")
+        subprocess.run([compiler, *flags, "-o", str(program), str(source)], check=True)
     return programs
 
 

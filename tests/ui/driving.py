@@ -29,6 +29,11 @@ async def until(pilot: Pilot[None], condition: Callable[[], object], what: str =
         await pilot.pause(0.01)
 
 
+async def until_shown(pilot: Pilot[None], text: str) -> None:
+    """Let the application run until a text is on the screen."""
+    await until(pilot, lambda: text in screen_text(pilot), text)
+
+
 async def at_rest(pilot: Pilot[None]) -> None:
     """Let the application run until every list is drawn for the size it has got, and nothing on
     the screen changes any more while it is idle.
@@ -50,8 +55,8 @@ async def at_rest(pilot: Pilot[None]) -> None:
 def _unsettled(pilot: Pilot[None]) -> list[str]:
     """The lists that are not drawn for the size they have got, and why."""
     found: list[str] = []
-    for view in pilot.app.screen.query(LineView):
-        if not view.is_on_screen:
+    for view in pilot.app.screen.query("LineView"):
+        if not isinstance(view, LineView) or not view.is_on_screen:
             continue
         if view.virtual_size.width != view.size.width:
             found.append(f"{view!r}: {view.virtual_size} in {view.size}")

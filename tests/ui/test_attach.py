@@ -16,7 +16,7 @@ from tui.console.panes.captures import attached_text, cost_text
 from tui.console.screens.detail import DetailScreen
 from tui.console.screens.why import WhyScreen
 
-PORTS = ({"port": 8080, "proto": "tcp", "address": "127.0.0.1"},)
+PORTS: JsonValue = ({"port": 8080, "proto": "tcp", "address": "127.0.0.1"},)
 
 
 def process_table(

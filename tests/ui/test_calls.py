@@ -5,6 +5,7 @@ from __future__ import annotations
 from engine.core.records import Record
 from tests.ui.fake_engine import NOW_NS, FakeEngine
 from tests.ui.wasm_calls import CLIENT, SERVER, call, message, repetition
+from tests.values import now
 from tui.console.calls import call_of, calls_of, message_of, runs_of, runs_of_plugin
 
 
@@ -74,7 +75,7 @@ def test_repetitions_are_found_as_they_come_each_once() -> None:
     first = call_of(engine, 1)
     assert first is not None
     search = runs_of(engine, first)
-    assert search.behind
+    assert now(search.behind)
     assert search.look()
     assert not search.behind
     assert not search.look()

@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -35,10 +34,22 @@ def series(*values: float) -> Series:
     return Series(times, values, len(values))
 
 
-def chart(*values: float, lost: tuple[float, ...] = (), window_s: int = 60, **more: Any) -> Chart:
-    end_ns = (BEGIN_S + len(values) - 1) * SECOND
-    told = {"title": "source probe kept", "unit": "/s", "help": "Items.", "end_ns": end_ns} | more
-    return Chart(series=series(*values), losses=series(*lost), window_s=window_s, **told)
+def chart(
+    *values: float,
+    lost: tuple[float, ...] = (),
+    window_s: int = 60,
+    end_ns: int | None = None,
+    unit: str = "/s",
+) -> Chart:
+    return Chart(
+        title="source probe kept",
+        unit=unit,
+        help="Items.",
+        series=series(*values),
+        losses=series(*lost),
+        end_ns=(BEGIN_S + len(values) - 1) * SECOND if end_ns is None else end_ns,
+        window_s=window_s,
+    )
 
 
 def text(drawn: Chart, width: int = 72, height: int = 12, cursor_s: int | None = None) -> list[str]:

@@ -37,7 +37,7 @@ def probe(seen: int, lost: int = 0) -> dict[str, Counters]:
 
 
 def message(latency_ms: float | None, **more: JsonValue) -> Record:
-    return record("l7_message", dst="127.0.0.1:80", latency_ms=latency_ms, **more)
+    return record("l7_message", None, None, dst="127.0.0.1:80", latency_ms=latency_ms, **more)
 
 
 def source(name: str) -> FigureId:

@@ -173,10 +173,12 @@ def on_a_recording(stream: Stream, kind: str, text: str) -> list[Record]:
 WAYS = (in_a_list, of_a_command, on_a_recording)
 
 
-def told(way: Callable[[Stream, str, str], list[Record]], *asked: object) -> object:
+def told(
+    way: Callable[[Stream, str, str], list[Record]], stream: Stream, kind: str, text: str
+) -> object:
     """All that the rows tell, or why there are none."""
     try:
-        return [dict(row.as_json()) for row in way(*asked)]
+        return [dict(row.as_json()) for row in way(stream, kind, text)]
     except FilterError as refused:
         return str(refused)
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
+from engine.core.fields import JsonValue
 from engine.core.records import Record
 from engine.recording.replay import ReplayEngine
-from tests.ui.driving import screen_text, text_of, until
+from tests.ui.driving import screen_text, text_of, until, until_shown
 from tests.ui.fake_engine import FakeEngine, record
 from tui.console.app import ConsoleApp
 
@@ -170,7 +171,7 @@ async def test_the_end_of_a_plugin_that_stops_is_counted_down() -> None:
             stopping = record("plugin_state", plugin="p", state="stopping", kill_in_s=left)
             engine.set_table("plugin_state", [stopping])
             app.look_at_tables()
-            await until(pilot, lambda text=text: text in screen_text(pilot), text)
+            await until_shown(pilot, text)
 
 
 async def test_a_plugin_that_cannot_start_says_why_in_its_row() -> None:
@@ -186,7 +187,7 @@ async def test_a_plugin_that_cannot_start_says_why_in_its_row() -> None:
 
 def owner(pid: int, port: int) -> Record:
     """A process that listens on a port."""
-    ports = [{"port": port, "proto": "tcp", "address": "0.0.0.0"}]
+    ports: JsonValue = [{"port": port, "proto": "tcp", "address": "0.0.0.0"}]
     return record("process", pid=pid, comm=f"server{port}", ports=ports, start=1)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from engine.core.counters import Counters
 from engine.core.errors import RecordingError
+from engine.core.fields import JsonValue
 from engine.core.kinds import STATS
 from engine.core.records import Batch, Record, new_record
 from engine.core.snapshot import ReplayFacts, Snapshot
@@ -99,7 +100,10 @@ def test_an_engine_that_was_started_again_leaves_a_gap_and_goes_on() -> None:
 def told(second: int, kept: int) -> Record:
     """The counters of a moment, as an engine writes them."""
     status = SourceStatus("probe", "running", counters=Counters(kept, kept))
-    stats = {"elapsed_s": float(second), "sources": {"probe": source_as_json(status)}}
+    stats: dict[str, JsonValue] = {
+        "elapsed_s": float(second),
+        "sources": {"probe": source_as_json(status)},
+    }
     return new_record(STATS, stats, ts_ns=NOW_NS + second * SECOND)
 
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from textual.app import App
 from textual.pilot import Pilot
 
 from engine.core.errors import PluginError
@@ -70,14 +71,16 @@ async def type_text(pilot: Pilot[None], text: str) -> None:
     await pilot.pause()
 
 
-def told(app: ConsoleApp) -> str:
+def told(app: App[None]) -> str:
     """What the console has reported."""
     return "\n".join(notification.message for notification in app._notifications)
 
 
 def entry(dialog: Dialog[object], name: str) -> Entry:
     """A field of a dialog."""
-    return next(one for one in dialog.entries if one.name == name)
+    found = next(one for one in dialog.entries if one.name == name)
+    assert isinstance(found, Entry)
+    return found
 
 
 # Load.

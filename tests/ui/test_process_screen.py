@@ -10,6 +10,7 @@ import pytest
 from textual.pilot import Pilot
 
 from engine.core.errors import FailedError
+from engine.core.fields import JsonValue
 from engine.core.identity import own_identity
 from tests.ui.driving import screen_text, text_of, until
 from tests.ui.fake_engine import FakeEngine, record
@@ -27,7 +28,7 @@ def populated(start: int | None = None) -> FakeEngine:
     engine = FakeEngine()
     if start is None:
         start = own_identity().start_ticks
-    sockets = [{"port": 8080, "proto": "tcp", "address": "127.0.0.1"}]
+    sockets: JsonValue = [{"port": 8080, "proto": "tcp", "address": "127.0.0.1"}]
     engine.set_table(
         "process",
         [

@@ -18,6 +18,7 @@ from tests.ui.driving import screen_text, text_of, until
 from tests.ui.fake_engine import FakeEngine
 from tests.ui.test_plugin_commands import told
 from tests.unit.recording.test_query import ENDLESS
+from tests.values import now
 from tui.console.app import ConsoleApp
 from tui.console.screens.answer import AnswerExportDialog, AnswerRowScreen
 from tui.console.screens.query import QueryScreen, answer_text
@@ -56,7 +57,7 @@ async def test_a_question_about_a_live_box_from_the_first_letter_to_the_file(
     engine = FakeEngine()
     engine.emit_events(30)
     async with asking(engine) as (screen, pilot):
-        assert screen.focused is screen.area
+        assert now(screen.focused) is screen.area
         await pilot.press(*"sel", "tab", *"seq, comm from ev", "tab", *"order by 1 limit 25")
         assert screen.area.text == "SELECT seq, comm from events order by 1 limit 25"
         await pilot.press("f5")

@@ -12,6 +12,7 @@ import pytest
 from textual.pilot import Pilot
 
 from engine.core.errors import ProbeError
+from engine.core.fields import JsonValue
 from engine.core.lineage import ProcessTree, living_processes
 from engine.core.records import Record
 from tests.ui.driving import screen_text, text_of, until
@@ -23,12 +24,12 @@ from tui.console.scope import Process, Scope
 
 
 def owner(pid: int, comm: str, ppid: int = 1) -> Record:
-    ports = [{"port": pid, "proto": "tcp", "address": "0.0.0.0"}]
+    ports: JsonValue = [{"port": pid, "proto": "tcp", "address": "0.0.0.0"}]
     return record("process", pid, comm, ports=ports, start=1, ppid=ppid)
 
 
 def message(number: int, **pids: int) -> Record:
-    return record("l7_message", protocol="HTTP", request=f"GET /{number}", **pids)
+    return record("l7_message", None, None, protocol="HTTP", request=f"GET /{number}", **pids)
 
 
 def event(pid: int, comm: str, after_s: int = -60) -> Record:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from textual.pilot import Pilot
 
+from engine.core.fields import JsonValue
 from engine.core.records import Record
 from tests.ui.driving import text_of, until
 from tests.ui.fake_engine import FakeEngine, record
@@ -16,7 +17,9 @@ from tui.console.widgets.table import TableView
 
 
 def owner(pid: int, *ports: int, comm: str = "server") -> Record:
-    sockets = [{"port": port, "proto": "tcp", "address": "127.0.0.1"} for port in ports]
+    sockets: list[JsonValue] = [
+        {"port": port, "proto": "tcp", "address": "127.0.0.1"} for port in ports
+    ]
     return record("process", pid=pid, comm=comm, ports=sockets, start=1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import combinations
 
 import pytest
@@ -83,7 +84,7 @@ def seen(colour: Color, blindness: str) -> Lab:
 
 
 def distance(one: Lab, other: Lab) -> float:
-    return sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) ** 0.5
+    return math.dist(one, other)
 
 
 @pytest.mark.parametrize("theme", OWN, ids=lambda theme: theme.name)

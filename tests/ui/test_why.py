@@ -13,6 +13,7 @@ from tests.ui.fake_engine import FakeEngine, record
 from tui.console.app import ConsoleApp
 from tui.console.screens.ports import PortsDialog
 from tui.console.screens.why import WhyDialog, WhyScreen
+from tui.console.widgets.entry import Entry
 
 
 @pytest.fixture
@@ -67,7 +68,9 @@ async def test_any_process_can_be_asked_about(engine: FakeEngine, gone: int) -> 
         await until(pilot, lambda: isinstance(app.screen, WhyDialog))
         dialog = app.screen
         assert isinstance(dialog, WhyDialog)
-        pid = dialog.entries[0].input
+        entry = dialog.entries[0]
+        assert isinstance(entry, Entry)
+        pid = entry.input
         pid.value = " "
         await pilot.press("enter")
         await until(pilot, lambda: dialog.entries[0].problem)
@@ -99,11 +102,13 @@ async def test_other_ports_can_be_looked_for(engine: FakeEngine) -> None:
         await until(pilot, lambda: isinstance(app.screen, PortsDialog))
         dialog = app.screen
         assert isinstance(dialog, PortsDialog)
-        dialog.entries[0].input.value = "80-"
+        ports = dialog.entries[0]
+        assert isinstance(ports, Entry)
+        ports.input.value = "80-"
         await pilot.press("enter")
-        await until(pilot, lambda: "invalid int enum" in dialog.entries[0].problem, "said there")
-        assert dialog.entries[0].value == "80-", "what was typed is kept"
-        dialog.entries[0].input.value = "80,443"
+        await until(pilot, lambda: "invalid int enum" in ports.problem, "said there")
+        assert ports.value == "80-", "what was typed is kept"
+        ports.input.value = "80,443"
         await pilot.press("enter")
         await until(pilot, lambda: app.screen is app.main)
     assert engine.calls == [("set_ports", "80,443")]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from engine.core.fields import JsonValue
-from engine.core.records import Record
-from tests.ui.fake_engine import NOW_NS, record
+from engine.core.kinds import KINDS
+from engine.core.records import Record, new_record
+from tests.ui.fake_engine import NOW_NS
 
 PAYLOAD = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
 CLIENT, SERVER = "192.0.2.1:40000", "192.0.2.2:80"
@@ -38,7 +39,7 @@ def call(**values: JsonValue) -> Record:
         "memory": 65_536,
         **values,
     }
-    return record("wasm_result", **shown)
+    return new_record(KINDS["wasm_result"], shown, ts_ns=NOW_NS)
 
 
 def repetition(of: int, *, after: str = "/newer", **values: JsonValue) -> Record:
@@ -62,7 +63,7 @@ def message(**values: JsonValue) -> Record:
         "decision": ["28 bytes client → server: http: yes"],
         **values,
     }
-    return record("l7_message", **shown)
+    return new_record(KINDS["l7_message"], shown, ts_ns=NOW_NS)
 
 
 def plugin(**values: JsonValue) -> Record:
@@ -85,4 +86,4 @@ def plugin(**values: JsonValue) -> Record:
         ],
         **values,
     }
-    return record("wasm_plugin", **shown)
+    return new_record(KINDS["wasm_plugin"], shown, ts_ns=NOW_NS)

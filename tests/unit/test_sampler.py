@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine.core.fields import JsonValue
 from engine.core.kinds import PLUGIN_STATE, SUBSCRIPTION
 from engine.core.records import Record, RecordRing, new_record
 from engine.core.snapshot import HostFacts, Snapshot
@@ -27,7 +28,7 @@ class Stage:
 
 
 def cell(rate: float, event: str = "syscall_exit-read") -> Record:
-    values = {"event": event, "category": "net", "rate": rate}
+    values: dict[str, JsonValue] = {"event": event, "category": "net", "rate": rate}
     return new_record(SUBSCRIPTION, values, ts_ns=1)
 
 

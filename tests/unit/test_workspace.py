@@ -172,7 +172,7 @@ def test_a_path_that_is_no_text_is_refused(tmp_path: Path) -> None:
         to_toml(workspace, tmp_path)
 
 
-TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 PATHS = st.builds(
     lambda text, within: Path("/box" if within else "/", text.replace("\0", "") or "x"),
     TEXTS.filter(lambda text: not text.startswith("/")),

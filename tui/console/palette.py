@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from heapq import nsmallest
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from textual.app import SystemCommand
 from textual.command import DiscoveryHit, Hit, Hits, Provider
@@ -109,7 +109,7 @@ class PaletteActions(PersonalActions):
             yield from preset_commands(switches, self.switch)
             yield from subscription_commands(switches, self.switch)
 
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Everything the keys do, and Textual's own screenshot."""
         for command in super().get_system_commands(screen):
             if command.title in _SYSTEM_COMMANDS:

@@ -71,6 +71,10 @@ class Channel:
         """Of the pipe, in bytes."""
         return fcntl.fcntl(self.writer, fcntl.F_GETPIPE_SZ)
 
+    def wait_read(self) -> None:
+        """Wait until everything that was written has been read."""
+        wait_until(lambda: not self.unread(), DEADLINE_S)
+
     def unread(self) -> int:
         """Bytes that wait in the pipe; 0 if nobody reads it any more."""
         if self.run.process.record_fd < 0:
@@ -97,12 +101,17 @@ class Channels:
 
     def adopt(self, *channels: Channel) -> None:
         """Have the thread look after them, from one turn on."""
-        self._ingest.post(lambda: [self._ingest.adopt(one.run) for one in channels])
+
+        def take() -> None:
+            for one in channels:
+                self._ingest.adopt(one.run)
+
+        self._ingest.post(take)
 
     def wait_read(self) -> None:
         """Wait until everything that was written has been read."""
         for channel in self._open:
-            wait_until(lambda one=channel: not one.unread(), DEADLINE_S)  # type: ignore[misc]
+            channel.wait_read()
 
     def end(self) -> None:
         """Close the pipes, end the process, and wait until the thread has noticed both."""

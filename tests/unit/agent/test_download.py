@@ -11,13 +11,13 @@ import pytest
 
 from engine.agent.download import Abandoned, download
 from engine.core.errors import PluginError
-from tests.unit.agent.artifacts import sha256, web_server
+from tests.unit.agent.artifacts import Answer, sha256, web_server
 
 BODY = bytes(range(256)) * 4_000
-Answer = Callable[[BaseHTTPRequestHandler], None]
+Handler = Callable[[BaseHTTPRequestHandler], None]
 
 
-def redirect(to: str) -> Answer:
+def redirect(to: str) -> Handler:
     def answer(request: BaseHTTPRequestHandler) -> None:
         request.send_response(302)
         request.send_header("Location", to)
@@ -71,8 +71,12 @@ def test_a_server_that_is_not_there_is_said(tmp_path: Path) -> None:
 def test_a_redirect_is_followed_but_not_out_of_http(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_bytes(BODY)
-    answers = {"/plugin": BODY, "/moved": redirect("/plugin"), "/out": redirect(secret.as_uri()),
-               "/round": redirect("/round")}  # fmt: skip
+    answers: dict[str, Answer] = {
+        "/plugin": BODY,
+        "/moved": redirect("/plugin"),
+        "/out": redirect(secret.as_uri()),
+        "/round": redirect("/round"),
+    }
     with web_server(answers) as web:
         download([web.url("/moved")], sha256(BODY), tmp_path / "got")
         for path in ("/out", "/round"):
@@ -104,7 +108,7 @@ def test_a_body_that_is_cut_short_is_not_taken(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def dripping() -> Answer:
+def dripping() -> Handler:
     """Answers with a byte each 10 ms for as long as somebody reads."""
 
     def drip(request: BaseHTTPRequestHandler) -> None:

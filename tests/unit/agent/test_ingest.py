@@ -239,8 +239,10 @@ def test_a_faithful_host_drops_what_an_agent_would_have_dropped() -> None:
 
 
 def test_the_buffer_of_older_agents_takes_more() -> None:
-    options = {"faithful": True, "agent_buffer": 8_192}
-    with ingest_thread(host_clock=StoppedClock(), **options) as (host, thread):
+    with ingest_thread(host_clock=StoppedClock(), faithful=True, agent_buffer=8_192) as (
+        host,
+        thread,
+    ):
         channels = Channels(thread)
         channels.add("burst").write(b"".join(NUMBERED))
         channels.wait_read()

@@ -158,9 +158,13 @@ def test_threads_do_not_mix_their_frames(agent: Agent) -> None:
             agent.client.send_record(7000 + sender, {"n": str(number), "pad": "x" * sender * 50})
 
     threads = [threading.Thread(target=send, args=(sender,)) for sender in range(1, senders + 1)]
-    closer = threading.Thread(
-        target=lambda: ([thread.join() for thread in threads], agent.client.flush())
-    )
+
+    def close() -> None:
+        for thread in threads:
+            thread.join()
+        agent.client.flush()
+
+    closer = threading.Thread(target=close)
     for thread in [*threads, closer]:
         thread.start()
     seen: dict[int | None, list[bytes]] = {}

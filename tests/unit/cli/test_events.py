@@ -30,7 +30,7 @@ def test_the_list_tells_everything_about_every_event() -> None:
     assert opened["ext"] is False
     assert by_name["syscall_exit-openat2"]["ext"] is True
     assert by_name["syscall_exit-openat2"]["type_id"] is None, "Kindling has none for it"
-    assert {"name", "flags"} <= {attribute["name"] for attribute in opened["attributes"]}  # type: ignore[attr-defined]
+    assert {"name", "flags"} <= {attribute["name"] for attribute in opened["attributes"]}
     assert {event["availability"] for event in listed} <= {
         "available",
         "degraded",

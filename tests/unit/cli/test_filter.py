@@ -26,7 +26,7 @@ def test_a_command_prints_what_the_filter_chooses_of_everything(expression: str)
     expected = [
         [each[name] for name in STABLE]
         for each in everything
-        if chosen.matches(record_from_json(each))  # type: ignore[arg-type]
+        if chosen.matches(record_from_json(each))
     ]
     done = boxscope("traffic", "--pcap", CAPTURE, "--json", "--filter", expression)
     printed = objects(done)

@@ -6,13 +6,19 @@ import json
 
 import pytest
 
+from engine.core.fields import JsonValue
 from engine.core.kinds import KERNEL_EVENT, LOG
 from engine.core.records import Record, new_record
 from tui.cli.output import ColumnOutput, JsonOutput, write_table
 
 
 def event() -> Record:
-    values = {"name": "openat", "result": -2, "errno": "ENOENT", "attributes": {"name": "/x y"}}
+    values: dict[str, JsonValue] = {
+        "name": "openat",
+        "result": -2,
+        "errno": "ENOENT",
+        "attributes": {"name": "/x y"},
+    }
     return new_record(KERNEL_EVENT, values, ts_ns=1, pid=7, comm="cat")
 
 
@@ -56,7 +62,7 @@ def test_chosen_columns_come_in_their_order_and_are_cut_at_the_edge(
 def test_statistics_name_every_source_and_the_way_to_mend_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    source = {
+    source: JsonValue = {
         "seen": 5,
         "kept": 3,
         "dropped": {"ring_full": 2},

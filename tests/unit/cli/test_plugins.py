@@ -250,8 +250,10 @@ def test_a_dry_run_tells_what_would_happen_and_does_nothing(tmp_path: Path) -> N
 
 
 def test_a_dry_run_fails_where_the_list_would(tmp_path: Path) -> None:
-    item_ = {"name": "nowhere", "version": "1", "sha256": sha256(PROGRAM)}
-    done = plugins("sync", listed(tmp_path / "list.yaml", item_), "--dry-run")
+    list_ = listed(
+        tmp_path / "list.yaml", {"name": "nowhere", "version": "1", "sha256": sha256(PROGRAM)}
+    )
+    done = plugins("sync", list_, "--dry-run")
     assert done.returncode == 1
     assert "FAILS: no verified executable is there" in done.stdout
 

@@ -28,7 +28,7 @@ def capture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (stats,) = objects(done)
     counted = source(stats, "recording")
     with sqlite3.connect(path) as database:
-        for kind, counters in counted["stages"].items():  # type: ignore[attr-defined]
+        for kind, counters in counted["stages"].items():
             ((rows,),) = database.execute(f"SELECT count(*) FROM {kind}")
             assert rows == counters["kept"], kind
     assert counted["dropped"] == {}
@@ -66,7 +66,7 @@ def test_a_replay_is_in_the_order_of_time_and_ends_with_the_counters() -> None:
     times = [str(line["ts"]) for line in lines if line["kind"] == "kernel_event"]
     assert len(times) == 509
     assert lines[-1]["kind"] == "stats"
-    assert {"agent", "probe"} <= lines[-1]["sources"].keys()  # type: ignore[attr-defined]
+    assert {"agent", "probe"} <= lines[-1]["sources"].keys()
     kinds = [line["kind"] for line in lines]
     assert kinds.index("l7_message") < kinds.index("stats") < len(kinds) - 1
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,14 +33,14 @@ def boxscope(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str
     )
 
 
-def objects(done: subprocess.CompletedProcess[str]) -> list[dict[str, object]]:
+def objects(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def source(stats: dict[str, object], name: str) -> dict[str, object]:
+def source(stats: dict[str, Any], name: str) -> dict[str, Any]:
     assert stats["kind"] == "stats"
-    counters = stats["sources"][name]  # type: ignore[index]
+    counters = stats["sources"][name]
     assert counters["seen"] == counters["kept"] + sum(counters["dropped"].values())
     return dict(counters)
 
@@ -107,7 +108,7 @@ def test_a_plugins_records_and_the_reply_to_a_task() -> None:
     records = [line for line in lines if line["kind"] == "plugin_record"]
     replies = [record for record in records if record["data_type"] == 5100]
     assert len(records) == 300
-    assert [reply["fields"]["status"] for reply in replies] == ["succeed"]  # type: ignore[index]
+    assert [reply["fields"]["status"] for reply in replies] == ["succeed"]
     assert source(lines[-1], "agent")["dropped"] == {}
 
 

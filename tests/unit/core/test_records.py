@@ -62,10 +62,12 @@ def test_read_plus_missed_is_written(capacity: int, writes: list[int], limit: in
 
 def test_writers_in_several_threads_lose_nothing() -> None:
     ring = RecordRing(4_000)
-    threads = [
-        threading.Thread(target=lambda: [ring.append(log_line("x")) for _ in range(500)])
-        for _ in range(4)
-    ]
+
+    def write() -> None:
+        for _ in range(500):
+            ring.append(log_line("x"))
+
+    threads = [threading.Thread(target=write) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

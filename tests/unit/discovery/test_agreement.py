@@ -19,6 +19,7 @@ from engine.core.source import Logbook
 from engine.discovery.watcher import PortWatcher
 from tests.unit.discovery.inside import namespace_of, needs_namespaces
 from tests.unit.discovery.listener import Listener
+from tests.values import json_of
 
 Seen = set[tuple[str, int, str, int | None]]
 """Protocol, port, address and pid; None where no process is visible."""
@@ -57,7 +58,7 @@ def by_ss() -> Seen:
     for line in filter(None, LINE.split(run.stdout.strip())):
         proto, _, _, _, local, *_ = line.split()
         address, _, port = local.rpartition(":")
-        pids = [int(pid) for pid in re.findall(r"pid=(\d+)", line)]
+        pids: list[int | None] = [int(pid) for pid in re.findall(r"pid=(\d+)", line)]
         for pid in pids or [None]:
             seen.add((proto, int(port), re.sub(r"[\[\]]", "", address), pid))
     return seen
@@ -71,10 +72,10 @@ def by_watcher() -> Seen:
 
 def seen_in(watcher: PortWatcher) -> Seen:
     return {
-        (port["proto"], port["port"], port["address"], row.pid)  # type: ignore[index,call-overload]
+        (port["proto"], port["port"], port["address"], row.pid)
         for row in watcher.scan_once()
         if row.get("netns") == OWN  # the other tools see no other namespace
-        for port in row.get("ports")  # type: ignore[union-attr]
+        for port in json_of(row)["ports"]
     }
 
 

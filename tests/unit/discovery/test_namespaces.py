@@ -18,6 +18,7 @@ from engine.discovery.sockdiag import TABLES
 from engine.discovery.watcher import PortWatcher
 from tests.unit.discovery.inside import listener_inside, namespace_of, needs_namespaces
 from tests.unit.discovery.listener import Listener
+from tests.values import json_of
 from tests.waiting import wait_until
 
 CLOCK = SystemClock()
@@ -155,12 +156,12 @@ def test_a_socket_of_another_namespace_belongs_to_who_holds_it() -> None:
         port = runtime.open("udp4")
         assert runtime.enter(os.getpid()) == 0
         rows = PortWatcher(CLOCK, Logbook(CLOCK), open_port=str(port)).scan_once()
-        (row,) = [row.as_json() for row in rows if row.pid == runtime.pid]
+        (row,) = [json_of(row) for row in rows if row.pid == runtime.pid]
     assert row["netns"] == OWN
     assert row["ports"] == (
-        {"port": port, "proto": "udp", "address": "127.0.0.1", "netns": row["ports"][0]["netns"]},  # type: ignore[index,call-overload]
+        {"port": port, "proto": "udp", "address": "127.0.0.1", "netns": row["ports"][0]["netns"]},
     )
-    assert row["ports"][0]["netns"] != OWN  # type: ignore[index,call-overload]
+    assert row["ports"][0]["netns"] != OWN
 
 
 @needs_namespaces

@@ -126,7 +126,7 @@ def is_hidden(pid: str) -> bool:
 @given(st.sets(st.integers(1, 99), min_size=1), st.integers(1, 20))
 def test_a_turn_comes_to_everyone_once_a_round(pids: set[int], at_a_time: int) -> None:
     turn = Turn()
-    taken = []
+    taken: list[int] = []
     while len(taken) < len(pids):
         taken += islice(turn.over(pids), min(at_a_time, len(pids) - len(taken)))
     assert sorted(taken) == sorted(pids)

@@ -20,6 +20,7 @@ from engine.discovery.facts import age_s
 from engine.discovery.observed import Event, Observed, Scope
 from engine.discovery.scanner import Scanner
 from tests.unit.discovery.listener import Listener
+from tests.values import now
 from tests.waiting import wait_until
 
 EVERYTHING = Scope(connections=True, portless=True)
@@ -73,7 +74,7 @@ def look(scanner: Scanner, scope: Scope = PORTLESS) -> list[Event[Observed]]:
     """A look, with those that were not ready waited for."""
     events = scanner.look(scope)
     while scanner.retry_s is not None and scanner.retry_s < 1:
-        wait_until(lambda: not time.sleep(scanner.retry_s or 0))
+        time.sleep(scanner.retry_s)
         events += scanner.look_at_not_ready()
     return events
 
@@ -223,7 +224,12 @@ def test_a_process_is_told_of_once_it_is_old_enough(listener: Listener) -> None:
     scanner = Scanner(min_process_age_s=0.3)
     identity = read_stat(listener.pid).identity
     events: list[Event[Observed]] = []
-    wait_until(lambda: events.extend(scanner.look(PORTLESS)) or listener.pid in scanner.known)
+
+    def told() -> bool:
+        events.extend(scanner.look(PORTLESS))
+        return listener.pid in scanner.known
+
+    wait_until(told)
     assert age_s(identity) >= 0.3
     assert changes(events, listener.pid) == ["created"]
 
@@ -318,7 +324,7 @@ def test_a_process_said_to_end_is_looked_at_until_it_holds_nothing(
     monkeypatch.setattr("engine.discovery.scanner._is_ending", lambda pid: pid == worker)
     assert changes(scanner.look(Scope(), frozenset({worker})), worker) == []
     assert changes(scanner.look_at_not_ready(), worker) == []
-    assert scanner.retry_s is not None
+    assert now(scanner.retry_s) is not None
     listener.end_child(worker)
     assert changes(scanner.look_at_not_ready(), worker) == ["deleted"]
     assert scanner.retry_s is None

@@ -142,5 +142,6 @@ def test_a_table_that_is_forgotten_begins_anew(diag_socket: SockDiag) -> None:
         diag_socket.dump(TCP4)
         assert diag_socket.known == [TCP4]
         assert port in {each.port for each in diag_socket.forget(TCP4)}
-        assert diag_socket.known == diag_socket.forget(TCP4) == []
+        assert diag_socket.known == []
+        assert diag_socket.forget(TCP4) == []
         assert port in {each.port for each in diag_socket.dump(TCP4).came}

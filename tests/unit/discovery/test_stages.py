@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.discovery.observed import Event, Identity
+from engine.discovery.observed import Change, Event, Identity
 from engine.discovery.stages import Inbox, Stage
 from tests.waiting import wait_until
 
@@ -56,7 +56,7 @@ class Rig:
                 self.state[event.item.key] = event.item
         self.stage.put(events)
 
-    def told(self) -> list[tuple[str, int, int]]:
+    def told(self) -> list[tuple[Change, int, int]]:
         taken = [(each.change, each.item.key, each.item.value) for each in self.out]
         self.out.clear()
         return taken

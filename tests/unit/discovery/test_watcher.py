@@ -25,9 +25,10 @@ from engine.core.records import Record
 from engine.core.source import Logbook
 from engine.discovery import scanner as scanner_module
 from engine.discovery.config import DiscoveryConfig, load_config
+from engine.discovery.diag_messages import Answer
 from engine.discovery.owners import Owners
 from engine.discovery.processes import LOOKS_PER_LISTING
-from engine.discovery.sockdiag import TABLES, Answer, SockDiag, Table
+from engine.discovery.sockdiag import TABLES, SockDiag, Table
 from engine.discovery.watcher import PortWatcher
 from tests.unit.discovery.listener import Listener
 from tests.waiting import wait_until
@@ -436,9 +437,14 @@ def test_it_starts_again_after_a_stop() -> None:
         with socket.create_server(("127.0.0.1", 0)):
             watcher.start()
             try:
-                wait_until(lambda before=seen: watcher.status().counters.seen > before)
+                wait_seen(watcher, seen)
             finally:
                 watcher.stop()
+
+
+def wait_seen(watcher: PortWatcher, before: int) -> None:
+    """Wait until it has seen more than before."""
+    wait_until(lambda: watcher.status().counters.seen > before)
 
 
 def refuse(table: Table) -> Callable[[SockDiag, Table], Answer]:

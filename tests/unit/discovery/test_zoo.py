@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -120,7 +121,7 @@ def by_ss_in(netns: int, enter: list[str], zoo: Zoo) -> Seen:
     return {each for each in seen if each[4] in zoo.everyone()}
 
 
-def discover() -> list[dict[str, object]]:
+def discover() -> list[dict[str, Any]]:
     """The rows the command prints."""
     run = subprocess.run(
         [sys.executable, "-m", "tui.cli", "discover", "--once", "--all", "--json"],
@@ -138,7 +139,7 @@ def test_discover_agrees_with_ss(zoo: Zoo) -> None:
         (port.get("netns", row["netns"]), port["proto"], port["port"], port["address"], row["pid"])
         for row in rows
         if row.get("pid") in zoo.everyone()
-        for port in row["ports"]  # type: ignore[attr-defined]
+        for port in row["ports"]
     }
     assert ours == theirs
     owners = {each[4] for each in ours}

@@ -20,7 +20,7 @@ from engine.otlp.lots import LOT
 from engine.otlp.options import OtlpOptions
 from engine.recording.redaction import HIDDEN
 from tests.unit.otlp.receiver import REJECTED, ROOM, HttpReceiver, Receiver, attributes, started
-from tests.unit.recording.test_recorder import Rings
+from tests.unit.recording.test_recorder import SECOND, Rings
 from tests.waiting import wait_until
 
 BOTH = pytest.mark.parametrize("receiver", ["http", "grpc"], indirect=True)
@@ -59,14 +59,14 @@ def exporting(
 
 def exported(receiver: Receiver, rings: Rings, **others: object) -> SourceStatus:
     """How an export of all that the rings hold has ended."""
-    export = exporting(receiver, rings, **others)
+    export = exporting(receiver, rings, log=None, **others)
     export.stop()
     return export.status()
 
 
 def events(rings: Rings, number: int, **values: JsonValue) -> None:
     for _ in range(number):
-        rings.add("kernel_event", name="openat", **values)
+        rings.add("kernel_event", SECOND, name="openat", **values)
 
 
 def balanced(status: SourceStatus) -> bool:

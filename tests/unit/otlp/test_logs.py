@@ -107,7 +107,7 @@ def test_a_plugins_record_is_the_body() -> None:
     ],
 )
 def test_how_severe_it_is(kind: str, values: dict[str, JsonValue], severity: int) -> None:
-    assert made(kind, **values).severity_number == severity
+    assert made(kind, pid=7, **values).severity_number == severity
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])

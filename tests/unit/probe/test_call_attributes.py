@@ -261,7 +261,6 @@ class TestFaithful:
 
     def test_no_more_than_eight_do(self) -> None:
         row = row_of("syscall_exit-execve")
-        every = dict.fromkeys(
-            ("res", "exe", "args", "tid", "pid", "ptid", "cwd", "fdlimit", "pgft_maj"), 1
-        )
+        names = ("res", "exe", "args", "tid", "pid", "ptid", "cwd", "fdlimit", "pgft_maj")
+        every: dict[str, JsonValue] = dict.fromkeys(names, 1)
         assert list(faithful(row, every)) == list(every)[:8]

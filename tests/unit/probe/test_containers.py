@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,9 +99,14 @@ class TestVersion2:
     ) -> None:
         tree = of_version_2(tmp_path / "cgroup")
         found = Containers(str(tree), str(tmp_path), clock)
-        looks = []
+        looks: list[str] = []
         scandir = os.scandir
-        monkeypatch.setattr(os, "scandir", lambda path: looks.append(path) or scandir(path))
+
+        def looked(path: str) -> Iterator[os.DirEntry[str]]:
+            looks.append(path)
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", looked)
         for _ in range(3):
             assert found.of(4711, 7, clock.now) is None
         assert looks == [str(tree)]

@@ -11,6 +11,7 @@ from engine.core.errors import ProbeError, RequirementError
 from engine.probe import bpfsys
 from engine.probe.bpfsys import ProgramRuns
 from engine.probe.health import Health, Meter, ProgramCost, RunTimer
+from tests.values import now
 
 SECOND = 1_000_000_000
 RING = 1 << 20
@@ -71,7 +72,7 @@ def test_programs_have_a_share_once_timed_for_a_second(clock: HandClock, meter: 
     for run_ns in (5_000, 5_000 + SECOND // 4):
         clock.now += SECOND
         meter.second(run_ns)
-    assert meter.health.programs_cpu == 0.25
+    assert now(meter.health.programs_cpu) == 0.25
     clock.now += SECOND
     meter.second(None)
     assert meter.health.programs_cpu is None
@@ -89,7 +90,7 @@ def test_costs_are_those_since_the_beginning(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(bpfsys, "count_run_time", lambda: descriptor)
     timer = RunTimer()
     timer.start({"a": ProgramRuns(100, 10, 0)})
-    assert timer.running
+    assert now(timer.running)
     costs = timer.costs({"a": ProgramRuns(150, 12, 0), "b": ProgramRuns(7, 1, 0)})
     assert costs == {"a": ProgramCost(2, 50), "b": ProgramCost(1, 7)}
     timer.stop()

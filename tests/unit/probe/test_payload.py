@@ -15,6 +15,7 @@ from engine.probe.payload_abi import PAYLOAD, Lack, PayloadKind
 from engine.probe.payload_maps import PayloadCounters
 from engine.probe.ring import RingReader, Taken
 from tests.unit.probe.kernel_side import SIZE, KernelSide
+from tests.values import now
 
 V4 = socket.inet_aton("192.0.2.1").ljust(16, b"\0"), socket.inet_aton("192.0.2.2").ljust(16, b"\0")
 V6 = tuple(socket.inet_pton(socket.AF_INET6, text) for text in ("2001:db8::1", "2001:db8::2"))
@@ -199,7 +200,7 @@ class TestDraining:
 
     def test_a_kernel_that_cannot_says_why(self, tap: FakeTap) -> None:
         source = PayloadSource(SystemClock(), threading.RLock())
-        assert source.failure is None
+        assert now(source.failure) is None
         source.open(tap, {"INODE": "inode.i_ino"})
         assert source.failure is not None
         assert "no inode.i_ino in this kernel" in source.failure.message

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.core.errors import BoxscopeError, RecordingError
+from engine.core.fields import JsonValue
 from engine.core.kinds import KINDS
 from engine.core.snapshot import Snapshot
 from engine.recording.query import Query
@@ -47,7 +48,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(RECORDS):
         for kind in KINDS:
             rings.add(kind, ts_ns=(1 + number) * SECOND)
-        sources = {"probe": {"seen": number, "kept": 0, "dropped": {"full": number}}}
+        sources: JsonValue = {"probe": {"seen": number, "kept": 0, "dropped": {"full": number}}}
         rings.add("stats", ts_ns=(1 + number) * SECOND, sources=sources)
     return recorded(tmp_path_factory.mktemp("whole") / "r.db", rings).path
 

@@ -9,7 +9,8 @@ import pytest
 from engine.core.errors import FailedError
 from engine.core.kinds import KINDS
 from engine.recording.memory import MemoryRecording
-from engine.recording.query import Query, Value
+from engine.recording.query import Query
+from engine.recording.rows import Value
 from tests.unit.recording.test_recorder import Rings, recorded
 
 

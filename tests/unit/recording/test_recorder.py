@@ -55,6 +55,11 @@ class Rings:
         return 0 if self.held else self.rings[kind].last_seq
 
 
+def wait_kept(recorder: Recorder, number: int, deadline_s: float = 10.0) -> None:
+    """Wait until a recorder has kept so many records."""
+    wait_until(lambda: recorder.counters.kept == number, deadline_s)
+
+
 def recorded(path: Path, rings: Rings, options: RecordingOptions | None = None) -> Recorder:
     """A recording of all that the rings hold, ended."""
     recorder = Recorder(rings, path, options)
@@ -316,7 +321,7 @@ def test_a_file_does_not_grow_beyond_its_bound(tmp_path: Path) -> None:
     for part in range(1, 7):
         for number in range(1_000):
             rings.add("log", text=f"{part} {number} {'x' * 300}")
-        wait_until(lambda part=part: recorder.counters.kept == part * 1_000)  # type: ignore[misc]
+        wait_kept(recorder, part * 1_000)
     recorder.stop()
     assert recorder.path.stat().st_size <= 2 * bound
     kept = [str(record.get("text")) for record in read(recorder.path)]

@@ -10,6 +10,7 @@ import pytest
 import fixtures
 from engine.core.counters import Counters
 from engine.core.errors import FailedError, RecordingError, UsageError
+from engine.core.fields import JsonValue
 from engine.core.kinds import KERNEL_EVENT, LOG, PROCESS, STATS
 from engine.core.records import new_record
 from engine.core.snapshot import HostFacts
@@ -28,7 +29,7 @@ def write(path: Path, *lines: object) -> Path:
 
 
 def process(pid: int, change: str, ts_ns: int) -> dict[str, object]:
-    values = {"change": change, "start": 5}
+    values: dict[str, JsonValue] = {"change": change, "start": 5}
     return dict(new_record(PROCESS, values, ts_ns=ts_ns, pid=pid, comm="x").as_json())
 
 
@@ -196,9 +197,11 @@ def test_acting_on_a_recording_is_refused() -> None:
 
 def test_opening_a_stream_tells_how_far_it_is(tmp_path: Path) -> None:
     told: list[tuple[int, int | None]] = []
-    file, _faults = open_recording(
-        logged(tmp_path / "r", *range(1_000)), lambda done, total=None: told.append((done, total))
-    )
+
+    def advance(done: int, total: int | None = None) -> None:
+        told.append((done, total))
+
+    file, _faults = open_recording(logged(tmp_path / "r", *range(1_000)), advance)
     file.close()
     assert told == [(500, 2_000), (1_000, 2_000), (1_000, 2_000), (1_500, 2_000)]
 

@@ -459,7 +459,7 @@ def test_who_waits_for_an_answer_when_the_engine_goes_is_told(
     monkeypatch.setattr(FakeEngine, "set_ports", slow)
     failures: list[AttachError] = []
 
-    def ask() -> None:
+    def ask(remote: RemoteEngine) -> None:
         try:
             remote.set_ports("80")
         except AttachError as error:
@@ -468,7 +468,7 @@ def test_who_waits_for_an_answer_when_the_engine_goes_is_told(
     with served(engine, tmp_path) as door:
         remote = RemoteEngine(door.path)
         remote.start()
-        asking = threading.Thread(target=ask)
+        asking = threading.Thread(target=ask, args=(remote,))
         asking.start()
         assert begun.wait(10)
     asking.join(10)

@@ -141,7 +141,7 @@ def test_what_follows_a_response_to_head_does_not_begin_with_it(together: bool) 
     bare = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"
     full = b"HTTP/1.1 404 No\r\nContent-Length: 2\r\n\r\nno"
     stream = ResponseStream()
-    heads = []
+    heads: list[ResponseHead] = []
     for piece in [bare + full] if together else [bare, full]:
         for head in stream.feed(piece):
             if not heads:

@@ -102,7 +102,8 @@ def test_a_whole_file(tmp_path: Path, content: bytes, fraction_ns: int) -> None:
     segments, error = read(written(tmp_path, content))
     assert error == ""
     assert all(isinstance(segment, Segment) for segment in segments)
-    assert [(segment.ts_ns, segment.payload) for segment in segments if segment != ""] == [
+    found = [segment for segment in segments if isinstance(segment, Segment)]
+    assert [(segment.ts_ns, segment.payload) for segment in found] == [
         ((1_700_000_000 + number) * 10**9 + fraction_ns, f"payload {number}".encode())
         for number in range(3)
     ]

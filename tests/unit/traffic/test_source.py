@@ -28,6 +28,7 @@ from fixtures.captures.make_http_pcap import (
 )
 from tests.unit.wasm import wat
 from tests.unit.wasm.calls import one_info
+from tests.values import json_of
 from tests.waiting import wait_until
 
 DEMO = Path(fixtures.__file__).parent / "wasm" / "demo" / "demo.wasm"
@@ -61,7 +62,7 @@ def messages(traffic: TrafficSource) -> list[dict[str, Any]]:
 def totals_of(traffic: TrafficSource) -> dict[str, Any]:
     """The row of totals, in which every message must be one of the four sorts."""
     (row,) = traffic.tables()["traffic_state"]
-    totals = dict(row.as_json())
+    totals = json_of(row)
     sorts = ("answered", "unanswered", "unmatched", "single")
     assert totals["messages"] == sum(totals[name] for name in sorts)
     assert totals["messages"] == sum(totals["protocols"].values())
@@ -155,14 +156,14 @@ def test_the_demo_plugin_enriches_http(host: WasmHost) -> None:
 def test_messages_and_calls_find_each_other(host: WasmHost) -> None:
     traffic = source(wasm=host)
     traffic.run_once()
-    results = host.rings["wasm_result"].since(0).records
-    calls_of = {shown["seq"]: set(shown["wasm_calls"]) for shown in messages(traffic)}
+    results = [json_of(result) for result in host.rings["wasm_result"].since(0).records]
+    calls_of = {message["seq"]: set(message["wasm_calls"]) for message in messages(traffic)}
     for result in results:
-        assert result.get("messages"), result
-        for number in result.get("messages"):  # type: ignore[union-attr]
-            assert result.seq in calls_of[number]
+        assert result["messages"], result
+        for number in result["messages"]:
+            assert result["seq"] in calls_of[number]
     joined = [(number, call) for number, calls in calls_of.items() for call in calls]
-    assert len(joined) == sum(len(result.get("messages")) for result in results)  # type: ignore[arg-type]
+    assert len(joined) == sum(len(result["messages"]) for result in results)
 
 
 def test_a_message_tells_what_the_plugin_changed_and_in_which_call(host: WasmHost) -> None:

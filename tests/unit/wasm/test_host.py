@@ -12,7 +12,7 @@ from engine.core.counters import Counters
 from engine.core.errors import WasmError
 from engine.wasm.abi import SERVER_TO_CLIENT, HttpResponse
 from engine.wasm.host import Claim, Outcome, WasmHost
-from engine.wasm.hostcalls import HostFunctions
+from engine.wasm.hostcalls import GuestMemory, HostFunctions
 from engine.wasm.runtime import Program
 from tests.unit.wasm import wat
 from tests.unit.wasm.calls import BASE, REQUEST, ask, load, one_info, records, row
@@ -178,10 +178,10 @@ def waiting_host(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a host function wait for 120 ms, as for the interpreter, without computing."""
     read = HostFunctions.vm_read_ctx_base
 
-    def waiting(functions: HostFunctions, *arguments: object) -> int:
+    def waiting(functions: HostFunctions, memory: GuestMemory, pointer: int, capacity: int) -> int:
         threading.Event().wait(0.12)
         functions.excuse_waiting()
-        return read(functions, *arguments)
+        return read(functions, memory, pointer, capacity)
 
     monkeypatch.setattr(HostFunctions, "vm_read_ctx_base", waiting)
 

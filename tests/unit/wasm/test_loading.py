@@ -9,12 +9,13 @@ import pytest
 import wasmtime
 
 from engine.core.errors import WasmError
+from engine.core.fields import JsonValue
 from engine.wasm.host import WasmHost
 from tests.unit.wasm import wat
 from tests.unit.wasm.calls import BASE
 
 
-def row(host: WasmHost, name: str = "plugin") -> dict[str, object]:
+def row(host: WasmHost, name: str = "plugin") -> dict[str, JsonValue]:
     """The table row of a plugin."""
     rows = [record.as_json() for record in host.tables()["wasm_plugin"]]
     return next(shown for shown in rows if shown["plugin"] == name)
@@ -104,7 +105,7 @@ def test_what_is_no_module_is_refused(
 
 def test_a_feature_the_agents_runtime_lacks_is_refused(host: WasmHost, tmp_path: Path) -> None:
     shared = wasmtime.wat2wasm('(module (memory (export "memory") 1 1 shared))')
-    assert "threads" in refusal(host, wat.save(tmp_path, shared))
+    assert "threads" in refusal(host, wat.save(tmp_path, bytes(shared)))
 
 
 def test_a_file_that_cannot_be_read_is_refused(host: WasmHost, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from engine.core.fields import JsonValue
 from engine.wasm.abi import CLIENT_TO_SERVER, SERVER_TO_CLIENT, HttpRequest, HttpResponse, Status
 from engine.wasm.before import entry_after, entry_before
 from engine.wasm.custom import DUBBO, NATS, ROCKETMQ, SOFARPC, ZMTP
@@ -220,8 +221,8 @@ def test_a_session_keeps_the_first_value_and_unites_lists() -> None:
 
 
 def test_differences_are_found_inside_maps_and_lists() -> None:
-    before = {"a": [1, {"b": 2}], "same": "x", "gone": 1}
-    after = {"a": [1, {"b": 3}, 4], "same": "x", "new": True}
+    before: JsonValue = {"a": [1, {"b": 2}], "same": "x", "gone": 1}
+    after: JsonValue = {"a": [1, {"b": 3}, 4], "same": "x", "new": True}
     assert changes(before, after) == [
         Change("a[1].b", 2, 3),
         Change("a[2]", None, 4),

@@ -121,16 +121,17 @@ def test_a_plugin_of_the_oldest_sdk_runs_unless_faithful(
     pair = b"\0\0\4code\0\2"
     read = f"(drop (call $response (i32.const {wat.RESULT_AT + len(pair)}) (i32.const 2)))"
     send = f"(drop (call $http (i32.const {wat.RESULT_AT}) (i32.const {len(pair) + 2})))"
-    bodies = {"imports": OLDEST, "result": pair, "response": read + send + wat.STOP}
+    plugin = wat.plugin(imports=OLDEST, result=pair, response=read + send + wat.STOP)
+    path = wat.save(tmp_path, plugin)
     host = host_with()
-    load(host, tmp_path, **bodies)
+    host.load(path)
     outcome = host.on_http_resp(replace(BASE, direction=1), HttpResponse(0x4142, b"/e"), b"")
     assert outcome is not None
     assert outcome.infos[0].attributes == (("code", "AB"),)
     (refusal,) = row(host)["refusals"]
     assert "unknown import deepflow.host_read_http_result" in refusal
     with pytest.raises(WasmError, match=r"unknown import deepflow\.host_read_http_result"):
-        load(host_with(faithful=True), tmp_path, **bodies)
+        host_with(faithful=True).load(path)
 
 
 LEAK = "(global.set $__stack_pointer (i32.sub (global.get $__stack_pointer) (i32.const 1024)))"

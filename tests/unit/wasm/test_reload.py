@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypedDict
 
 import pytest
 
@@ -16,7 +17,14 @@ from tests.waiting import wait_until
 MakeHost = Callable[..., WasmHost]
 
 
-def answering(endpoint: str) -> dict[str, object]:
+class Answering(TypedDict):
+    """What such a plugin is built of."""
+
+    result: bytes
+    request: str
+
+
+def answering(endpoint: str) -> Answering:
     """A plugin that gives every request this endpoint."""
     result = one_info(req={"endpoint": endpoint})
     return {"result": result, "request": wat.send_result(result) + wat.STOP}
