@@ -28,7 +28,7 @@ FULL = {
 def test_the_seven_fields_of_yaml_and_json_are_the_same() -> None:
     as_yaml = parse_config(yaml.safe_dump([FULL]).encode(), "list")
     as_json = parse_config(json.dumps([FULL], indent="\t").encode(), "list")
-    wanted = PluginConfig(**{**FULL, "download_urls": tuple(FULL["download_urls"])})
+    wanted = PluginConfig.model_validate({**FULL, "download_urls": tuple(FULL["download_urls"])})
     assert as_yaml.configs == as_json.configs == (wanted,)
     assert as_yaml.notes == ()
 
