@@ -32,6 +32,7 @@ from tests.kernel.test_live_traffic import compilers
 from tests.ledgers import Ledger
 from tests.unit.agent.support import process_exists
 from tests.unit.modules.runner.support import python_module
+from tests.values import json_of
 from tests.waiting import wait_until
 
 RATE = 20_000
@@ -42,7 +43,7 @@ def numbers_of(engine: LiveEngine, after: int) -> list[int]:
     found: list[int] = []
     while (batch := engine.since("plugin_record", after, 5_000)).records:
         assert batch.missed == 0
-        found += [int(record.get("fields")["number"]) for record in batch.records]  # type: ignore[index,call-overload,arg-type]
+        found += [int(json_of(record)["fields"]["number"]) for record in batch.records]
         after = batch.last_seq
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -66,7 +67,7 @@ class Watch:
         return [record for record in batch.records if _matches(record, wanted)]
 
 
-def attributes(record: Record) -> dict[str, object]:
+def attributes(record: Record) -> dict[str, Any]:
     """The attributes of a kernel event."""
     value = record.get("attributes")
     assert isinstance(value, dict)

@@ -18,6 +18,7 @@ import sys
 from engine.core.clock import SystemClock
 from engine.core.source import Logbook
 from engine.probe.probe import KernelProbe
+from tests.values import json_of
 
 
 def main() -> None:
@@ -44,7 +45,7 @@ def main() -> None:
     subprocess.run(["/bin/cat", f"{path}.cat"], check=True)
     probe.drain()
     opened = [
-        str(record.as_json()["attributes"]["name"])  # type: ignore[index,call-overload]
+        str(json_of(record)["attributes"]["name"])
         for record in probe.rings["kernel_event"].since(0, 1_000_000).records
     ]
     _say({"opened": [name for name in opened if name.startswith(path)]})

@@ -12,6 +12,7 @@ import struct
 import sys
 import tempfile
 import threading
+from typing import Any
 
 _open: dict[str, socket.socket] = {}
 
@@ -143,8 +144,8 @@ def http_server(directory: str) -> int:
     """Serve a directory; returns the port."""
 
     class Handler(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *arguments: object) -> None:
-            super().__init__(*arguments, directory=directory)  # type: ignore[arg-type]
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments, directory=directory)
 
         def log_message(self, *_: object) -> None:
             pass

@@ -41,7 +41,7 @@ def test_two_consoles_see_the_same_events_and_nothing_stays_in_the_kernel(tmp_pa
         (stats,) = lines(engine)
     for printed in told:
         assert len(printed) == 51
-        assert all(line["attributes"]["name"] == str(mouse) for line in printed[:-1])  # type: ignore[index]
+        assert all(line["attributes"]["name"] == str(mouse) for line in printed[:-1])
         assert source(printed[-1], "attach")["dropped"] == {}
     one, other = ([line["seq"] for line in printed[:-1]] for printed in told)
     assert one == other, "what one is told the other is told as well"

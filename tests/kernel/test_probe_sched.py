@@ -84,7 +84,7 @@ class TestTime:
             waits = len([kind for kind in kinds if kind != "on"])
             for name in ("runq_latency", "off_reason", "waker"):
                 assert len(values(record, name)) == waits
-            assert facts["on_ns"] + facts["off_ns"] == stop - start  # type: ignore[operator]
+            assert facts["on_ns"] + facts["off_ns"] == stop - start
             assert abs(record.ts_ns - stop) < DAY_NS
             assert record.get("category") == "process"
             assert record.get("name") == "cpu_event"

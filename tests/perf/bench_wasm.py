@@ -35,7 +35,7 @@ from engine.wasm.abi import (
 )
 from engine.wasm.custom import nats_message
 from engine.wasm.host import HostOptions, WasmHost
-from engine.wasm.hostcalls import CallContext, HostFunctions
+from engine.wasm.hostcalls import CallContext, GuestMemory, HostFunctions
 from engine.wasm.imports import DEEPFLOW, DEEPFLOW_FUNCTIONS
 from engine.wasm.journal import Journal
 from tests.perf.rows import Row
@@ -124,8 +124,8 @@ class DocumentedPlugin:
         function(self._store)
         return (time.perf_counter_ns() - began) / 1_000
 
-    def _log(self, memory: object, pointer: int, length: int, level: int) -> None:
-        self._functions.wasm_log(memory, pointer, length, level)  # type: ignore[arg-type]
+    def _log(self, memory: GuestMemory, pointer: int, length: int, level: int) -> None:
+        self._functions.wasm_log(memory, pointer, length, level)
 
     @staticmethod
     def _linked(function: Callable[..., int | None]) -> Callable[..., int | None]:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 
+from engine.core.fields import JsonValue
 from engine.core.records import Record
 from engine.core.snapshot import Snapshot
 from engine.probe.ring import Taken
@@ -101,8 +102,8 @@ def taken(number: int) -> Taken:
 
 def listener(number: int) -> Record:
     """A process with a port."""
-    ports: list[object] = [{"port": 8000 + number, "proto": "tcp", "address": "127.0.0.1"}]
-    return record("process", 100 + number, f"service{number}", ports=ports, start=1)  # type: ignore[arg-type]
+    ports: JsonValue = [{"port": 8000 + number, "proto": "tcp", "address": "127.0.0.1"}]
+    return record("process", 100 + number, f"service{number}", ports=ports, start=1)
 
 
 def plugin(number: int, ticks: int) -> Record:

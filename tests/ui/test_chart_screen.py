@@ -94,5 +94,7 @@ async def test_a_replay_has_the_figures_of_where_it_is() -> None:
         assert found[0].command.title == "Chart source probe kept"
         await app.show_chart(kept)
         await until(pilot, lambda: "last " in screen_text(pilot).splitlines()[3], "the chart")
-        assert app.screen_stack[-1].figure == kept  # type: ignore[attr-defined]
+        screen = app.screen_stack[-1]
+        assert isinstance(screen, ChartScreen)
+        assert screen.figure == kept
     engine.close()

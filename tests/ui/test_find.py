@@ -202,8 +202,9 @@ async def test_before_everything_that_is_kept_the_oldest_is_gone_to_and_that_is_
 
 
 async def test_a_time_to_come_follows() -> None:
-    async with on_events(named("cat", "cat")) as (app, stream, pilot):
-        app.engine.pass_time(60)  # type: ignore[attr-defined]
+    engine = named("cat", "cat")
+    async with on_events(engine) as (_app, stream, pilot):
+        engine.pass_time(60)
         await pilot.press("up")
         await go_to(pilot, "now")
         await until(pilot, lambda: stream.following)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from textual.command import CommandPalette
+from collections.abc import Sequence
+
+from textual.command import CommandList, CommandPalette
 from textual.widgets import Input
 
 from engine.probe.catalogue import CELLS
@@ -48,8 +50,8 @@ def test_no_more_are_listed_than_anybody_reads() -> None:
 def test_every_subscription_and_preset_can_be_turned_the_other_way() -> None:
     asked: list[tuple[list[CellKey], bool]] = []
 
-    def switch(keys: list[CellKey], wanted: bool) -> None:
-        asked.append((keys, wanted))
+    def switch(keys: Sequence[CellKey], wanted: bool) -> None:
+        asked.append((list(keys), wanted))
 
     switches = Switches()
     switches.take(
@@ -64,12 +66,12 @@ def test_every_subscription_and_preset_can_be_turned_the_other_way() -> None:
             for cell in CELLS
         ]
     )
-    offered = {one.title: one for one in subscription_commands(switches, switch)}  # type: ignore[arg-type]
+    offered = {one.title: one for one in subscription_commands(switches, switch)}
     assert len(offered) == len(CELLS)
     offered["unsubscribe syscall_exit-connect (net)"].run()
     offered["subscribe syscall_exit-openat (file)"].run()
     assert asked == [([CONNECT], False), ([("syscall_exit-openat", "file")], True)]
-    presets = {one.title: one for one in preset_commands(switches, switch)}  # type: ignore[arg-type]
+    presets = {one.title: one for one in preset_commands(switches, switch)}
     presets["Preset @network off"].run()
     presets["Preset @files on"].run()
     assert "Preset @files off" not in presets, "nothing of it is on"
@@ -87,7 +89,7 @@ async def test_a_subscription_is_found_by_its_words_and_turned() -> None:
         await pilot.press("ctrl+p")
         await until(pilot, lambda: isinstance(app.screen, CommandPalette), "the palette")
         app.screen.query_one(Input).value = "net conn"
-        listed = app.screen.query_one("CommandList")
-        await until(pilot, lambda: listed.option_count == 1, "the only command")  # type: ignore[attr-defined]
+        listed = app.screen.query_one(CommandList)
+        await until(pilot, lambda: listed.option_count == 1, "the only command")
         await pilot.press("enter", "enter")
         await until(pilot, lambda: engine.calls == [("on", "syscall_exit-connect:net")], "the call")

@@ -15,6 +15,7 @@ from engine.core.identity import own_identity
 from tests.ui.driving import screen_text, text_of, until
 from tests.ui.fake_engine import FakeEngine, record
 from tui.console.app import ConsoleApp
+from tui.console.panes.ports import PortsPane
 from tui.console.screens.detail import DetailScreen
 from tui.console.screens.plugin import PluginScreen
 from tui.console.screens.process import ProcessScreen
@@ -108,7 +109,10 @@ async def test_x_goes_to_the_pane_of_a_part_scoped_and_escape_back_to_that_part(
         assert app.main.scope is None
         await pilot.press("escape")
         assert app.main.active.number == 2, "and where one was before"
-        row = app.main.panes[1].parts[0].cursor_row  # type: ignore[attr-defined]
+        by_port = app.main.panes[1]
+        assert isinstance(by_port, PortsPane)
+        row = by_port.table.cursor_row
+        assert row is not None
         assert row.record.pid == ME
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -97,8 +97,8 @@ def requests(app: ConsoleApp) -> list[object]:
     return [one.get("request") for one in pane.messages.records]
 
 
-def everything(app: ConsoleApp) -> tuple[list[object], ...]:
-    return (plugins(app), records(app), ports(app), events(app), requests(app))  # type: ignore[return-value]
+def everything(app: ConsoleApp) -> tuple[Sequence[object], ...]:
+    return (plugins(app), records(app), ports(app), events(app), requests(app))
 
 
 ALL = ([10, 11, 99], [10, 11, 99], [10, 11, 99], [10, 11, 99], ["GET /1", "GET /2", "GET /3"])

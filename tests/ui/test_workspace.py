@@ -13,6 +13,7 @@ from tui.console.app import ConsoleApp
 from tui.console.options import ConsoleOptions
 from tui.console.screens.themes import ThemeScreen
 from tui.console.screens.workspace import WorkspaceDialog
+from tui.console.widgets.entry import Entry
 
 SAID = Workspace(
     version=1,
@@ -53,7 +54,7 @@ async def test_it_is_shown_as_it_says_and_saved_as_it_is(tmp_path: Path) -> None
         assert app.theme == "boxscope-dark"
         await pilot.press("ctrl+s")
         await until(pilot, lambda: isinstance(app.screen, WorkspaceDialog), "the dialog")
-        (entry,) = app.screen.entries  # type: ignore[attr-defined]
+        entry = app.screen.query_exactly_one(Entry)
         entry.input.value = str(tmp_path / "no" / "where.toml")
         await pilot.press("enter")
         await until(pilot, lambda: entry.problem.startswith("there is no directory"), "the refusal")

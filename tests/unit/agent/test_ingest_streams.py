@@ -18,6 +18,7 @@ from engine.agent.host import PluginHost
 from engine.agent.wire import LOST_SYNC, OVER_LONG, TRUNCATED, ZERO_LENGTH, Slab, frame
 from tests.unit.agent.pipes import Channels, ingest_thread
 from tests.unit.agent.support import record_frame
+from tests.values import json_of
 
 SEED = 20_261_120
 STREAMS = 5_000
@@ -132,10 +133,10 @@ def received(host: PluginHost, seq: int) -> dict[str, list[bytes]]:
 def shown_faults(host: PluginHost, seq: int) -> dict[str, list[tuple[str, int | None, bytes]]]:
     found: dict[str, list[tuple[str, int | None, bytes]]] = {}
     for record in host.rings["plugin_fault"].since(seq, 5_000).records:
-        shown = record.as_json()
+        shown = json_of(record)
         assert shown["agent_reading"]
         one = (shown["reason"], shown["length"], bytes.fromhex(str(shown["bytes"])))
-        found.setdefault(str(shown["plugin"]), []).append(one)  # type: ignore[arg-type]
+        found.setdefault(str(shown["plugin"]), []).append(one)
     return found
 
 

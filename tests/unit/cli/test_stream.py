@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,7 +70,7 @@ class BurstEngine(Engine):
 
 def run(
     capsys: pytest.CaptureFixture[str], source: BurstSource, options: StreamOptions
-) -> list[dict[str, object]]:
+) -> list[dict[str, Any]]:
     code = StreamRunner(BurstEngine(source), JsonOutput(), options).run()
     assert code == 0
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -89,7 +90,7 @@ def test_every_record_is_printed_once_then_the_counters(capsys: pytest.CaptureFi
 def test_what_this_reader_was_too_late_for_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
     *events, stats = run(capsys, BurstSource(100, 30), StreamOptions(("kernel_event",), seconds=0))
     assert len(events) == 30
-    probe = stats["sources"]["probe"]  # type: ignore[index]
+    probe = stats["sources"]["probe"]
     assert probe["kept"] == 30
     assert probe["dropped"] == {"reader_behind": 70}
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from engine.core.identity import ProcessId
 from engine.discovery.facts import ProcessFacts
 from engine.discovery.matching import Match, Matched, MatcherStage
-from engine.discovery.observed import Event, Observed, Port, Scope, observed
+from engine.discovery.observed import Change, Event, Observed, Port, Scope, observed
 
 PORTLESS = Scope(portless=True)
 
@@ -55,9 +55,9 @@ class Rig:
         self.stage = MatcherStage(matcher, dict)
         self.stage.emit = self.out.extend
 
-    def tell(self, *events: tuple[str, Observed]) -> list[tuple[str, int | None, str]]:
+    def tell(self, *events: tuple[Change, Observed]) -> list[tuple[str, int | None, str]]:
         self.out.clear()
-        self.stage.put([Event(change, each) for change, each in events])  # type: ignore[arg-type]
+        self.stage.put([Event(change, each) for change, each in events])
         self.stage.pump()
         return [
             (each.change, each.item.process.pid, each.item.match.criterion) for each in self.out

@@ -114,7 +114,7 @@ def test_without_the_right_only_the_own_namespace_is_looked_at(
     with Listener() as listener:
         port = listener.open()
         rows = watcher.scan_once()
-        assert port in {each["port"] for row in rows for each in row.get("ports")}  # type: ignore[union-attr,index,call-overload]
+        assert port in {each["port"] for row in rows for each in json_of(row)["ports"]}
     status = watcher.status()
     assert status.state == "degraded"
     assert "other network namespaces than this one are not looked at" in status.reason
@@ -127,11 +127,11 @@ def test_rows_tell_the_namespace() -> None:
     with listener_inside() as inside, Listener() as outside:
         inner, outer = inside.open(), outside.open()
         inside.open("udp4")
-        rows = {row.pid: row.as_json() for row in watcher.scan_once()}
+        rows = {row.pid: json_of(row) for row in watcher.scan_once()}
         shown = rows[inside.pid]
         assert shown["netns"] == namespace_of(inside.pid)
-        assert {"port": inner, "proto": "tcp", "address": "127.0.0.1"} in shown["ports"]  # type: ignore[operator]
-        assert len(shown["ports"]) == 2  # type: ignore[arg-type]
+        assert {"port": inner, "proto": "tcp", "address": "127.0.0.1"} in shown["ports"]
+        assert len(shown["ports"]) == 2
         assert rows[outside.pid]["netns"] == OWN
         assert rows[outside.pid]["ports"] == (
             {"port": outer, "proto": "tcp", "address": "127.0.0.1"},
@@ -176,5 +176,5 @@ def test_interfaces_are_named_as_inside() -> None:
     with Listener(before=before, program=sys.executable) as inside:
         port = inside.open("udp4", device="inside0")
         rows = PortWatcher(CLOCK, Logbook(CLOCK), open_port=str(port)).scan_once()
-        (row,) = [row.as_json() for row in rows if row.pid == inside.pid]
-    assert row["ports"][0]["address"] == "127.0.0.1%inside0"  # type: ignore[index,call-overload]
+        (row,) = [json_of(row) for row in rows if row.pid == inside.pid]
+    assert row["ports"][0]["address"] == "127.0.0.1%inside0"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -122,9 +123,9 @@ def test_processes_nobody_knows_do_not_cause_scans(
     looks = []
     look = Scanner.look
 
-    def counted(self: Scanner, *arguments: object) -> list[Event[Observed]]:
+    def counted(self: Scanner, *arguments: Any) -> list[Event[Observed]]:
         looks.append(1)
-        return look(self, *arguments)  # type: ignore[arg-type]
+        return look(self, *arguments)
 
     monkeypatch.setattr(Scanner, "look", counted)
     for _ in range(1000):

@@ -31,14 +31,15 @@ from engine.discovery.processes import LOOKS_PER_LISTING
 from engine.discovery.sockdiag import TABLES, SockDiag, Table
 from engine.discovery.watcher import PortWatcher
 from tests.unit.discovery.listener import Listener
+from tests.values import json_of
 from tests.waiting import wait_until
 
 CLOCK = SystemClock()
 NOT_A_PROTOCOL = Table("sctp", socket.AF_INET, 250, 1 << 10)
 
 
-def make(**options: str | float) -> PortWatcher:
-    return PortWatcher(CLOCK, Logbook(CLOCK), **options)  # type: ignore[arg-type]
+def make(*, open_port: str = "", exe: str = "", interval_s: float = 1.0) -> PortWatcher:
+    return PortWatcher(CLOCK, Logbook(CLOCK), open_port=open_port, exe=exe, interval_s=interval_s)
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def row_of(rows: tuple[Record, ...], pid: int | None) -> Record | None:
 
 def ports_of(row: Record | None) -> list[int]:
     assert row is not None
-    return [port["port"] for port in row.as_json()["ports"]]  # type: ignore[union-attr,index,call-overload,misc]
+    return [port["port"] for port in json_of(row)["ports"]]
 
 
 class Changes:
@@ -75,13 +76,13 @@ def test_a_row_tells_about_its_process(listener: Listener) -> None:
     port = listener.open()
     row = row_of(make().scan_once(), listener.pid)
     assert row is not None
-    shown = row.as_json()
+    shown = json_of(row)
     assert shown["kind"] == "process"
     assert shown["ports"] == ({"port": port, "proto": "tcp", "address": "127.0.0.1"},)
     assert shown["pid"] == listener.pid
     assert shown["comm"] == Path(sys.executable).name
     assert shown["exe"] == os.path.realpath(sys.executable)
-    assert shown["argv"][0] == sys.executable  # type: ignore[index]
+    assert shown["argv"][0] == sys.executable
     assert shown["ppid"] == os.getpid()
     assert shown["start"] == read_stat(listener.pid).identity.start_ticks
     assert shown["language"] == "python"
@@ -372,10 +373,10 @@ def test_entries_that_cover_no_port_are_warned_about() -> None:
     ]
 
 
-@pytest.mark.parametrize("options", [{"open_port": "1a"}, {"exe": "[a"}])
-def test_malformed_conditions_are_refused(options: dict[str, str | float]) -> None:
+@pytest.mark.parametrize(("open_port", "exe"), [("1a", ""), ("", "[a")])
+def test_malformed_conditions_are_refused(open_port: str, exe: str) -> None:
     with pytest.raises(UsageError):
-        make(**options)
+        make(open_port=open_port, exe=exe)
 
 
 def test_counters_balance_and_nothing_is_dropped(listener: Listener) -> None:

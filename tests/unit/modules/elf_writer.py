@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 _RELATIVE, _ABSOLUTE = {183: 1027}, {183: 257}
 """Numbers of relocations by machine; x86-64's where there are none."""
@@ -223,9 +224,9 @@ class GoPluginWriter(ElfWriter):
         return place
 
 
-def doctor_plugin(**options: object) -> GoPluginWriter:
+def doctor_plugin(**options: Any) -> GoPluginWriter:
     """A plugin with the exports of the doctor, its two mistakes included."""
-    plugin = GoPluginWriter(**options)  # type: ignore[arg-type]
+    plugin = GoPluginWriter(**options)
     check = Method("HealthCheck", "func() error")
     plugin.variable(
         "Doctor", "main.Doctor", methods=(check, Method("Poke", "func(int) (string, error)"))

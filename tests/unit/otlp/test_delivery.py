@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -43,13 +44,13 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sender, "LONGEST_PAUSE_S", 0.05)
 
 
-def options_for(receiver: Receiver, **others: object) -> OtlpOptions:
+def options_for(receiver: Receiver, **others: Any) -> OtlpOptions:
     plain = OtlpOptions(receiver.url, receiver.protocol, metrics_s=3_600, flush_s=5)
-    return replace(plain, **others)  # type: ignore[arg-type]
+    return replace(plain, **others)
 
 
 def exporting(
-    receiver: Receiver, rings: Rings, *, log: Logbook | None = None, **others: object
+    receiver: Receiver, rings: Rings, *, log: Logbook | None = None, **others: Any
 ) -> OtlpExport:
     """An export that has begun."""
     export = OtlpExport(rings, options_for(receiver, **others), log or Logbook(SystemClock()))
@@ -57,7 +58,7 @@ def exporting(
     return export
 
 
-def exported(receiver: Receiver, rings: Rings, **others: object) -> SourceStatus:
+def exported(receiver: Receiver, rings: Rings, **others: Any) -> SourceStatus:
     """How an export of all that the rings hold has ended."""
     export = exporting(receiver, rings, log=None, **others)
     export.stop()

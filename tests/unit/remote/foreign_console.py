@@ -31,8 +31,8 @@ ANYTHING: dict[str, object] = {
 
 def arguments(types: dict[str, object]) -> dict[str, object]:
     """Arguments that could be."""
-    plain = {str: "x", int: os.getpid(), bool: True, Path: Path("/tmp/x")}
-    return {name: plain.get(kind, ANYTHING.get(name)) for name, kind in types.items()}  # type: ignore[call-overload]
+    plain: dict[object, object] = {str: "x", int: os.getpid(), bool: True, Path: Path("/tmp/x")}
+    return {name: plain.get(kind, ANYTHING.get(name)) for name, kind in types.items()}
 
 
 def tell(what: dict[str, object]) -> None:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import fixtures
 
@@ -51,14 +52,14 @@ def attach(path: Path, *flags: str, module: str = "tui.cli") -> subprocess.Popen
     )
 
 
-def lines(child: subprocess.Popen[str]) -> list[dict[str, object]]:
+def lines(child: subprocess.Popen[str]) -> list[dict[str, Any]]:
     """What a command prints until it ends."""
     return [json.loads(line) for line in child.communicate(timeout=60)[0].splitlines()]
 
 
-def source(stats: dict[str, object], name: str) -> dict[str, object]:
+def source(stats: dict[str, Any], name: str) -> dict[str, Any]:
     """The counters of a source, which reconcile."""
     assert stats["kind"] == "stats"
-    counters = stats["sources"][name]  # type: ignore[index]
+    counters = stats["sources"][name]
     assert counters["seen"] == counters["kept"] + sum(counters["dropped"].values())
     return dict(counters)

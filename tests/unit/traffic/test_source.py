@@ -169,15 +169,15 @@ def test_messages_and_calls_find_each_other(host: WasmHost) -> None:
 def test_a_message_tells_what_the_plugin_changed_and_in_which_call(host: WasmHost) -> None:
     traffic = source(wasm=host)
     traffic.run_once()
-    by_seq = {record.seq: record for record in host.rings["wasm_result"].since(0).records}
+    by_seq = {record.seq: json_of(record) for record in host.rings["wasm_result"].since(0).records}
     enriched = [shown for shown in messages(traffic) if shown["parsed_by"] == "built-in+demo"]
     assert enriched
     for shown in enriched:
         for change in shown["merged"]:
             result = by_seq[change["call"]]
             told = {name: change[name] for name in ("field", "before", "after")}
-            assert told in result.get("merged")  # type: ignore[operator]
-            assert change["plugin"] == result.get("plugin") == "demo"
+            assert told in result["merged"]
+            assert change["plugin"] == result["plugin"] == "demo"
 
 
 def test_the_demo_plugin_parses_box1(host: WasmHost) -> None:

@@ -16,6 +16,7 @@ from engine.wasm.host import WasmHost
 from tests.unit.wasm import wat
 from tests.unit.wasm.calls import BASE, REQUEST, ask, load, records, row
 from tests.unit.wasm.conftest import closing, new_host
+from tests.values import json_of
 from tests.waiting import wait_until
 
 DEMO = Path(fixtures.__file__).parent / "wasm" / "demo" / "demo.wasm"
@@ -58,7 +59,7 @@ def test_no_pointer_and_no_length_leads_out_of_the_memory(
     (record,) = log.since(log.last_seq - 1).records
     assert record.get("action") in ("next", "error")
     size = 4 * 65_536
-    for entry in record.get("host_calls"):  # type: ignore[union-attr]
+    for entry in json_of(record)["host_calls"]:
         name, _, rest = str(entry).partition("(")
         if not rest.startswith(f"{wat.BUFFER_AT:#x}, 8)") and pointer + length > size:
             assert rest.endswith(") = 0"), name
