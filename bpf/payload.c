@@ -2,19 +2,22 @@
  * Payloads: what chosen processes read from and write to their sockets, in a ring of its own.
  * Data is copied when the call returns: its true length is known then, and a page the kernel has
  * just worked on can be read without a fault. Which socket it was is told at both ends of the
- * call, because another thread may close the descriptor in between.
+ * call, because another thread may close the descriptor in between. Of what sendfile and splice
+ * transfer only the length is told: it never is in the process's memory.
  */
 #define NR_READ 0
 #define NR_WRITE 1
 #define NR_CLOSE 3
 #define NR_READV 19
 #define NR_WRITEV 20
+#define NR_SENDFILE 40
 #define NR_CONNECT 42
 #define NR_ACCEPT 43
 #define NR_SENDTO 44
 #define NR_RECVFROM 45
 #define NR_SENDMSG 46
 #define NR_RECVMSG 47
+#define NR_SPLICE 275
 #define NR_ACCEPT4 288
 #define NR_RECVMMSG 299
 #define NR_SENDMMSG 307
@@ -254,7 +257,7 @@ static __always_inline bool payload_call(u64 number)
 	switch (number) {
 	case NR_READ: case NR_WRITE: case NR_READV: case NR_WRITEV: case NR_CLOSE: case NR_CONNECT:
 	case NR_SENDTO: case NR_RECVFROM: case NR_SENDMSG: case NR_RECVMSG:
-	case NR_RECVMMSG: case NR_SENDMMSG:
+	case NR_RECVMMSG: case NR_SENDMMSG: case NR_SENDFILE: case NR_SPLICE:
 		return true;
 	}
 	return false;
@@ -263,14 +266,23 @@ static __always_inline bool payload_call(u64 number)
 static __always_inline bool payload_outgoing(u64 number)
 {
 	return number == NR_WRITE || number == NR_WRITEV || number == NR_SENDTO ||
-	       number == NR_SENDMSG || number == NR_SENDMMSG || number == NR_CONNECT;
+	       number == NR_SENDMSG || number == NR_SENDMMSG || number == NR_CONNECT ||
+	       number == NR_SENDFILE;
+}
+
+/* Whether a call is a splice into a socket, which its third argument names; one end is a pipe. */
+static __always_inline bool splices_out(u64 number, u64 third)
+{
+	u64 sk = 0;
+
+	return number == NR_SPLICE && payload_socket(third, &sk);
 }
 #endif
 
 int on_payload_enter(struct bpf_raw_tracepoint_args *ctx)
 {
 #if defined(HAVE_FD) && defined(HAVE_TUPLE) && defined(HAVE_INODE) && defined(HAVE_TCP)
-	u64 number = ctx->args[1], id = bpf_get_current_pid_tgid(), fd = 0, sk = 0;
+	u64 number = ctx->args[1], id = bpf_get_current_pid_tgid(), fd = 0, third = 0, sk = 0;
 	struct payload_start *own, start = { .thread = id, .number = number };
 	struct payload_scratch *s;
 
@@ -285,6 +297,11 @@ int on_payload_enter(struct bpf_raw_tracepoint_args *ctx)
 			publish_payload(s, SLOT_PAYLOAD_ENTER);
 		}
 		return 0;
+	}
+	if (number == NR_SPLICE) {
+		GET(third, ctx->args[0], __builtin_offsetof(struct pt_regs, dx));
+		if (splices_out(number, third))
+			fd = third;
 	}
 	start.inode = payload_socket(fd, &sk);
 	own = payload_starts.lookup(&id);
@@ -308,7 +325,7 @@ int on_payload_exit(struct bpf_raw_tracepoint_args *ctx)
 	struct payload_scratch *s;
 	struct payload_message m = {};
 	struct pt_regs regs;
-	bool accepted;
+	bool accepted, spliced;
 
 	GET(number, ctx->args[0], __builtin_offsetof(struct pt_regs, orig_ax));
 	accepted = number == NR_ACCEPT || number == NR_ACCEPT4;
@@ -318,10 +335,11 @@ int on_payload_exit(struct bpf_raw_tracepoint_args *ctx)
 	if (result < 0 && !(number == NR_CONNECT && result == -EINPROGRESS))
 		return 0;
 	bpf_probe_read_kernel(&regs, sizeof(regs), (void *)ctx->args[0]);
-	s = begin_payload(accepted ? (u64)result : regs.di, number);
+	spliced = splices_out(number, regs.dx);
+	s = begin_payload(accepted ? (u64)result : spliced ? regs.dx : regs.di, number);
 	if (!s)
 		return 0;
-	s->head.outgoing = payload_outgoing(number);
+	s->head.outgoing = spliced || payload_outgoing(number);
 	if (accepted || number == NR_CONNECT) {
 		s->head.kind = accepted ? PAYLOAD_ACCEPT : PAYLOAD_CONNECT;
 		if (!accepted)
@@ -335,6 +353,8 @@ int on_payload_exit(struct bpf_raw_tracepoint_args *ctx)
 	s->head.length = result;
 	cap = payload_cap();
 	switch (number) {
+	case NR_SENDFILE: case NR_SPLICE:
+		break;
 	case NR_READ: case NR_WRITE: case NR_SENDTO: case NR_RECVFROM:
 		if (number == NR_RECVFROM)
 			flags = regs.r10;

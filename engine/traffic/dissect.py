@@ -9,7 +9,7 @@ from engine.core.sanitise import clean
 from engine.traffic import calls, dns, nats, zmtp
 from engine.traffic.custom import CustomParser
 from engine.traffic.endpoints import Endpoints, Remembered
-from engine.traffic.flows import Flow, FlowTable, Side
+from engine.traffic.flows import Flow, FlowTable, Side, distance
 from engine.traffic.http1 import is_response, judge
 from engine.traffic.http_parser import HttpParser
 from engine.traffic.messages import BUILT_IN, Message
@@ -143,13 +143,35 @@ class Dissector:
         return messages if head is None else [*messages, _nobodys(flow, head.ts_ns, head.payload)]
 
     def _read(self, flow: Flow, segment: Segment) -> Iterator[Message]:
+        side = flow.sides[flow.direction(segment)]
+        known = side.next_seq
         payload = flow.fresh(segment)
         if payload:
             yield from self._feed(flow, segment, payload)
         elif segment.payload:
             raise Dropped("retransmission")
         elif segment.missing:
-            flow.sides[flow.direction(segment)].lost = True
+            yield from self._miss(flow, segment, known)
+
+    def _miss(self, flow: Flow, segment: Segment, known: int | None) -> Iterator[Message]:
+        """Go on behind a segment nothing of which was captured.
+
+        Args:
+            known: The sequence number that was expected.
+        """
+        side = flow.sides[flow.direction(segment)]
+        count = segment.missing
+        if known is not None and side.next_seq is not None and segment.l4 == TCP:
+            count = min(count, distance(known, side.next_seq))
+        if count <= 0:
+            raise Dropped("retransmission")
+        parser = self._parsers.get(flow.number)
+        if isinstance(parser, HttpParser):
+            yield from parser.feed(
+                segment._replace(missing=count), flow.direction(segment), payload=b""
+            )
+        else:
+            side.lost = True
             raise Dropped("truncated")
 
     def _feed(self, flow: Flow, segment: Segment, payload: bytes) -> Iterator[Message]:

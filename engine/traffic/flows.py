@@ -83,10 +83,10 @@ class Flow:
         end = segment.seq + length + bool(segment.flags & SYN) + bool(segment.flags & FIN)
         payload = segment.payload
         if side.next_seq is not None:
-            ahead = _distance(side.next_seq, segment.seq)
+            ahead = distance(side.next_seq, segment.seq)
             if ahead > 0:
                 side.lost = True
-            elif _distance(side.next_seq, end % _SEQ_SPACE) <= 0:
+            elif distance(side.next_seq, end % _SEQ_SPACE) <= 0:
                 return b""
             else:
                 payload = payload[-ahead:] if ahead else payload
@@ -167,7 +167,7 @@ def _is_reuse(flow: Flow, segment: Segment) -> bool:
     return side.next_seq is not None and side.next_seq != (segment.seq + 1) % _SEQ_SPACE
 
 
-def _distance(start: int, to: int) -> int:
+def distance(start: int, to: int) -> int:
     """How far `to` is ahead of `start` (negative: behind) in sequence space."""
     ahead = (to - start) % _SEQ_SPACE
     return ahead - _SEQ_SPACE if ahead >= _SEQ_SPACE // 2 else ahead

@@ -63,6 +63,8 @@ class HttpParser:
             raise Dropped("buffer_full") from error
         if segment.missing and not self._step_over(segment.missing, direction):
             yield from self._cut(segment, direction)
+            if not payload:
+                raise Dropped("truncated")
 
     def finish(self) -> list[Message]:
         """Requests without an answer."""

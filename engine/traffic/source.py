@@ -194,7 +194,8 @@ class TrafficSource(Source):
             if reason is not None:
                 count = max(count, 1)
                 self.tally.add(seen=count, kept=0, dropped={reason: count}, lag_ms=lag_ms)
-            elif segment.payload:
+            elif segment.payload or segment.missing:
+                count = max(count, 1)
                 self.tally.add(seen=count, kept=count, lag_ms=lag_ms)
         again = reader.newly_retransmitted()
         if again:

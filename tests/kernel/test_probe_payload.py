@@ -259,6 +259,21 @@ class TestCapture:
         assert item.length == 40_000
         assert item.data == b"x" * 16384
 
+    @pytest.mark.parametrize("how", ["sendfile", "splice"])
+    def test_what_is_never_in_memory_has_a_length(
+        self, payloads: PayloadSource, server: Talker, client: Talker, how: str
+    ) -> None:
+        payloads.choose(frozenset({server.pid, client.pid}))
+        connected(server, client)
+        assert client.ask("send_unread", how, "of a file") == 9
+        assert server.ask("receive_unread", 100) == 9
+        items = everything(payloads)
+        (sent,), (received,) = data_of(items, client.pid), data_of(items, server.pid)
+        for item, direction in ((sent, "out"), (received, "in")):
+            assert (item.direction, item.length, item.data) == (direction, 9, b"")
+            assert not item.missing
+        assert (sent.local, sent.remote) == (received.remote, received.local)
+
     def test_every_message_of_a_call_is_told_up_to_a_limit(
         self, payloads: PayloadSource, server: Talker, client: Talker
     ) -> None:

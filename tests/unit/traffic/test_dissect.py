@@ -209,6 +209,37 @@ def test_a_segment_the_capture_cut_is_read_as_far_as_it_goes() -> None:
     assert drops == ["truncated"]
 
 
+@pytest.mark.parametrize("sent_again", [False, True])
+def test_a_body_nothing_of_which_was_captured_is_stepped_over(sent_again: bool) -> None:
+    talk = Talk()
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n"
+    segments = [*talk.open(), talk.asks(GET), talk.answers(head)]
+    body = [talk.answers(b"", missing=200_000), talk.answers(b"", missing=100_000)]
+    again = body[:1] if sent_again else []
+    more = [talk.asks(GET.replace(b"/a", b"/b")), talk.answers(OK)]
+    messages, drops = dissect([*segments, *body, *again, *more])
+    assert brief(messages) == [("GET /a", "200"), ("GET /b", "200")]
+    assert drops == ["retransmission"] * sent_again
+
+
+def test_behind_a_body_of_unknown_length_that_was_not_captured_the_next_response_is_found() -> None:
+    talk = Talk()
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n"
+    messages, drops = dissect(
+        [
+            *talk.open(),
+            talk.asks(GET),
+            talk.answers(head),
+            talk.answers(b"", missing=5),
+            talk.answers(b"\r\n0\r\n\r\n"),
+            talk.asks(GET.replace(b"/a", b"/b")),
+            talk.answers(OK),
+        ]
+    )
+    assert brief(messages) == [("GET /a", "200"), ("GET /b", "200")]
+    assert drops == ["truncated", "gap"]
+
+
 def remarks(messages: list[Message]) -> list[dict[str, str]]:
     """What is remarked of each message."""
     return [message.attributes.values for message in messages]
