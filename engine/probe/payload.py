@@ -6,8 +6,8 @@
 
 Nothing is attached while no process is chosen. What is not drained waits in the kernel's ring,
 which is bounded: what finds no room there is counted. Items come in the order in which the calls
-returned. Of sendfile and splice there is the length alone. Not seen: io_uring, 32-bit calls, and what
-TLS hides.
+returned. Of sendfile and splice there is the length alone. Not seen: io_uring, 32-bit calls, and
+what TLS hides.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from engine.traffic.messages import BUILT_IN, Message, Pending
 from engine.traffic.packets import Segment
 from engine.traffic.parsers import PAYLOAD_LIMIT, base_context
 from engine.traffic.reasons import Dropped
-from engine.wasm.abi import CLIENT_TO_SERVER, HttpRequest, HttpResponse
+from engine.wasm.abi import CLIENT_TO_SERVER, SERVER_TO_CLIENT, HttpRequest, HttpResponse
 
 if TYPE_CHECKING:  # Wasmtime is not loaded for traffic without plugins
     from engine.wasm.host import WasmHost
@@ -30,7 +30,7 @@ class HttpParser:
         self._limit = limit
         self._requests = RequestStream()
         self._responses = ResponseStream()
-        self._pending = Pending()
+        self._pending = Pending(all_answered=True)
         self._upgraded = False
         self._client_spoke = False
         """Since the last response."""
@@ -57,9 +57,11 @@ class HttpParser:
             raise Dropped("gap") from error
         except MalformedHttp as error:
             self._resume(direction)
+            yield from self._doubt(direction)
             raise Dropped("malformed") from error
         except HeadTooLong as error:
             self._resume(direction)
+            yield from self._doubt(direction)
             raise Dropped("buffer_full") from error
         if segment.missing and not self._step_over(segment.missing, direction):
             yield from self._cut(segment, direction)
@@ -100,6 +102,16 @@ class HttpParser:
     def _give_up(self, direction: Direction) -> list[Message]:
         """What has no answer any more: it may have been in bytes of the server that were lost."""
         return [] if direction == CLIENT_TO_SERVER else self._pending.drain()
+
+    def _doubt(self, direction: Direction) -> list[Message]:
+        """What may have been answered in bytes of the server that could not be read.
+
+        One alone is waited for until the client asks again.
+        """
+        if direction == SERVER_TO_CLIENT and len(self._pending) == 1:
+            self._doubtful = True
+            return []
+        return self._give_up(direction)
 
     def _resume(self, direction: Direction, *, lost: bool = False) -> None:
         """Expect a new message: where the last one stopped is unknown."""

@@ -185,11 +185,19 @@ def address(endpoint: Endpoint) -> str:
 
 
 class Pending:
-    """The requests of one flow that wait for their response."""
+    """The requests of one flow that wait for their response.
 
-    def __init__(self) -> None:
+    Args:
+        all_answered: Whether every request is answered, and in order, so that the answer of one
+            that waits no longer comes before those of the others.
+    """
+
+    def __init__(self, *, all_answered: bool = False) -> None:
         self._waiting: OrderedDict[int, Message] = OrderedDict()
         self._unnumbered = 0
+        self._all_answered = all_answered
+        self._owed = 0
+        """Answers still to come to requests that wait no longer."""
 
     def ask(self, message: Message, request_id: int | None = None) -> list[Message]:
         """Add a request; returns those that will have no answer any more.
@@ -203,17 +211,22 @@ class Pending:
         self._waiting[request_id] = message
         if len(self._waiting) > _MAX_PENDING:
             given_up.append(self._waiting.popitem(last=False)[1])
+            self._owed += self._all_answered
         return given_up
 
     def answered(self, request_id: int | None = None) -> Message | None:
         """Take out the request a response belongs to; None if none waits for it."""
         if request_id is not None:
             return self._waiting.pop(request_id, None)
+        if self._owed:
+            self._owed -= 1
+            return None
         return self._waiting.popitem(last=False)[1] if self._waiting else None
 
     def expired(self, before_ns: int) -> list[Message]:
         """Take out those asked before then, oldest first."""
         old = [number for number, waits in self._waiting.items() if waits.ts_ns < before_ns]
+        self._owed += len(old) * self._all_answered
         return [self._waiting.pop(number) for number in old]
 
     def __len__(self) -> int:
@@ -223,4 +236,5 @@ class Pending:
         """All that still wait, oldest first."""
         messages = list(self._waiting.values())
         self._waiting.clear()
+        self._owed = 0
         return messages

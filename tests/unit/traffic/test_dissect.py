@@ -240,6 +240,57 @@ def test_behind_a_body_of_unknown_length_that_was_not_captured_the_next_response
     assert drops == ["truncated", "gap"]
 
 
+@pytest.mark.parametrize(
+    "unread",
+    [b"HTTP/1.1 two hundred\r\n\r\n", b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000],
+    ids=["malformed", "too long"],
+)
+def test_an_answer_that_cannot_be_read_is_not_waited_for_once_the_client_asks_again(
+    unread: bytes,
+) -> None:
+    talk = Talk()
+    segments = [*talk.open(), talk.asks(GET), talk.answers(unread)]
+    for name in (b"/b", b"/c"):
+        segments += [talk.asks(GET.replace(b"/a", name)), talk.answers(OK)]
+    messages, _ = dissect(segments)
+    assert brief(messages) == [("GET /a", ""), ("GET /b", "200"), ("GET /c", "200")]
+
+
+def test_pipelined_requests_are_given_up_where_answers_cannot_be_told_apart() -> None:
+    talk = Talk()
+    asked = b"".join(GET.replace(b"/a", b"/%d" % number) for number in range(4))
+    bodyless = b"HTTP/1.1 304 Not Modified\r\nContent-Length: 4\r\n\r\nbody"
+    messages, drops = dissect(
+        [*talk.open(), talk.asks(asked), talk.answers(bodyless + OK), talk.answers(OK)]
+    )
+    assert sorted(brief(messages)) == [
+        ("", "200"), ("GET /0", "304"), ("GET /1", ""), ("GET /2", ""), ("GET /3", ""),
+    ]  # fmt: skip
+    assert drops == ["malformed"]
+
+
+def test_of_very_many_pipelined_requests_each_has_its_own_answer_or_none() -> None:
+    talk = Talk()
+    count = 300
+    asked = b"".join(GET.replace(b"/a", b"/%d" % number) for number in range(count))
+    answered = [b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % (200 + n) for n in range(count)]
+    messages, _ = dissect([*talk.open(), talk.asks(asked), talk.answers(b"".join(answered))])
+    told = [brief([one])[0] for one in messages if one.session == "answered"]
+    assert told == [(f"GET /{number}", str(200 + number)) for number in range(44, count)]
+    assert len(messages) == count + 44
+
+
+def test_a_late_answer_is_not_taken_for_that_of_the_next_request() -> None:
+    talk = Talk()
+    segments = [*talk.open(), talk.asks(GET)]
+    talk.now_ns += 50 * 10**9
+    segments.append(talk.asks(GET.replace(b"/a", b"/b")))
+    talk.now_ns += 20 * 10**9
+    segments += [talk.answers(OK.replace(b"200", b"504")), talk.answers(OK)]
+    messages, _ = dissect(segments)
+    assert brief(messages) == [("GET /a", ""), ("", "504"), ("GET /b", "200")]
+
+
 def remarks(messages: list[Message]) -> list[dict[str, str]]:
     """What is remarked of each message."""
     return [message.attributes.values for message in messages]
