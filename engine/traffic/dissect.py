@@ -30,8 +30,8 @@ _MIN_PAYLOAD = 2
 _MAX_TRIES = 16
 """Payloads of a flow that are looked at before it is taken for unknown for good."""
 _SHORT = 8
-"""A first payload no longer than this may be the head of a record that is read in two parts, as TLS
-libraries and Kafka read theirs; what follows it tells its protocol."""
+"""First payloads no longer than this may be the head of a record that is read in parts, as TLS
+libraries, Kafka and servers of DNS read theirs; what follows it tells its protocol."""
 _EXPIRE_EVERY_NS = 1_000_000_000
 _STEPS = {
     "documented": ("http", "wasm", "dns", "custom", "name"),
@@ -297,12 +297,13 @@ class Dissector:
         return WasmParser(flow, self._wasm, claim, limit), []
 
     def _dns(self, flow: Flow, segment: Segment, payload: bytes) -> _Found | str:
-        response = dns.looks_like(payload, flow.l4)
+        head = self._head(flow, segment)
+        response = dns.looks_like(head + payload, flow.l4)
         if response is None:
             return "no"
         if not flow.client_known:
             _face(flow, segment, from_client=not response)
-        return dns.DnsParser(flow), []
+        return dns.DnsParser(flow, flow.direction(segment), head), []
 
     def _custom(self, flow: Flow, segment: Segment, payload: bytes) -> _Found | str:
         if flow.l4 != TCP:
@@ -320,10 +321,7 @@ class Dissector:
     def _name(self, flow: Flow, segment: Segment, payload: bytes) -> _Found | str:
         if flow.l4 != TCP:
             return "no"
-        head = self._heads.get(flow.number)
-        if head is not None and head.side is flow.sides[flow.direction(segment)]:
-            payload = head.payload + payload
-        found = recognise(payload)
+        found = recognise(self._head(flow, segment) + payload)
         if found is None:
             return "no"
         if not flow.client_known and found.from_client is not None:
@@ -336,6 +334,11 @@ class Dissector:
             message.note(name, value)
         return Opaque(), [message]
 
+    def _head(self, flow: Flow, segment: Segment) -> bytes:
+        """What the sender of a segment said before it that was too short to tell."""
+        head = self._heads.get(flow.number)
+        return head.payload if head and head.side is flow.sides[flow.direction(segment)] else b""
+
     def _unknown(self, flow: Flow, segment: Segment, payload: bytes) -> Iterator[Message]:
         """Show a flow nobody understands, once; look at some more of its payloads."""
         tries = self._tries.get(flow.number, 0) + 1
@@ -344,10 +347,13 @@ class Dissector:
             self._parsers[flow.number] = Opaque()
         side = flow.sides[flow.direction(segment)]
         side.lost = False
+        head = self._heads.pop(flow.number, None)
         if tries == 1 and flow.l4 == TCP and len(payload) <= _SHORT:
             self._heads[flow.number] = _Head(side, payload, segment.ts_ns)
             return
-        head = self._heads.pop(flow.number, None)
+        if head and head.side is side and len(head.payload) + len(payload) <= _SHORT:
+            self._heads[flow.number] = head._replace(payload=head.payload + payload)
+            return
         if head is not None:
             yield _nobodys(flow, head.ts_ns, head.payload)
         elif tries == 1:

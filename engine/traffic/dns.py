@@ -13,6 +13,7 @@ from engine.traffic.flows import Direction, Flow
 from engine.traffic.messages import BUILT_IN, Message, Pending
 from engine.traffic.packets import TCP, Segment
 from engine.traffic.reasons import Dropped
+from engine.wasm.abi import CLIENT_TO_SERVER
 
 PROTOCOL = "DNS"
 
@@ -21,6 +22,7 @@ _LENGTH = 2
 _QR = 0x8000
 _MAX_OPCODE = 6
 _MAX_RECORDS = 512
+_MIN_RECORD = 11
 _TEXT = 1_024
 _SHOWN_ANSWERS = 16
 _CLASSES = {1, 3, 4, 254, 255}
@@ -71,6 +73,18 @@ def read_message(data: bytes) -> dpkt.dns.DNS | None:
     return message
 
 
+def read_question(data: bytes) -> dpkt.dns.DNS | None:
+    """What a DNS message begins with, header and question, whatever becomes of its records."""
+    counted = len(data) >= _HEADER
+    return read_message(data[:6] + bytes(6) + data[_HEADER:]) if counted else None
+
+
+def _is_long(data: bytes) -> bool:
+    """Whether a message announces more records than are read, and may well have them."""
+    records = sum(struct.unpack_from(">4H", data, 4)) if len(data) >= _HEADER else 0
+    return records > _MAX_RECORDS and len(data) > _HEADER + records * _MIN_RECORD
+
+
 def looks_like(payload: bytes, l4: int) -> bool | None:
     """Whether a first payload is DNS: True a response, False a request, None neither."""
     if l4 == TCP:
@@ -82,27 +96,38 @@ def looks_like(payload: bytes, l4: int) -> bool | None:
 
 
 class DnsParser:
-    """DNS of one flow; responses belong to requests by their id."""
+    """DNS of one flow; responses belong to requests by their id.
+
+    Args:
+        flow: The flow.
+        direction: Who spoke before the first payload, if somebody did.
+        head: What was said then.
+    """
 
     proven = True
 
-    def __init__(self, flow: Flow) -> None:
+    def __init__(
+        self, flow: Flow, direction: Direction = CLIENT_TO_SERVER, head: bytes = b""
+    ) -> None:
         self._flow = flow
         self._pending = Pending()
         self._rest = [b"", b""]
+        self._rest[direction] = head
+        self._ahead = [0, 0]
+        """Bytes still to come of a message that was read without them."""
 
     def feed(self, segment: Segment, direction: Direction, payload: bytes) -> Iterator[Message]:
         """The exchanges that are complete with this payload."""
         if self._flow.l4 != TCP:
-            if segment.missing:
-                raise Dropped("truncated")
-            yield from self._read(segment, payload)
+            yield from self._read(segment, payload, whole=not segment.missing)
             return
         side = self._flow.sides[direction]
         if side.lost:
-            self._rest[direction] = b""
+            self._rest[direction], self._ahead[direction] = b"", 0
         side.lost = segment.missing > 0
-        data = self._rest[direction] + payload
+        skipped = min(self._ahead[direction], len(payload))
+        self._ahead[direction] -= skipped
+        data = self._rest[direction] + payload[skipped:]
         while len(data) >= _LENGTH:
             end = _LENGTH + int.from_bytes(data[:_LENGTH])
             if len(data) < end:
@@ -115,6 +140,18 @@ class DnsParser:
                 self._rest[direction] = b""
                 raise
         self._rest[direction] = data
+        if segment.missing:
+            yield from self._cut(segment, direction, data)
+
+    def _cut(self, segment: Segment, direction: Direction, data: bytes) -> Iterator[Message]:
+        """Read a message whose end was not captured, and go on behind it."""
+        self._rest[direction] = b""
+        if len(data) >= _LENGTH + _HEADER:
+            self._ahead[direction] += _LENGTH + int.from_bytes(data[:_LENGTH]) - len(data)
+            yield from self._read(segment, data[_LENGTH:], whole=False)
+        if segment.missing <= self._ahead[direction]:
+            self._ahead[direction] -= segment.missing
+            self._flow.sides[direction].lost = False
 
     def finish(self) -> list[Message]:
         """Requests without an answer."""
@@ -124,19 +161,24 @@ class DnsParser:
         """Requests asked before then that have no answer yet."""
         return self._pending.expired(before_ns)
 
-    def _read(self, segment: Segment, data: bytes) -> Iterator[Message]:
-        dns = read_message(data)
+    def _read(self, segment: Segment, data: bytes, *, whole: bool = True) -> Iterator[Message]:
+        is_long = whole and _is_long(data)
+        dns = read_message(data) if whole and not is_long else read_question(data)
         if dns is None:
-            raise Dropped("malformed")
+            raise Dropped("malformed" if whole else "truncated")
         if not dns.op & _QR:
             message = self._message(segment, dns)
             message.asked = True
-            message.request_bytes = len(data)
+            message.request_bytes = len(data) if whole else None
             yield from self._pending.ask(message, dns.id)
             return
         asked = self._pending.answered(dns.id) or self._message(segment, dns)
         asked.answer(segment.ts_ns)
-        asked.response_bytes = len(data)
+        asked.response_bytes = len(data) if whole else None
+        if not whole:
+            asked.note("answer", "not captured whole")
+        if is_long:
+            asked.note("answer", f"more than {_MAX_RECORDS} records")
         asked.status = _RCODES.get(dns.rcode, f"rcode {dns.rcode}")
         if dns.op & dpkt.dns.DNS_TC:
             asked.note("truncated", "the answer is too long for a datagram")

@@ -84,6 +84,67 @@ def test_however_a_stream_is_cut_the_messages_are_the_same(cuts: set[int]) -> No
     assert drops == []
 
 
+@pytest.mark.parametrize("parts", [(0, 2), (0, 1, 2)])
+def test_a_first_query_that_is_read_in_parts_as_servers_do_is_found(parts: tuple[int, ...]) -> None:
+    talk = Talk()
+    messages, drops = dissect(
+        [
+            *talk.open(),
+            *(talk.asks(framed(QUERY)[begin:end]) for begin, end in pairwise(parts)),
+            talk.asks(QUERY),
+            talk.answers(framed(ANSWER)[:2]),
+            talk.answers(ANSWER),
+        ]
+    )
+    assert [(one.session, one.status, one.request_bytes) for one in messages] == [
+        ("answered", "NOERROR", len(QUERY))
+    ]
+    assert drops == []
+
+
+LONG = ANSWER + b"\xc0\x0c" + bytes.fromhex("000100010000003c00047f000008") * 400
+
+
+@pytest.mark.parametrize("shown", [12 + 14, 100, 4_096])
+def test_of_an_answer_that_was_not_captured_whole_the_status_is_known(shown: int) -> None:
+    talk = Talk()
+    text = framed(LONG)
+    messages, drops = dissect(
+        [
+            *talk.open(),
+            talk.asks(framed(QUERY)),
+            talk.answers(text[: shown + 2], missing=len(LONG) - shown - 100),
+            talk.answers(text[-100:]),
+            talk.asks(framed(QUERY)),
+            talk.answers(framed(ANSWER)),
+        ]
+    )
+    assert [(one.session, one.status) for one in messages] == [("answered", "NOERROR")] * 2
+    assert messages[0].attributes.values == {"answer": "not captured whole"}
+    assert messages[0].response_bytes is None
+    assert drops == []
+
+
+def test_a_datagram_that_was_cut_answers_its_query() -> None:
+    talk = Talk(l4=UDP)
+    (message,), drops = dissect([talk.asks(QUERY), talk.answers(ANSWER[:30], missing=12)])
+    assert (message.status, message.session) == ("NOERROR", "answered")
+    assert drops == []
+
+
+def test_an_answer_of_very_many_records_has_a_status() -> None:
+    record = bytes.fromhex("c00c000100010000003c00047f000009")
+    talk = Talk()
+    answer = ANSWER[:6] + struct.pack(">H", 900) + ANSWER[8:26] + record * 900
+    messages, drops = dissect(
+        [*talk.open(), talk.asks(framed(QUERY)), talk.answers(framed(answer))]
+    )
+    assert [(one.status, one.attributes.values) for one in messages] == [
+        ("NOERROR", {"answer": "more than 512 records"})
+    ]
+    assert drops == []
+
+
 def test_the_parser_agrees_with_dpkt() -> None:
     message = read_message(ANSWER)
     assert message is not None
