@@ -322,7 +322,9 @@ class LiveInput:
 
     def _closed(self, item: Heard) -> Iterator[Item]:
         for key in [(item.inode, _NOWHERE), (item.inode, item.remote or _NOWHERE)]:
-            if key in self._sockets:
+            held = self._sockets.get(key)
+            # A server that forks closes its own descriptor of a connection its child goes on with.
+            if held is not None and held.owner.pid == item.tgid:
                 yield from self._drop(key, item.ts_ns)
 
     def _drop(self, key: _Key, ts_ns: int) -> list[Segment]:

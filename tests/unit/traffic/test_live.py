@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import pytest
@@ -142,7 +142,7 @@ def test_nothing_is_kept_of_a_connection_that_both_ends_have_closed() -> None:
         Item("accept", tgid=2, comm="server", inode=2, local=SERVER, remote=CLIENT),
     ]
     story = Story().client("out", GET).server("in", GET).server("out", OK).client("in", OK)
-    ends = [Item("close", inode=inode, local=None, remote=None) for inode in (2, 1)]
+    ends = [Item("close", tgid=pid, inode=pid, local=None, remote=None) for pid in (2, 1)]
     flows = FlowTable()
     for heard in LiveInput(SystemClock(), Feed(*joined, *story.items, *ends)).items(
         lambda _s: True
@@ -194,6 +194,20 @@ def test_a_body_that_was_not_copied_whole_is_stepped_over() -> None:
         ("GET /a", "200", len(OK)),
     ]
     assert source.counters().dropped == {}
+
+
+@pytest.mark.parametrize("parent_closes", [0, 1])
+def test_a_server_that_forks_for_each_connection_closes_it_without_ending_it(
+    parent_closes: int,
+) -> None:
+    story = Story().server("in", GET).server("out", OK)
+    child = [replace(item, tgid=3, comm="child") for item in story.items]
+    accepted = Item("accept", tgid=2, comm="server", inode=2, local=SERVER, remote=CLIENT)
+    child.insert(parent_closes, Item("close", tgid=2, inode=2, local=None, remote=None))
+    source = read(accepted, *child)
+    assert rows(source, "request", "status", "session", "server_pid") == [
+        ("GET /a", "200", "answered", 3)
+    ]
 
 
 def test_a_connection_that_is_closed_gives_its_request_up() -> None:
