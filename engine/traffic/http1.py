@@ -78,6 +78,8 @@ class RequestStream:
             OutOfStep: bytes before these are missing, and they begin no request.
         """
         for head, payload in self._reader.heads(data):
+            if not _is_of_http(head):
+                raise MalformedHttp("a request of another protocol")
             size = _announced(len(head), self._parser.headers, ends_itself=False)
             yield self._made(head, payload, size)
 
@@ -189,6 +191,11 @@ def _announced(head: int, headers: dict[bytes, bytes], *, ends_itself: bool) -> 
         return None if ends_itself else head
     length = body_length(headers)
     return None if length is None else head + length
+
+
+def _is_of_http(head: bytes) -> bool:
+    """Whether a request is of HTTP; llhttp reads those of RTSP and ICE, too."""
+    return head.lstrip(b"\r\n").split(b"\n", 1)[0].rstrip().rpartition(b" ")[2][:5] == b"HTTP/"
 
 
 def _target(head: bytes) -> bytes:

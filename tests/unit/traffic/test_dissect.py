@@ -291,6 +291,17 @@ def test_a_late_answer_is_not_taken_for_that_of_the_next_request() -> None:
     assert brief(messages) == [("GET /a", ""), ("", "504"), ("GET /b", "200")]
 
 
+@pytest.mark.parametrize("cut", [100, 30, 10])
+def test_rtsp_is_not_taken_for_http(cut: int) -> None:
+    talk = Talk()
+    asked = b"DESCRIBE rtsp://h/x RTSP/1.0\r\nCSeq: 1\r\n\r\n"
+    opened = talk.open()
+    parts = [talk.asks(part) for part in (asked[:cut], asked[cut:]) if part]
+    answered = talk.answers(b"RTSP/1.0 200 OK\r\nCSeq: 1\r\n\r\n")
+    messages, _ = dissect([*opened, *parts, answered, *talk.close()])
+    assert [message.protocol for message in messages] == ["unknown"]
+
+
 def remarks(messages: list[Message]) -> list[dict[str, str]]:
     """What is remarked of each message."""
     return [message.attributes.values for message in messages]

@@ -95,7 +95,16 @@ def test_an_upgrade_that_is_only_asked_for_does_not_end_the_stream() -> None:
     assert targets(asking + GET) == targets(asking, GET) == [("GET", b"/up"), ("GET", b"/a?b=1")]
 
 
-@pytest.mark.parametrize("data", [b"BOX1 1 GET key\n", b"\x16\x03\x01", b"GET / FTP/1.1\r\n\r\n"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"BOX1 1 GET key\n",
+        b"\x16\x03\x01",
+        b"GET / FTP/1.1\r\n\r\n",
+        b"DESCRIBE rtsp://h/HTTP/1.1 RTSP/1.0\r\nCSeq: 1\r\n\r\n",
+        b"SOURCE /m ICE/1.0\r\n\r\n",
+    ],
+)
 def test_what_is_not_http_is_malformed(data: bytes) -> None:
     with pytest.raises(MalformedHttp):
         requests(data)
