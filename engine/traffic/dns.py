@@ -13,7 +13,6 @@ from engine.traffic.flows import Direction, Flow
 from engine.traffic.messages import BUILT_IN, Message, Pending
 from engine.traffic.packets import TCP, Segment
 from engine.traffic.reasons import Dropped
-from engine.wasm.abi import CLIENT_TO_SERVER
 
 PROTOCOL = "DNS"
 
@@ -106,9 +105,7 @@ class DnsParser:
 
     proven = True
 
-    def __init__(
-        self, flow: Flow, direction: Direction = CLIENT_TO_SERVER, head: bytes = b""
-    ) -> None:
+    def __init__(self, flow: Flow, direction: Direction = 0, head: bytes = b"") -> None:
         self._flow = flow
         self._pending = Pending()
         self._rest = [b"", b""]

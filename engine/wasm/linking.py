@@ -68,7 +68,7 @@ class HostLink:
         module: str,
         name: str,
         signature: tuple[int, int],
-        call: Callable[[object, object, ctypes.Array[ctypes.c_uint32], int], int],
+        call: Callable[[object, int, ctypes.Array[ctypes.c_uint32], int], int],
         wide: int | None = None,
     ) -> None:
         """Define a function of i32 alone, but for the parameter `wide`, which is an i64."""
@@ -101,14 +101,13 @@ class HostLink:
 
     def _deepflow(
         self, name: str, function: Callable[[LinearMemory, int, int], int]
-    ) -> Callable[[object, object, ctypes.Array[ctypes.c_uint32], int], int]:
+    ) -> Callable[[object, int, ctypes.Array[ctypes.c_uint32], int], int]:
         functions, memory = self._functions, self._memory
 
-        def call(
-            _data: object, _caller: object, words: ctypes.Array[ctypes.c_uint32], _: int
-        ) -> int:
+        def call(_data: object, caller: int, words: ctypes.Array[ctypes.c_uint32], _: int) -> int:
             try:
                 functions.excuse_waiting()
+                memory.attach_early(caller)
                 pointer, length = words[0], words[_STRIDE]
                 result = function(memory, pointer, length)
                 functions.journal.called(name, pointer, length, result)
@@ -120,14 +119,13 @@ class HostLink:
 
         return call
 
-    def _log(self) -> Callable[[object, object, ctypes.Array[ctypes.c_uint32], int], int]:
+    def _log(self) -> Callable[[object, int, ctypes.Array[ctypes.c_uint32], int], int]:
         functions, memory = self._functions, self._memory
 
-        def call(
-            _data: object, _caller: object, words: ctypes.Array[ctypes.c_uint32], _: int
-        ) -> int:
+        def call(_data: object, caller: int, words: ctypes.Array[ctypes.c_uint32], _: int) -> int:
             try:
                 functions.excuse_waiting()
+                memory.attach_early(caller)
                 functions.wasm_log(memory, words[0], words[_STRIDE], words[2 * _STRIDE])
             except BaseException as error:
                 functions.broken = error
@@ -137,14 +135,13 @@ class HostLink:
 
     def _wasi(
         self, function: Callable[..., int], params: int
-    ) -> Callable[[object, object, ctypes.Array[ctypes.c_uint32], int], int]:
+    ) -> Callable[[object, int, ctypes.Array[ctypes.c_uint32], int], int]:
         functions, memory = self._functions, self._memory
 
-        def call(
-            _data: object, _caller: object, words: ctypes.Array[ctypes.c_uint32], _: int
-        ) -> int:
+        def call(_data: object, caller: int, words: ctypes.Array[ctypes.c_uint32], _: int) -> int:
             try:
                 functions.excuse_waiting()
+                memory.attach_early(caller)
                 words[0] = function(memory, *(words[at * _STRIDE] for at in range(params)))
             except BaseException as error:
                 functions.broken = error

@@ -22,14 +22,33 @@ class LinearMemory:
     def __init__(self) -> None:
         self._view = memoryview(b"")
         self._size = 0
-        self._store: wasmtime.Store | None = None
+        self._context: object = None
+        """Wasmtime's pointer to the contents of the store."""
         self._memory: ffi.wasmtime_memory_t | None = None
 
     def attach(self, store: wasmtime.Store, memory: wasmtime.Memory) -> None:
         """Look at the memory of an instance; until then it has no bytes at all."""
-        extern = memory._as_extern()
-        self._store, self._memory = store, extern.of.memory
-        address = ctypes.cast(memory.data_ptr(store), ctypes.c_void_p).value
+        self._look(store._context(), memory._as_extern().of.memory)
+
+    def attach_early(self, caller: int) -> None:
+        """Look at the memory of an instance that is being made, whose start function calls.
+
+        Args:
+            caller: Wasmtime's pointer to who calls; only good during the call.
+        """
+        if self._memory is not None:
+            return
+        pointer = ctypes.cast(caller, ctypes.POINTER(ffi.wasmtime_caller_t))
+        name = ctypes.create_string_buffer(b"memory")
+        extern = ffi.wasmtime_extern_t()
+        found = ffi.wasmtime_caller_export_get(pointer, name, 6, ctypes.byref(extern))
+        if found and int(extern.kind) == ffi.WASMTIME_EXTERN_MEMORY.value:
+            self._look(ffi.wasmtime_caller_context(pointer), extern.of.memory)
+
+    def _look(self, context: object, memory: ffi.wasmtime_memory_t) -> None:
+        self._context, self._memory = context, memory
+        data = ffi.wasmtime_memory_data(context, ctypes.byref(memory))
+        address = ctypes.cast(data, ctypes.c_void_p).value
         if address is not None:
             self._view = memoryview((ctypes.c_ubyte * RESERVED).from_address(address)).cast("B")
         self._size = self._ask_size()
@@ -38,7 +57,7 @@ class LinearMemory:
         """Forget the memory, because its store is about to go."""
         self._size = 0
         self._view = memoryview(b"")
-        self._store = self._memory = None
+        self._context = self._memory = None
 
     @property
     def size(self) -> int:
@@ -60,6 +79,6 @@ class LinearMemory:
         self._view[pointer : pointer + len(content)] = content
 
     def _ask_size(self) -> int:
-        if self._store is None or self._memory is None:
+        if self._memory is None:
             return 0
-        return ffi.wasmtime_memory_data_size(self._store._context(), ctypes.byref(self._memory))
+        return ffi.wasmtime_memory_data_size(self._context, ctypes.byref(self._memory))

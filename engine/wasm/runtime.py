@@ -164,8 +164,10 @@ class Program:
         try:
             instance = self._prepared.instantiate(store)
         except wasmtime.Trap as trap:
+            self.memory.detach()  # a start function may have had it looked at
             raise _trapped("instantiation", trap, self._runtime.deadline_ms) from trap
         except wasmtime.WasmtimeError as error:
+            self.memory.detach()
             raise WasmError(f"cannot be instantiated: {one_line(error)}") from error
         return Instance(self._runtime, store, instance, self)
 

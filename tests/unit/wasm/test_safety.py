@@ -136,7 +136,11 @@ def test_a_hook_that_is_a_host_function_itself_does_no_harm(host: WasmHost, tmp_
 
 
 def test_a_start_section_may_log_but_not_ask(host: WasmHost, tmp_path: Path) -> None:
-    """It runs while the plugin is instantiated, before its memory can be looked at."""
+    """It runs while the plugin is instantiated."""
+    log = f"(call $log (i32.const {wat.STRING_AT}) (i32.const 2) (i32.const 0))"
+    load(host, tmp_path, extra=f"(func $early {log}) (start $early)", string=b"hi")
+    assert row(host)["state"] == "loaded"
+    assert row(host)["start_logs"] == ["info: hi"]
     extra = (
         f"(func $early (drop (call $payload (i32.const {wat.BUFFER_AT}) (i32.const 8))))"
         "(start $early)"
