@@ -186,6 +186,7 @@ class PluginHost(Source):
         name: str = "",
         detail: str = "",
         in_place: bool = True,
+        directory: Path | None = None,
         inherit_env: bool = False,
         restart: bool = False,
         watch: bool = False,
@@ -198,6 +199,7 @@ class PluginHost(Source):
             detail: If not empty, the plugin's environment is `DETAIL=<detail>` and nothing else.
             in_place: Whether the file runs where it lies; otherwise a copy of it runs from the
                 working directory, where an agent would have put it.
+            directory: Working directory; one of its own, private, if left out.
             inherit_env: Add the detail to our environment instead.
             restart: Start it again when it has exited, after 1, 2, 4 ... 60 s.
             watch: Start it again when its file has changed.
@@ -212,6 +214,7 @@ class PluginHost(Source):
             name,
             detail,
             in_place=in_place,
+            directory=directory,
             inherit_env=inherit_env,
             restart=restart,
             watch=watch,

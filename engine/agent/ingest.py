@@ -247,6 +247,8 @@ class Ingest:
             self._pressed = True
             if frames.kept >= MANY_FRAMES:
                 self._prepare_for_floods()
+        elif run.process.record_fd >= 0 and run.process.crowded(fresh):
+            self._pressed = True
         return fresh
 
     def _pass_on(self, run: Run, frames: Frames) -> None:

@@ -61,6 +61,8 @@ class Loader:
     def remove(self, name: str) -> None:
         """Stop a plugin, wait for its end, take it off the list and delete its directory.
 
+        A directory that is not the host's own is left alone.
+
         Raises:
             UsageError: no such plugin.
             PluginError: it does not end, or its directory cannot be deleted.
@@ -69,7 +71,8 @@ class Loader:
         plugins_dir = self._roster.here().plugins_dir
         self._roster.shut_down(plugin)
         self._roster.take_off(plugin)
-        if not remove_directory(plugin.directory, plugins_dir):
+        own = plugin.directory.parent == plugins_dir
+        if own and not remove_directory(plugin.directory, plugins_dir):
             shown = clean(str(plugin.directory))
             raise PluginError(f"cannot delete {shown}", fix=f"look who uses it, then rm -r {shown}")
 

@@ -65,10 +65,25 @@ class PluginProcess:
         (count,) = _INT.unpack(fcntl.ioctl(self.record_fd, termios.FIONREAD, bytes(_INT.size)))
         return int(count)
 
+    def crowded(self, fresh: int) -> bool:
+        """Whether a read of so many bytes shows that the plugin fills the record pipe.
+
+        Its capacity may be far from the one that was asked for: the plugin can change it, and
+        the kernel gives users beyond their quota a page or two. A pipe in packet mode (`O_DIRECT`)
+        gives one packet a read, and is full of small ones when it holds few bytes.
+        """
+        capacity = fcntl.fcntl(self.record_fd, fcntl.F_GETPIPE_SZ)
+        return fresh * 2 >= capacity or (fresh <= select.PIPE_BUF and self.unread() >= fresh)
+
     def kill_group(self) -> None:
-        """SIGKILL to the plugin's process group; only before `reap`, which frees the number."""
+        """SIGKILL to the plugin's process group; only before `reap`, which frees the number.
+
+        And to the plugin itself, which may have gone into another group.
+        """
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError, PermissionError):
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
 
     def wait(self, timeout_s: float) -> None:
         """Wait until the process has ended, at most that long."""

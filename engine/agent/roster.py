@@ -124,6 +124,7 @@ class Roster:
         detail: str,
         *,
         in_place: bool,
+        directory: Path | None,
         inherit_env: bool,
         restart: bool,
         watch: bool,
@@ -136,7 +137,10 @@ class Roster:
         with self._lock:
             self._require_free(wanted)
             path = Path(os.path.abspath(executable.expanduser()))
-            plugin = Plugin(wanted, path, detail, in_place, self.here().plugins_dir / wanted)
+            place = self.here().plugins_dir / wanted
+            if directory is not None:
+                place = Path(os.path.abspath(directory.expanduser()))
+            plugin = Plugin(wanted, path, detail, in_place, place)
             plugin.inherit_env = inherit_env
             plugin.backoff = Backoff() if restart else None
             plugin.watch = ExecutableWatch(path) if watch else None

@@ -49,6 +49,13 @@ def print_sdk() -> int:
     "--inherit-env", is_flag=True, help="With --detail: keep our environment, unlike an agent."
 )
 @click.option(
+    "--directory",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Work in this directory, as for a plugin that finds its files there. Default: a private "
+    "one that is removed at the end.",
+)
+@click.option(
     "--task", "tasks", multiple=True, metavar="TYPE:DATA", help="Task to send once it runs."
 )
 @click.option("--strict", is_flag=True, help="Reject tasks where an agent would.")
@@ -78,6 +85,7 @@ def run_plugin(
     name: str,
     detail: str,
     inherit_env: bool,
+    directory: Path | None,
     tasks: tuple[str, ...],
     strict: bool,
     records: bool,
@@ -103,6 +111,7 @@ def run_plugin(
             executable,
             name=name,
             detail=detail,
+            directory=directory,
             inherit_env=inherit_env,
             restart=restart,
             watch=watch,

@@ -353,6 +353,18 @@ def test_refuses_a_second_plugin_of_the_same_name(host: PluginHost, tmp_path: Pa
     assert [one.get("plugin") for one in host.tables()["plugin_state"]] == ["patient", "another"]
 
 
+def test_works_in_the_directory_it_is_given(host: PluginHost, tmp_path: Path) -> None:
+    """Plugins read what was unpacked beside them by a relative path."""
+    beside = tmp_path / "beside"
+    beside.mkdir()
+    (beside / "frame").write_bytes(record_frame({"found": "yes"}))
+    host.load(shell_plugin(tmp_path, "reader", "cat frame >&4"), directory=beside)
+    (record,) = wait_for_records(host, "reader", 1)
+    assert record["fields"] == {"found": "yes"}
+    host.sync(())
+    assert (beside / "frame").exists(), "what is not the host's is not removed"
+
+
 def test_refuses_a_detail_that_cannot_be_in_an_environment(
     host: PluginHost, tmp_path: Path
 ) -> None:

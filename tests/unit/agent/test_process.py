@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -166,6 +168,31 @@ def test_the_exit_code_and_the_signal_come_back(start: Start, tmp_path: Path) ->
     for process in (leaves, killed):
         process.wait(10)
     assert (leaves.reap(), killed.reap()) == (7, -9)
+
+
+def test_one_that_went_into_another_group_is_killed_too(start: Start, tmp_path: Path) -> None:
+    moves = "import os, time; os.setpgid(0, os.getpgid(os.getppid())); os.write(4, b'moved')"
+    text = f"#!{sys.executable}\n{moves}; time.sleep(60)\n"
+    process = start(script(tmp_path / "moves", text))
+    wait_until(lambda: process.unread() == len("moved"))
+    process.kill_group()
+    process.wait(10)
+    assert process.reap() == -9
+
+
+def test_a_pipe_is_crowded_by_what_it_holds_and_by_packets(start: Start) -> None:
+    """Its plugin has made it smaller, or writes packets: its size does not tell how full it is."""
+    process = start(YES)
+    process.close_records()
+    process.record_fd, writer = os.pipe2(os.O_NONBLOCK | os.O_DIRECT)
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 8192)
+    os.write(writer, b"x" * 10)
+    assert not process.crowded(len(os.read(process.record_fd, 4096)))
+    for _ in range(2):
+        os.write(writer, b"x" * 10)
+    assert process.crowded(len(os.read(process.record_fd, 4096)))
+    assert process.crowded(4096)
+    os.close(writer)
 
 
 @pytest.mark.parametrize(
