@@ -1,13 +1,14 @@
 """Dynamic symbols, relocations and version needs of an ELF file, read in bulk.
 
-Format: System V gABI, chapters "Symbol Table", "Relocation" and "Hash Table"; GNU's hash table and
-symbol versions as in the LSB. A plugin has ten thousand symbols and as many relocations: unpacking
+Format: System V gABI, chapters "Symbol Table", "Relocation" (with `DT_RELR`) and "Hash Table"; GNU's
+hash table and symbol versions as in the LSB. A plugin has ten thousand symbols and as many relocations: unpacking
 a table at once takes a sixth of the time of an object per entry.
 """
 
 from __future__ import annotations
 
 import struct
+from bisect import bisect_left, bisect_right
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -177,14 +178,17 @@ def read_relocations(elf: ElfFile) -> dict[int, Relocation]:
     Raises:
         MalformedModule: if a table is not where the file says.
     """
-    start, size = elf.tag("DT_RELA"), elf.tag("DT_RELASZ") or 0
-    if elf.bits != 64 or start is None:
+    if elf.bits != 64:
         return {}
+    packed = _packed_relocations(elf)
+    start, size = elf.tag("DT_RELA"), elf.tag("DT_RELASZ") or 0
+    if start is None:
+        return packed
     if size // 24 > _MOST_RELOCATIONS:
         raise MalformedModule(f"it has {size // 24} relocations")
     raw = elf.read(start, size - size % 24)
     relative, absolute = _RELATIVE.get(elf.machine), _ABSOLUTE.get(elf.machine)
-    return {
+    return packed | {
         offset: Relocation(
             info & 0xFFFFFFFF,
             info >> 32,
@@ -194,6 +198,43 @@ def read_relocations(elf: ElfFile) -> dict[int, Relocation]:
         )
         for offset, info, addend in struct.iter_unpack(f"{elf.order}QQq", raw)
     }
+
+
+def _packed_relocations(elf: ElfFile) -> dict[int, Relocation]:
+    """Relative relocations as `-z pack-relative-relocs` stores them; the addends are in place."""
+    start, size = elf.tag("DT_RELR"), elf.tag("DT_RELRSZ") or 0
+    if start is None:
+        return {}
+    entries = struct.unpack(f"{elf.order}{size // 8}Q", elf.read(start, size - size % 8))
+    places = sorted(_packed_places(entries))
+    addends = dict.fromkeys(places, 0)
+    for segment in elf.loads:
+        last = segment.address + segment.file_size - 8
+        inside = places[bisect_left(places, segment.address) : bisect_right(places, last)]
+        if inside:
+            content = elf.read(segment.address, segment.file_size)
+            for place in inside:
+                where = place - segment.address
+                (addends[place],) = struct.unpack_from(f"{elf.order}q", content, where)
+    type_ = _RELATIVE.get(elf.machine, 0)
+    return {place: Relocation(type_, 0, addend, True, False) for place, addend in addends.items()}
+
+
+def _packed_places(entries: tuple[int, ...]) -> list[int]:
+    """An even entry is a place, an odd one says which of the 63 words that follow are more."""
+    places: list[int] = []
+    following = 0
+    for entry in entries:
+        if len(places) > _MOST_RELOCATIONS:
+            raise MalformedModule(f"it has more than {_MOST_RELOCATIONS} relocations")
+        if not entry & 1:
+            places.append(entry)
+            following = entry + 8
+            continue
+        bits = bin(entry >> 1)[:1:-1]
+        places += [following + 8 * index for index, bit in enumerate(bits) if bit == "1"]
+        following += 8 * 63
+    return places
 
 
 def read_version_needs(elf: ElfFile) -> dict[str, tuple[str, ...]]:

@@ -61,6 +61,8 @@ MODULES = frozenset(
 )
 """Kinds that somebody can load."""
 
+_OPENS_PLUGINS = b"plugin.lastmoduleinit"
+"""A function that is linked with a `plugin.Open` that works; its name outlives `strip`."""
 NO_PLUGINS_TEXT = b"plugin: not implemented"
 """What a host built without cgo answers to every `Open`."""
 _EXTENSION = re.compile(r"PyInit(U?)_(\w+)")
@@ -129,9 +131,16 @@ def _program(elf: ElfFile) -> Identified:
         reason = (
             'it imports "plugin" and was built without cgo: every Open answers "not implemented"'
         )
+    elif is_static_host(elf):
+        reason = 'it imports "plugin" and is linked statically: what it opens ends it'
     else:
         reason = 'it does not import "plugin"'
     return Identified(Kind.GO_PROGRAM, reason)
+
+
+def is_static_host(elf: ElfFile) -> bool:
+    """Whether it is a program that is linked statically, with a `plugin.Open` in it."""
+    return not elf.dynamic and contains(elf, _OPENS_PLUGINS)
 
 
 def contains(elf: ElfFile, text: bytes) -> bool:

@@ -67,6 +67,8 @@ class TypeReader:
     def __init__(self, elf: ElfFile, base: int) -> None:
         self.base = base
         self._elf = elf
+        self._types: dict[int, GoType] = {}
+        """Those read, by address: a thousand variables may be of one type."""
 
     def name(self, offset: int) -> Name:
         """The name at an offset."""
@@ -114,6 +116,12 @@ class TypeReader:
         return self.base + offset
 
     def _type_at(self, address: int) -> GoType:
+        found = self._types.get(address)
+        if found is None:
+            found = self._types[address] = self._read_type(address)
+        return found
+
+    def _read_type(self, address: int) -> GoType:
         raw = self._elf.read(address, _TYPE_BYTES)
         flags, kind = raw[_FLAGS_AT], raw[_KIND_AT] & 31
         (string,) = struct.unpack_from(f"{self._elf.order}i", raw, _STRING_AT)

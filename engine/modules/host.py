@@ -9,7 +9,14 @@ from pathlib import Path
 from engine.core.errors import MalformedModule, ModuleLoadError
 from engine.core.sanitise import clean
 from engine.modules.elf import ElfFile, open_regular
-from engine.modules.filekind import KIND_TEXTS, NO_PLUGINS_TEXT, Kind, contains, identify
+from engine.modules.filekind import (
+    KIND_TEXTS,
+    NO_PLUGINS_TEXT,
+    Kind,
+    contains,
+    identify,
+    is_static_host,
+)
 from engine.modules.linkage import Build, read_build
 from engine.modules.loader import Loader
 from engine.modules.packages import fingerprints
@@ -36,6 +43,9 @@ class Host:
     """The error with which it refuses every file; empty if it does not."""
     reason: str = ""
     """Why it cannot open plugins; empty if it can."""
+    is_static: bool = False
+    """Whether it has a `plugin.Open` and no dynamic symbols, by which a plugin finds the run time
+    that it is loaded into."""
 
     @property
     def opens_plugins(self) -> bool:
@@ -77,5 +87,8 @@ def _read(path: Path, descriptor: int) -> Host:
     elif identified.kind == Kind.GO_PROGRAM:
         refusal = NO_PLUGINS_TEXT.decode() if contains(elf, NO_PLUGINS_TEXT) else ""
         reason = _WITHOUT_CGO if refusal else identified.reason
+    is_static = bool(reason) and not refusal and is_static_host(elf)
+    if is_static:
+        reason = ""
     loader = Loader(elf, path)
-    return Host(path, elf.machine, elf.bits, marks, build, loader, refusal, reason)
+    return Host(path, elf.machine, elf.bits, marks, build, loader, refusal, reason, is_static)

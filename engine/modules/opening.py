@@ -18,7 +18,7 @@ from engine.modules.elf import ElfFile, open_regular
 from engine.modules.host import Host, read_host
 from engine.modules.layouts import compare
 from engine.modules.linkage import Inode, Linkage, inode_of, read_linkage
-from engine.modules.modulelist import Judgement, ModuleList
+from engine.modules.modulelist import NO_MODULE, Judgement, ModuleList
 from engine.modules.outcome import NOTHING, Explanation, Verdict
 from engine.modules.refusals import Fault, ident_fault, type_fault
 
@@ -39,6 +39,11 @@ _MAY_DIVERGE = (
     "not look, and each side calls its own"
 )
 _NOT_JUDGED = "what its initialisers do is not judged: they may panic, block or end the host"
+
+_STATIC = (
+    "the host is linked statically, so no plugin finds its run time to enter itself there: "
+    "link it without -static"
+)
 
 
 def open_in_turn(
@@ -119,6 +124,8 @@ class HostProcess:
         linkage = self._mapped.get(inode) or self._map(name, path)
         if isinstance(linkage, Verdict):
             return linkage
+        if self._host.is_static:
+            return Verdict(name, "kills-host", NO_MODULE, reason=_STATIC)
         return self._opened(name, path, linkage, self._modules.judge(linkage))
 
     def _map(self, name: str, path: Path) -> Linkage | Verdict:

@@ -103,6 +103,20 @@ TRIALS = (
         ("opens",),
     ),
     Trial(
+        "statically linked host",
+        lambda shop: shop.host("host-static", "-ldflags=-linkmode=external -extldflags=-static"),
+        lambda shop: [base(shop)],
+        ("kills-host",),
+    ),
+    Trial(
+        "packed relocations",
+        host,
+        lambda shop: [
+            shop.plugin("packed.so", "-ldflags=-s -w -extldflags=-Wl,-z,pack-relative-relocs")
+        ],
+        ("opens",),
+    ),
+    Trial(
         "stripped plugin",
         host,
         lambda shop: [shop.stripped(base(shop), "stripped.so")],

@@ -14,7 +14,7 @@ TEXT, RODATA, DATA = 0x1000, 0x100000, 0x200000
 """Where the three parts stand in memory: executable, read-only, writable."""
 _FLAGS = {TEXT: 5, RODATA: 4, DATA: 6}
 _TAGS = {"HASH": 4, "STRTAB": 5, "SYMTAB": 6, "RELA": 7, "RELASZ": 8, "STRSZ": 10, "SYMENT": 11,
-         "INIT_ARRAYSZ": 27, "GNU_HASH": 0x6FFFFEF5}  # fmt: skip
+         "INIT_ARRAYSZ": 27, "RELRSZ": 35, "RELR": 36, "GNU_HASH": 0x6FFFFEF5}  # fmt: skip
 
 
 class ElfWriter:

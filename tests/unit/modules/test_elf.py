@@ -73,6 +73,27 @@ def test_addresses_are_read_as_the_loader_would_write_them(write: Write) -> None
         assert read.word(place) == 0
 
 
+def test_packed_relocations_have_their_addends_in_place(write: Write) -> None:
+    """As linked with -z pack-relative-relocs: an address, and which words behind it follow."""
+    elf = ElfWriter()
+    first = elf.words(1000, 1001, 1002, *range(2000, 2064))
+    elf.tags["RELR"] = elf.words(first, 0b101, 0b11)
+    elf.tags["RELRSZ"] = 24
+    with open_elf(write(elf.build())) as read:
+        relocated = {place: each.addend for place, each in read.relocations.items()}
+        assert relocated == {first: 1000, first + 16: 1002, first + 8 * 64: 2061}
+        assert all(each.relative for each in read.relocations.values())
+        assert read.pointer(first + 16) == 1002
+
+
+def test_packed_relocations_without_end_are_refused(write: Write) -> None:
+    elf = ElfWriter()
+    elf.tags["RELR"] = elf.put(b"\xff" * 8 * 80_000)
+    elf.tags["RELRSZ"] = 8 * 80_000
+    with open_elf(write(elf.build())) as read, pytest.raises(MalformedModule, match="more than"):
+        assert read.relocations
+
+
 def test_memory_behind_what_is_stored_is_zero_and_then_nothing(write: Write) -> None:
     elf, _ = written()
     with open_elf(write(elf.build())) as read:

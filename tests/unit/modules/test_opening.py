@@ -48,6 +48,17 @@ def a_library() -> str:
     return next(each for each in maps if each.startswith("/") and "/libc." in each)
 
 
+def test_a_statically_linked_host_dies_of_whatever_it_loads(host: Host, tmp_path: Path) -> None:
+    static = replace(host, fingerprints={}, is_static=True)
+    text = tmp_path / "text.so"
+    text.write_bytes(b"text" * 100)
+    process = HostProcess(static)
+    assert process.open(str(text)).outcome == "refused"
+    verdict = process.open(a_library())
+    assert (verdict.outcome, verdict.text) == ("kills-host", NO_MODULE)
+    assert "statically" in verdict.reason
+
+
 def test_a_missing_file_is_looked_for_again(host: Host, tmp_path: Path) -> None:
     process, name = HostProcess(host), str(tmp_path / "late.so")
     assert process.open(name).text == f'plugin.Open("{name}"): realpath failed'
