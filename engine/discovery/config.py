@@ -17,6 +17,7 @@ from types import MappingProxyType
 
 from engine.core.errors import UsageError
 from engine.discovery.criteria import Criterion, Dialect, compile_pattern, read_criteria
+from engine.discovery.declarative import Capture, read_capture
 from engine.discovery.default_exclusions import excluded_by_expressions, excluded_by_globs
 from engine.discovery.document import Entry, Place, parse_duration, read_document
 from engine.discovery.glob import Glob
@@ -147,6 +148,9 @@ def load_config(
 def _from_document(config: DiscoveryConfig, document: Entry | None, source: str) -> DiscoveryConfig:
     members = document.members() if document else {}
     found = {key: entry for key, entry in members.items() if not entry.is_null}
+    if capture := read_capture(found):
+        return _from_capture(config, capture)
+    config = _wrapped(config, found)
     if "open_port" in found:
         ports = PortEnum.read(found["open_port"])
         config = config.set("open_port", _at(found["open_port"]), open_port=ports)
@@ -182,6 +186,32 @@ def _from_section(config: DiscoveryConfig, section: Mapping[str, Entry]) -> Disc
         if key not in _SECTIONS and key not in _USED_KEYS:
             note = why_unused(key) if key in UNUSED else "is no key of discovery; ignored"
             config = config.set(key, Origin(str(entry.place), note))
+    return config
+
+
+def _from_capture(config: DiscoveryConfig, capture: Capture) -> DiscoveryConfig:
+    for key, criteria in capture.lists.items():
+        config = config.set(key, Origin(capture.place), **{key: criteria})
+    for key, entry in capture.durations.items():
+        if not entry.is_null:
+            config = _with_duration(config, f"{key}_s", entry.seconds(), _at(entry))
+    if capture.excludes_exporters:
+        note = why_unused("exclude_otel_instrumented_services")
+        config = config.set("exports_otlp", Origin(capture.place, note))
+    return config
+
+
+def _wrapped(config: DiscoveryConfig, found: Mapping[str, Entry]) -> DiscoveryConfig:
+    """Note a file in which the configuration is not where Beyla looks for it."""
+    if "discovery" in found:
+        return config
+    for key, holder in (("kind", "data of the ConfigMap"), ("config", "config.data")):
+        entry = found.get(key)
+        if entry is None or entry.is_sequence or entry.is_mapping != (key == "config"):
+            continue
+        if entry.is_mapping or entry.text() == "ConfigMap":
+            note = f"belongs to Kubernetes: what stands below {holder} is Beyla's file"
+            return config.set(key, Origin(str(entry.place), note))
     return config
 
 

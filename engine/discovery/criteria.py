@@ -158,6 +158,7 @@ def _read_criterion(
     members = item.members()
     where = f"discovery.{section}[{index}]"
     known = {*_KEYS, *(("exe_path_regexp",) if dialect == "regexp" else ())}
+    known |= {"socket_apps"} if section == "survey" else set()
     for key in members.keys() - known if validated else ():
         raise _unknown(members[key], key, where if dialect == "glob" else f"index [{index}]", known)
 
@@ -180,7 +181,7 @@ def _read_criterion(
         where,
         dialect,
         open_ports=PortEnum.read(members["open_ports"]) if "open_ports" in members else UNSET,
-        target_pids=_read_pids(members.get("target_pids")),
+        target_pids=read_pids(members.get("target_pids")),
         exe_path=pattern("exe_path"),
         exe_path_regexp=_as_regexp(pattern("exe_path_regexp")) if dialect == "regexp" else None,
         cmd_args=pattern("cmd_args"),
@@ -201,7 +202,12 @@ def _read_criterion(
     )
 
 
-def _read_pids(entry: Entry | None) -> PortEnum:
+def read_pids(entry: Entry | None) -> PortEnum:
+    """The numbers of a list; none of it is no condition.
+
+    Raises:
+        UsageError: if it is no list of whole numbers.
+    """
     items = entry.items() if entry else []
     return PortEnum(tuple(PortRange(item.integer()) for item in items))
 

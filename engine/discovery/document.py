@@ -18,6 +18,7 @@ from engine.core.errors import UsageError
 from engine.core.sanitise import clean
 
 _LARGEST_FILE = 1 << 20
+_DEEPEST_MERGE = 20
 _NULLS = ("", "~", "null", "Null", "NULL")
 _TRUE = ("true", "True", "TRUE", "y", "Y", "yes", "Yes", "YES", "on", "On", "ON")
 _FALSE = ("false", "False", "FALSE", "n", "N", "no", "No", "NO", "off", "Off", "OFF")
@@ -86,21 +87,37 @@ class Entry:
         Raises:
             UsageError: if it is no mapping, or a key stands twice.
         """
+        return dict(self._members({}))
+
+    def _members(
+        self, known: dict[int, dict[str, Entry] | None], depth: int = 0
+    ) -> dict[str, Entry]:
+        """The members, with those of mappings already looked at; None while one is."""
+        node = self._node
         if self.is_null:
             return {}
-        if not isinstance(self._node, yaml.MappingNode):
+        if not isinstance(node, yaml.MappingNode):
             raise self.place.error("a mapping is wanted here", "write `key: value` lines below it")
+        if id(node) in known:
+            if (already := known[id(node)]) is None:
+                raise self.place.error("it merges itself", "remove the << or the alias")
+            return already
+        if depth > _DEEPEST_MERGE:
+            raise self.place.error(f"mappings are merged more than {_DEEPEST_MERGE} deep")
+        known[id(node)] = None
         found: dict[str, Entry] = {}
         merged: dict[str, Entry] = {}
-        for key, value in self._node.value:
+        for key, value in node.value:
             name = str(key.value) if isinstance(key, yaml.ScalarNode) else ""
             entry = Entry(value, self.place.below(name, key.start_mark.line + 1))
-            if name == "<<" and isinstance(value, yaml.MappingNode) and value is not self._node:
-                merged = {**entry.members(), **merged}
+            if name == "<<" and not isinstance(value, yaml.ScalarNode):
+                for each in entry.items() if entry.is_sequence else (entry,):
+                    merged = {**each._members(known, depth + 1), **merged}  # the earlier ones count
             elif name in found:
                 raise entry.place.error("the key stands here a second time", "remove one of them")
             else:
                 found[name] = entry
+        known[id(node)] = merged | found
         return merged | found
 
     def items(self) -> list[Entry]:
@@ -226,7 +243,8 @@ def parse_document(text: str, source: str, environ: Mapping[str, str]) -> Entry 
         UsageError: if it is no YAML.
     """
     try:
-        node = yaml.compose(expand_variables(text, environ), yaml.SafeLoader)
+        documents = yaml.compose_all(expand_variables(text, environ), yaml.SafeLoader)
+        node = next(iter(documents), None)  # of several, Beyla reads the first
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
         problem = clean(error.problem or "malformed", limit=200)

@@ -43,6 +43,7 @@ UNUSED_OUTPUTS: Mapping[str, str] = {
     "sampler": _NO_EXPORT,
     "routes": _NO_EXPORT,
     "metrics": _NO_EXPORT,
+    "socket_apps": "what is surveyed is listed, whatever it speaks",
 }
 """Keys of a criterion that are no conditions."""
 

@@ -1,8 +1,8 @@
 """Dynamic symbols, relocations and version needs of an ELF file, read in bulk.
 
-Format: System V gABI, chapters "Symbol Table", "Relocation" (with `DT_RELR`) and "Hash Table"; GNU's
-hash table and symbol versions as in the LSB. A plugin has ten thousand symbols and as many relocations: unpacking
-a table at once takes a sixth of the time of an object per entry.
+Format: System V gABI, chapters "Symbol Table", "Relocation" (with `DT_RELR`) and "Hash Table";
+GNU's hash table and symbol versions as in the LSB. A plugin has ten thousand symbols and as many
+relocations: unpacking a table at once takes a sixth of the time of an object per entry.
 """
 
 from __future__ import annotations

@@ -33,6 +33,22 @@ def load(tmp_path: Path) -> Load:
     return loaded
 
 
+def test_a_file_for_kubernetes_is_said_to_be_one(load: Load) -> None:
+    config = load("kind: ConfigMap\ndata: {beyla-config.yml: 'open_port: 80'}\n")
+    assert "data of the ConfigMap" in config.origins["kind"].note
+    config = load("config: {data: {open_port: 80}}\n")
+    assert "config.data" in config.origins["config"].note
+
+
+def test_a_survey_may_be_limited_to_what_speaks_on_sockets(load: Load) -> None:
+    """Known in that list only; what is surveyed is listed here all the same."""
+    text = "discovery: {LIST: [{exe_path: /app, socket_apps: {enabled: true}}]}"
+    (criterion,) = load(text.replace("LIST", "survey")).survey
+    assert criterion.unused == ("socket_apps",)
+    with pytest.raises(UsageError, match="unknown attribute"):
+        load(text.replace("LIST", "instrument"))
+
+
 def test_nothing_is_the_defaults() -> None:
     config = load_config(None, {})
     assert not config.is_beyla

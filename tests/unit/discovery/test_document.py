@@ -81,6 +81,37 @@ def test_merge_keys_are_taken_in() -> None:
     assert {key: entry.text() for key, entry in members.items()} == {"x": "1", "y": "3"}
 
 
+def test_of_several_merged_mappings_the_first_counts() -> None:
+    text = "a: &a {x: 1}\nb: &b {x: 2, y: 2}\nuse:\n  <<: [*a, *b]\n  z: 3\n"
+    members = read(text).members()["use"].members()
+    assert {key: entry.text() for key, entry in members.items()} == {"x": "1", "y": "2", "z": "3"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "use: &a\n  <<: &b\n    <<: *a\n",
+        "use: &a\n  <<: [*a]\n",
+        "x0: &a0 {k: 1}\n" + "".join(f"x{i + 1}: &a{i + 1} {{<<: *a{i}}}\n" for i in range(99))
+        + "use: {<<: *a99}\n",
+    ],
+    ids=["in a circle", "itself", "deep"],
+)  # fmt: skip
+def test_merges_without_end_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="merge"):
+        read(text).members()["use"].members()
+
+
+def test_mappings_merged_twice_at_each_level_take_no_time() -> None:
+    levels = "".join(f"x{i + 1}: &a{i + 1} {{<<: [*a{i}, *a{i}]}}\n" for i in range(19))
+    members = read(f"x0: &a0 {{k: 1}}\n{levels}use: {{<<: *a19}}\n").members()["use"].members()
+    assert members["k"].text() == "1"
+
+
+def test_of_several_documents_the_first_is_read() -> None:
+    assert read("a: 1\n---\nb: 2\n").members().keys() == {"a"}
+
+
 @pytest.mark.parametrize(
     "text",
     ["a: [", "a: 1\na: 2", "\t- x", "[" * 5000, "&a [*a]", "a: *b"],
