@@ -112,6 +112,7 @@ class HostProcess:
         if not name:
             return _refused(name, "realpath failed")
         try:
+            os.stat(name)  # which refuses FILE/ where Python's realpath does not
             path = Path(os.path.realpath(name, strict=True))
             inode = inode_of(path)
         except (OSError, ValueError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -17,6 +18,10 @@ _OS_ABIS = {0: 0, 3: 3}
 """Systems whose files the loader takes (none in particular, Linux): the highest ABI version."""
 _BIG_ENDIAN = ("s390x",)
 """Of the processors for which Go makes plugins."""
+_MACHINES = {"x86-64": 62, "arm64": 183}
+_LOADED_KINDS = (2, 3)
+"""ET_EXEC, ET_DYN."""
+_SEGMENT_BYTES = 56
 _MAGIC = b"\x7fELF"
 _HEADER_BYTES = {32: 52, 64: 64}
 _NO_FILE = "cannot open shared object file: No such file or directory"
@@ -71,7 +76,19 @@ def ident_fault(path: Path, bits: int, machine: str) -> Fault | None:
         return Fault("refused", f"{path}: wrong ELF class: ELFCLASS{96 - bits}")
     if wrong := _ident_words(ident, machine):
         return Fault("refused", f"{path}: {wrong}")
+    if bits == 64 and machine in _MACHINES and _segments_missing(ident, machine, path):
+        reason = "it is cut short within the list of its segments"
+        return Fault("refused", f"{path}: cannot read file data", reason)
     return None
+
+
+def _segments_missing(ident: bytes, machine: str, path: Path) -> bool:
+    """Whether the file ends before its program headers do; nothing else is read before them."""
+    kind, number = struct.unpack_from("<HH", ident, 16)
+    start, size, count = *struct.unpack_from("<Q", ident, 32), *struct.unpack_from("<HH", ident, 54)
+    if kind not in _LOADED_KINDS or number != _MACHINES[machine] or size != _SEGMENT_BYTES:
+        return False
+    return bool(start + size * count > path.stat().st_size)
 
 
 def _ident_words(ident: bytes, machine: str) -> str:

@@ -66,6 +66,20 @@ def test_a_missing_file_is_looked_for_again(host: Host, tmp_path: Path) -> None:
     assert process.open(name).text == f'plugin.Open("{name}"): {name}: invalid ELF header'
 
 
+def test_a_file_is_no_directory(host: Host, tmp_path: Path) -> None:
+    (tmp_path / "file.so").write_bytes(b"text" * 100)
+    for name in (f"{tmp_path}/file.so/", f"{tmp_path}/file.so/../file.so"):
+        assert HostProcess(host).open(name).text == f'plugin.Open("{name}"): realpath failed'
+
+
+def test_a_file_cut_short_within_its_headers_is_refused(host: Host, tmp_path: Path) -> None:
+    short = tmp_path / "short.so"
+    short.write_bytes(doctor_plugin().build()[:100])
+    verdict = HostProcess(host).open(str(short))
+    assert verdict.outcome == "refused"
+    assert verdict.text == f'plugin.Open("{short}"): {short}: cannot read file data'
+
+
 def ident(offset: int, value: int) -> bytes:
     """The beginning of a shared object for x86-64, one byte of it changed."""
     header = bytearray(b"\x7fELF\2\1\1".ljust(16, b"\0") + b"\3\0\x3e\0\1\0\0\0")
