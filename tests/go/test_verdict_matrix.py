@@ -104,7 +104,9 @@ TRIALS = (
     ),
     Trial(
         "statically linked host",
-        lambda shop: shop.host("host-static", "-ldflags=-linkmode=external -extldflags=-static"),
+        lambda shop: shop.host(
+            "host-without-loader", "-ldflags=-linkmode=external -extldflags=-static"
+        ),
         lambda shop: [base(shop)],
         ("kills-host",),
     ),
