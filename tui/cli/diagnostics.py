@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import signal
 import sys
@@ -19,6 +21,7 @@ INTERRUPTED = 130
 _TELL_S = 0.2
 _CLEAR_LINE = "\x1b[K"
 _LONGEST = 1 << 16
+_ESCAPED = "boxscope-escaped"
 Handler = Callable[[int, FrameType | None], object] | int | None
 
 
@@ -107,6 +110,24 @@ def leave_quietly() -> None:
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())
     os.close(null)
+
+
+def prepare_streams() -> None:
+    """Make stdout and stderr take whatever is written, wherever this was started."""
+    open_missing_streams()
+    codecs.register_error(_ESCAPED, _escaped)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_ESCAPED)
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    """What an encoding, such as that of an old locale, has no letters for, as JSON spells it."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    pairs = zip(units[::2], units[1::2], strict=True)
+    return "".join(f"\\u{high:02x}{low:02x}" for high, low in pairs), error.end
 
 
 def open_missing_streams() -> None:

@@ -10,7 +10,7 @@ import click
 
 from engine import __version__
 from engine.core.errors import BoxscopeError
-from tui.cli.diagnostics import open_missing_streams, report
+from tui.cli.diagnostics import prepare_streams, report
 from tui.cli.workspace import workspace_option
 from tui.collector import collect_rarely
 
@@ -90,7 +90,7 @@ def boxscope(ctx: click.Context, workspace: Path | None) -> None:
 def run() -> None:
     """Run the command and exit with its code."""
     collect_rarely()
-    open_missing_streams()
+    prepare_streams()
     sys.exit(main(sys.argv[1:]))
 
 

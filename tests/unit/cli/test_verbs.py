@@ -167,3 +167,20 @@ def test_closed_streams_change_no_exit_code(closed: str) -> None:
         ["/bin/sh", "-c", command, sys.executable], capture_output=True, text=True, timeout=60
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_an_encoding_has_no_letters_for_is_spelt_as_json_spells_it() -> None:
+    read = ["traffic", "--pcap", CAPTURE, "--json"]
+    plain = boxscope(*read, PYTHONIOENCODING="ascii")
+    assert plain.stdout.isascii()
+    assert r"\u240a" in plain.stdout  # the symbol that stands for the end of a line
+    assert [_message(shown) for shown in objects(plain)] == [
+        _message(shown) for shown in objects(boxscope(*read, PYTHONIOENCODING="utf-8"))
+    ]
+
+
+def _message(shown: dict[str, object]) -> dict[str, object]:
+    """A message without what differs from run to run."""
+    if shown["kind"] != "l7_message":
+        return {"kind": shown["kind"]}
+    return {name: value for name, value in shown.items() if name != "seq"}
