@@ -3,6 +3,11 @@
 
 BIN := .venv/bin
 
+# Python 3.11 does not start in an environment whose path has other letters than these locales know.
+ifneq ($(filter C POSIX,$(LC_ALL)),)
+export LC_ALL := C.UTF-8
+endif
+
 SECONDS ?= 300
 TIMES ?= 10
 MINUTES ?= 10

@@ -66,7 +66,10 @@ need_compiler() {
 # The stamp holds what the environment was made from: when that changes, it is brought up to date.
 stamp=.venv/boxscope-setup
 wanted=$(cat pyproject.toml constraints.txt scripts/setup.sh | cksum)
-if [ ! -x .venv/bin/python ] || ! .venv/bin/python -c '' 2>/dev/null; then
+# An environment does not work elsewhere: its commands and boxscope itself are found by path.
+place=.venv/boxscope-place
+moved() { [ -f "$place" ] && [ "$(cat "$place")" != "$(pwd -P)" ]; }
+if [ ! -x .venv/bin/python ] || ! .venv/bin/python -c '' 2>/dev/null || moved; then
     make_venv
 fi
 if [ "$(cat "$stamp" 2>/dev/null || true)" != "$wanted" ]; then
@@ -74,6 +77,7 @@ if [ "$(cat "$stamp" 2>/dev/null || true)" != "$wanted" ]; then
     say "installing boxscope and its tools into .venv"
     .venv/bin/python -m pip install --quiet --disable-pip-version-check \
         --constraint constraints.txt --editable '.[dev]'
+    pwd -P >"$place"
     printf '%s' "$wanted" >"$stamp"
 fi
 
