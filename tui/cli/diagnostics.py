@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import io
 import os
 import signal
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Self
 
-from engine.core.errors import BoxscopeError
+from engine.core.errors import BoxscopeError, FailedError
 from engine.core.progress import Tasks, progress_text
 from engine.core.sanitise import clean
 
@@ -22,6 +23,8 @@ _TELL_S = 0.2
 _CLEAR_LINE = "\x1b[K"
 _LONGEST = 1 << 16
 _ESCAPED = "boxscope-escaped"
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""What a write fails with where the output goes to a disk."""
 Handler = Callable[[int, FrameType | None], object] | int | None
 
 
@@ -110,6 +113,14 @@ def leave_quietly() -> None:
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())
     os.close(null)
+
+
+def report_unwritten(refused: OSError) -> int:
+    """Tell that stdout takes no more; returns the exit code. Any other error is raised again."""
+    if refused.errno not in _FULL:
+        raise refused
+    leave_quietly()
+    return report(FailedError(f"cannot write the output: {refused.strerror}"))
 
 
 def prepare_streams() -> None:

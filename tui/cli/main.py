@@ -10,7 +10,7 @@ import click
 
 from engine import __version__
 from engine.core.errors import BoxscopeError
-from tui.cli.diagnostics import prepare_streams, report
+from tui.cli.diagnostics import leave_quietly, prepare_streams, report, report_unwritten
 from tui.cli.workspace import workspace_option
 from tui.collector import collect_rarely
 
@@ -96,6 +96,18 @@ def run() -> None:
 
 def main(arguments: list[str]) -> int:
     """Run the command on these arguments; returns the exit code."""
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        leave_quietly()
+        return 0
+    except OSError as refused:
+        return report_unwritten(refused)
+
+
+def _run(arguments: list[str]) -> int:
     try:
         code = boxscope.main(arguments, prog_name="boxscope", standalone_mode=False)
     except click.exceptions.Exit as leave:

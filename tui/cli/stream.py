@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -14,15 +13,19 @@ from engine.core.records import Record
 from engine.core.source import SourceStatus
 from engine.engine import Engine
 from engine.recording.lines import header_line, stats_record
-from tui.cli.diagnostics import INTERRUPTED, Interruption, leave_quietly, report, say
+from tui.cli.diagnostics import (
+    INTERRUPTED,
+    Interruption,
+    leave_quietly,
+    report,
+    report_unwritten,
+    say,
+)
 from tui.cli.output import ColumnOutput, Output
 from tui.collector import rare_collections
 
 _PULL_S = 0.05
 _LIMIT = 5_000
-
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
-"""What a write fails with where the output goes to a disk."""
 
 _TO_THE_END = ("otlp",)
 """Sources that work until all others have ended: how they are is known only then."""
@@ -105,10 +108,7 @@ class StreamRunner:
                 leave_quietly()
                 return 0
             except OSError as refused:
-                if refused.errno not in _FULL:
-                    raise
-                leave_quietly()
-                return report(FailedError(f"cannot write the output: {refused.strerror}"))
+                return report_unwritten(refused)
             return INTERRUPTED if self._interruption.asked else 0
 
     def run_or_fail(self, *vital: str) -> int:

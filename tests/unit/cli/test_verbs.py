@@ -184,3 +184,19 @@ def _message(shown: dict[str, object]) -> dict[str, object]:
     if shown["kind"] != "l7_message":
         return {"kind": shown["kind"]}
     return {name: value for name, value in shown.items() if name != "seq"}
+
+
+@pytest.mark.parametrize("unbuffered", ["1", ""])
+@pytest.mark.parametrize("arguments", [["--help"], ["config", "--json"]], ids=str)
+def test_a_full_disk_is_no_traceback(arguments: list[str], unbuffered: str) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "tui.cli", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        )
+    said = "boxscope: cannot write the output: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, said)
