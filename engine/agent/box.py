@@ -36,9 +36,10 @@ def box_facts() -> dict[str, str]:
         "platform_version": release.get("VERSION_ID", ""),
         "nproc": str(os.cpu_count() or 1),
         "cpu_name": _cpu_name(),
-        "boot_time": str(boot_time()),
         **{field: _read(Path("/sys/class/dmi/id", name)).strip() for field, name in _DMI.items()},
     }
+    with suppress(OSError):
+        facts["boot_time"] = str(boot_time() or "")
     return {field: value for field, value in facts.items() if value}
 
 

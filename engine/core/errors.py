@@ -17,6 +17,12 @@ BoxscopeError            anything below; `fix` says what to do, `exit_code` is t
 
 from __future__ import annotations
 
+import errno
+
+TOO_MANY_FILES = frozenset({errno.EMFILE, errno.ENFILE})
+"""What a call fails with where no more files may be open."""
+RAISE_THE_LIMIT = "raise the limit of open files, such as by ulimit -n 1024, and start again"
+
 
 class BoxscopeError(Exception):
     """Base of all deliberate errors.

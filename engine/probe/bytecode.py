@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import NamedTuple
 
-from engine.core.errors import ProbeError
+from engine.core.errors import RAISE_THE_LIMIT, TOO_MANY_FILES, ProbeError
 from engine.core.sanitise import clean
 from engine.probe import bpfsys
 
@@ -106,7 +106,7 @@ def load(bytecode: Bytecode) -> LoadedPrograms:
     A program the kernel refuses is named in `refused` with the verifier's last words.
 
     Raises:
-        ProbeError: if a map cannot be made.
+        ProbeError: if a map cannot be made, or this process may open no more.
     """
     with ExitStack() as closing:
         maps: dict[str, int] = {}
@@ -120,7 +120,12 @@ def load(bytecode: Bytecode) -> LoadedPrograms:
             code = _relocated(code, descriptors)
             try:
                 programs[name] = bpfsys.load_raw_tracepoint(code, name)
+                closing.callback(os.close, programs[name])
             except OSError as error:
+                if error.errno in TOO_MANY_FILES:
+                    raise ProbeError(
+                        f"cannot load the kernel programs: {error.strerror}", fix=RAISE_THE_LIMIT
+                    ) from error
                 refused[name] = _why(error, code)
         closing.pop_all()
     return LoadedPrograms(maps, programs, refused)
@@ -131,7 +136,10 @@ def _create(shape: MapShape) -> int:
         return bpfsys.create_map(*shape[1:], shape.name)
     except OSError as error:
         reason = clean(error.strerror or str(error))
-        raise ProbeError(f"cannot make the kernel map {clean(shape.name, 40)}: {reason}") from error
+        raise ProbeError(
+            f"cannot make the kernel map {clean(shape.name, 40)}: {reason}",
+            fix=RAISE_THE_LIMIT if error.errno in TOO_MANY_FILES else "",
+        ) from error
 
 
 def _relocated(code: bytes, descriptors: Sequence[int]) -> bytes:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import bpf
-from engine.core.errors import ProbeError, RequirementError
+from engine.core.errors import RAISE_THE_LIMIT, TOO_MANY_FILES, ProbeError, RequirementError
 from engine.core.sanitise import clean
 from engine.probe import bytecode, compile_child
 from engine.probe.attachments import TRACEPOINT_OF
@@ -49,6 +49,7 @@ PROGRAMS = (*TRACEPOINT_OF, "own_tgid")
 
 _REQUIRED = ("own_tgid",)
 """Programs without which nothing can be delivered."""
+_INSTALL = "apt-get install -y python3 python3-bpfcc"
 _DEADLINE_S = 120.0
 """Compiling takes seconds on an idle box, and many times as long where others want the CPUs."""
 
@@ -174,7 +175,7 @@ class Loader:
             except OSError as refused:
                 raise RequirementError(
                     f"cannot run {compile_child.SYSTEM_PYTHON}: {refused.strerror}",
-                    fix="apt-get install -y python3 python3-bpfcc",
+                    fix=RAISE_THE_LIMIT if refused.errno in TOO_MANY_FILES else _INSTALL,
                 ) from refused
             return self._child
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Self
 
-from engine.core.errors import BoxscopeError, FailedError
+from engine.core.errors import RAISE_THE_LIMIT, TOO_MANY_FILES, BoxscopeError, FailedError
 from engine.core.progress import Tasks, progress_text
 from engine.core.sanitise import clean
 
@@ -115,8 +115,13 @@ def leave_quietly() -> None:
     os.close(null)
 
 
-def report_unwritten(refused: OSError) -> int:
-    """Tell that stdout takes no more; returns the exit code. Any other error is raised again."""
+def report_refused(refused: OSError) -> int:
+    """Tell that stdout takes no more, or that no more files may be open.
+
+    Returns the exit code; any other error is raised again.
+    """
+    if refused.errno in TOO_MANY_FILES:
+        return report(FailedError(f"{refused.strerror}: {refused.filename}", fix=RAISE_THE_LIMIT))
     if refused.errno not in _FULL:
         raise refused
     leave_quietly()

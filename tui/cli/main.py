@@ -10,7 +10,7 @@ import click
 
 from engine import __version__
 from engine.core.errors import BoxscopeError
-from tui.cli.diagnostics import leave_quietly, prepare_streams, report, report_unwritten
+from tui.cli.diagnostics import leave_quietly, prepare_streams, report, report_refused
 from tui.cli.workspace import workspace_option
 from tui.collector import collect_rarely
 
@@ -104,7 +104,7 @@ def main(arguments: list[str]) -> int:
         leave_quietly()
         return 0
     except OSError as refused:
-        return report_unwritten(refused)
+        return report_refused(refused)
 
 
 def _run(arguments: list[str]) -> int:

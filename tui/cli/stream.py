@@ -18,7 +18,7 @@ from tui.cli.diagnostics import (
     Interruption,
     leave_quietly,
     report,
-    report_unwritten,
+    report_refused,
     say,
 )
 from tui.cli.output import ColumnOutput, Output
@@ -108,7 +108,7 @@ class StreamRunner:
                 leave_quietly()
                 return 0
             except OSError as refused:
-                return report_unwritten(refused)
+                return report_refused(refused)
             return INTERRUPTED if self._interruption.asked else 0
 
     def run_or_fail(self, *vital: str) -> int:

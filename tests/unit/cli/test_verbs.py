@@ -200,3 +200,13 @@ def test_a_full_disk_is_no_traceback(arguments: list[str], unbuffered: str) -> N
         )
     said = "boxscope: cannot write the output: No space left on device\n"
     assert (done.returncode, done.stderr) == (1, said)
+
+
+def test_too_few_open_files_are_no_traceback() -> None:
+    command = 'ulimit -n 28; exec "$0" -m tui.cli demo --headless --for 0.5'
+    done = subprocess.run(
+        ["/bin/sh", "-c", command, sys.executable], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode in (0, 1)
+    assert "Traceback" not in done.stderr
+    assert "ulimit -n" in done.stderr + done.stdout

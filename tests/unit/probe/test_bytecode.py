@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import resource
 
 import pytest
 
@@ -78,4 +79,18 @@ class TestLoading:
         before = set(os.listdir("/proc/self/fd"))
         with pytest.raises(ProbeError, match="cannot make the kernel map wrong"):
             bytecode.load(bytecode.parse(text(ARRAY, ["wrong", 2, 3, 8, 1, 0])))
+        assert set(os.listdir("/proc/self/fd")) == before
+
+    def test_where_no_more_files_may_be_open_the_limit_is_named(self) -> None:
+        before = set(os.listdir("/proc/self/fd"))
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        many = {f"good{number}": R0_IS_ZERO + RETURN for number in range(20)}
+        programs = bytecode.parse(text(**many))
+        os.close(lowest := os.dup(0))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 10, hard))
+        try:
+            with pytest.raises(ProbeError, match=r"Too many open files.*ulimit -n"):
+                bytecode.load(programs)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         assert set(os.listdir("/proc/self/fd")) == before
