@@ -34,10 +34,13 @@ _READS_KERNEL_MEMORY = struct.pack(
     *(0x95, 0x00, 0, 0),  # exit
 )
 """A program that does no more than the call lockdown takes away."""
+_DOES_NOTHING = _READS_KERNEL_MEMORY[-16:]
+"""Its end: what is refused as well where the reason is not what a program does."""
 _MEMLOCK_UNTIL = (5, 11)
 
 _COST = "no kernel events; plugins, ports and Wasm still work"
 _GRANT = "run as root, or grant AmbientCapabilities=CAP_BPF CAP_PERFMON in a systemd unit"
+_UNLOCK = "boot with lockdown=integrity, or without lockdown"
 _INSTALL = {
     "debian": "apt-get install -y python3-bpfcc",
     "fedora": "dnf install -y python3-bcc",
@@ -166,10 +169,17 @@ def kernel_memory(
         os.close(load(_READS_KERNEL_MEMORY))
     except OSError as refused:
         missing = f"the kernel refuses programs that read its memory: {refused.strerror}"
-        capabilities = parse(_STATUS.read_text() if status is None else status)
-        fix = "boot with lockdown=integrity, or without lockdown"
-        fix = fix if may_load(capabilities) else _GRANT
+        told = _STATUS.read_text() if status is None else status
+        fix = _why_no_map(refused, told)[1] if _refused(load, _DOES_NOTHING) else _UNLOCK
     return _requirement("kernel memory", not missing, "programs may read it", missing, fix)
+
+
+def _refused(load: Callable[[bytes], int], program: bytes) -> bool:
+    try:
+        os.close(load(program))
+    except OSError:
+        return True
+    return False
 
 
 def other_hooks(sources: Path = _EVENT_SOURCES) -> Requirement:

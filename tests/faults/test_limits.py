@@ -133,6 +133,21 @@ def test_where_proc_is_hidden_ports_are_told_without_their_processes(ledger: Led
 
 
 @needs_root
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="no unshare")
+@pytest.mark.fault("/proc not mounted")
+def test_without_proc_every_command_says_what_to_mount(ledger: Ledger) -> None:
+    cover = 'mount -t tmpfs none /proc && exec "$0" "$@"'
+    wrapper = (*IN_OWN_MOUNTS, "sh", "-c", cover)
+    for verb in (["doctor"], ["discover", "--once"]):
+        ledger.inject()
+        with program("-m", "tui.cli", *verb, wrapper=wrapper) as child:
+            out, err = child.communicate(timeout=DEADLINE_S)
+        assert (child.returncode, out) == (3, "")
+        assert err == "boxscope: /proc is not mounted\n  mount -t proc proc /proc\n"
+        ledger.survive()
+
+
+@needs_root
 @pytest.mark.skipif(not (MEMORY / "cgroup.procs").exists(), reason="no version 1 memory group")
 @pytest.mark.fault("memory limit of a control group")
 def test_the_stores_stay_within_a_limit_and_beyond_it_nothing_is_left(

@@ -14,7 +14,13 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Self
 
-from engine.core.errors import RAISE_THE_LIMIT, TOO_MANY_FILES, BoxscopeError, FailedError
+from engine.core.errors import (
+    RAISE_THE_LIMIT,
+    TOO_MANY_FILES,
+    BoxscopeError,
+    FailedError,
+    RequirementError,
+)
 from engine.core.progress import Tasks, progress_text
 from engine.core.sanitise import clean
 
@@ -116,10 +122,12 @@ def leave_quietly() -> None:
 
 
 def report_refused(refused: OSError) -> int:
-    """Tell that stdout takes no more, or that no more files may be open.
+    """Tell that stdout takes no more, that no more files may be open, or that /proc is missing.
 
     Returns the exit code; any other error is raised again.
     """
+    if str(refused.filename).startswith("/proc/self/") and not os.path.exists("/proc/self"):
+        return report(RequirementError("/proc is not mounted", fix="mount -t proc proc /proc"))
     if refused.errno in TOO_MANY_FILES:
         return report(FailedError(f"{refused.strerror}: {refused.filename}", fix=RAISE_THE_LIMIT))
     if refused.errno not in _FULL:

@@ -139,10 +139,18 @@ def test_every_need_of_this_box_is_told() -> None:
 
 
 def test_a_refused_read_of_kernel_memory_is_told_as_lockdown() -> None:
-    found = preflight.kernel_memory(lambda code: refuse(errno.EPERM), status(ADMIN))
+    def load(code: bytes) -> int:
+        return os.dup(0) if len(code) == 16 else refuse(errno.EPERM)
+
+    found = preflight.kernel_memory(load, status(ADMIN))
     assert not found.ok
     assert "Operation not permitted" in found.detail
     assert "lockdown=integrity" in found.fix
+
+
+def test_where_no_program_is_taken_it_is_not_lockdown() -> None:
+    inside = preflight.kernel_memory(lambda code: refuse(errno.EPERM), status(ADMIN))
+    assert "user namespace" in inside.fix
     unprivileged = preflight.kernel_memory(lambda code: refuse(errno.EPERM), status(0))
     assert "CAP_BPF" in unprivileged.fix
 
