@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Protocol
+
+_OFFSETS = Path("/proc/self/timens_offsets")
+"""Absent from kernels without time namespaces."""
 
 
 class Clock(Protocol):
@@ -18,15 +22,28 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clocks."""
+    """The machine's clocks; in a time namespace, too, the monotonic one is the kernel's own."""
+
+    def __init__(self) -> None:
+        self._ahead_ns = _namespace_ahead_ns()
 
     def monotonic_ns(self) -> int:
-        """Nanoseconds of CLOCK_MONOTONIC."""
-        return time.monotonic_ns()
+        """Nanoseconds of CLOCK_MONOTONIC as the kernel counts them."""
+        return time.monotonic_ns() - self._ahead_ns
 
     def wall_ns(self) -> int:
         """Nanoseconds since the Unix epoch."""
         return time.time_ns()
+
+
+def _namespace_ahead_ns() -> int:
+    """How far this time namespace's monotonic clock is ahead of the kernel's, in ns."""
+    try:
+        lines = _OFFSETS.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    found = [line.split()[1:] for line in lines if line.startswith("monotonic ")]
+    return sum(int(seconds) * 1_000_000_000 + int(nanos) for seconds, nanos in found)
 
 
 def monotonic_to_wall_offset_ns(clock: Clock) -> int:

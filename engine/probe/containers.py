@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from engine.core.clock import SystemClock
 from engine.core.containers import SHOWN_DIGITS, container_in, container_of
 from engine.core.identity import ProcessStat, parse_stat
 
@@ -22,6 +23,7 @@ _KNOWN_MAX = 65_536
 _PIDS_MAX = 16_384
 _READ_MAX = 16_384
 _NS = 1_000_000_000
+_CLOCK = SystemClock()
 
 
 class _Process(NamedTuple):
@@ -48,7 +50,7 @@ class Containers:
         self,
         cgroups: str = CGROUPS,
         proc: str = PROC,
-        now_ns: Callable[[], int] = time.monotonic_ns,
+        now_ns: Callable[[], int] = _CLOCK.monotonic_ns,
     ) -> None:
         self._proc = proc
         self._now_ns = now_ns
@@ -164,7 +166,7 @@ def _started_ns(stat: ProcessStat) -> int:
 
 def _suspended_ns() -> int:
     """How long the box has been suspended since its boot."""
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns()
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - _CLOCK.monotonic_ns()
 
 
 def _read(name: str, folder: int) -> bytes:

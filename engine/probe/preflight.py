@@ -114,11 +114,17 @@ def rights(status: str | None = None) -> Requirement:
 
 def type_information(path: Path = btf.VMLINUX) -> Requirement:
     """BTF, which tells where members lie in the kernel's structures."""
+    lacks = ""
+    try:
+        with path.open("rb") as blob:
+            lacks = "" if blob.read(1) else "is empty"
+    except OSError as error:
+        lacks = "is missing" if error.errno == errno.ENOENT else f"cannot be read: {error.strerror}"
     return _requirement(
         "BTF",
-        os.access(path, os.R_OK),
+        not lacks,
         str(path),
-        f"the kernel has no type information: {path} is missing",
+        f"the kernel has no type information: {path} {lacks}",
         "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y, as the distributions' own are",
     )
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,3 +32,14 @@ def test_the_offset_turns_a_monotonic_stamp_into_wall_time() -> None:
     clock = SystemClock()
     offset = monotonic_to_wall_offset_ns(clock)
     assert abs(clock.monotonic_ns() + offset - clock.wall_ns()) < 1_000_000_000
+
+
+@pytest.mark.parametrize("offset", [0, 5_000, -1])
+def test_in_a_time_namespace_the_clock_is_the_kernel_s(offset: int) -> None:
+    program = "from engine.core.clock import SystemClock; print(SystemClock().monotonic_ns())"
+    inside = ["unshare", "--time", "--fork", "--monotonic", str(offset), sys.executable]
+    before = time.monotonic_ns()
+    done = subprocess.run([*inside, "-c", program], capture_output=True, text=True, timeout=60)
+    if done.returncode and not done.stdout:
+        pytest.skip(f"no time namespace: {done.stderr}")
+    assert before < int(done.stdout) < time.monotonic_ns()

@@ -67,8 +67,10 @@ def test_a_map_that_can_be_made_is_closed_again() -> None:
 
 def test_type_information_is_a_file(tmp_path: Path) -> None:
     file = tmp_path / "vmlinux"
-    assert "no type information" in preflight.type_information(file).detail
+    assert "is missing" in preflight.type_information(file).detail
     file.touch()
+    assert "is empty" in preflight.type_information(file).detail
+    file.write_bytes(b"\x9f\xeb")
     assert preflight.type_information(file).ok
 
 
