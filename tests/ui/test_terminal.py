@@ -60,6 +60,17 @@ def test_q_leaves_the_terminal_as_it_was_and_stops_the_engine(report: Path) -> N
     assert report.read_text().split() == ["started", "stopped"]
 
 
+@pytest.mark.parametrize(("size", "name"), [((0, 0), "xterm-256color"), ((80, 24), "dumb")])
+def test_a_terminal_of_no_size_or_kind_is_drawn_on_and_left(
+    report: Path, size: tuple[int, int], name: str
+) -> None:
+    with Terminal(MODULE, str(report), size=size, environment={"TERM": name}) as terminal:
+        terminal.read_until(b"Plugins")
+        terminal.press("q")
+        assert terminal.wait() == 0
+        assert_restored(terminal)
+
+
 def test_ctrl_c_leaves_the_terminal_as_it_was_and_stops_the_engine(report: Path) -> None:
     with Terminal(MODULE, str(report), size=(40, 10)) as terminal:
         wait_until(report.exists)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +31,9 @@ def open_console(engine: Engine, loaded: LoadedSettings, workspace: OpenedWorksp
     from tui.console.options import console_options
     from tui.console.run import run_console
 
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        # The frames and bars it draws are in no older encoding, whatever the locale names.
+        sys.stderr.reconfigure(encoding="utf-8")
     return run_console(engine, console_options(loaded, workspace))
 
 

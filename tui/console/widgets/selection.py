@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 
 from rich.style import Style
+from textual import events
 from textual.geometry import Offset
 from textual.screen import Screen
 from textual.selection import Selection
@@ -92,6 +93,16 @@ class SelectableLines(Widget):
 
 class SelectsLines(Screen[None]):
     """A screen that asks such widgets where in their text the mouse is."""
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Ignore a size that is not the terminal's any more.
+
+        The framework tells a screen of each change again when it has followed it. Of two sizes
+        under way, such as those of a dumb terminal or of one of 0x0, which the framework takes
+        for 80x25 and then for its real size, each would bring the other back for ever.
+        """
+        if event.size != self.app.size:
+            event.prevent_default()
 
     def get_widget_and_offset_at(self, x: int, y: int) -> tuple[Widget | None, Offset | None]:
         """The widget at a cell of the screen, and where in its text that is."""
