@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +16,11 @@ pytest_plugins = ["tests.ledgers"]
 # A busy machine must not decide a test: examples may take as long as they take.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
+
+# Under nohup, or behind the & of a script, these are ignored, and programs under test would be born
+# ignoring them.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What looks at the kernel and at the whole box is one after the other; so is what builds with Go,
 # as it shares its builds. Of the rest, each file is by itself.
