@@ -11,6 +11,7 @@ import os
 import engine.discovery.explain
 import engine.discovery.watcher
 import engine.live  # noqa: F401
+import tui.cli.output  # noqa: F401
 from tui.cli.main import run
 
 NOBODY = 65534
