@@ -45,6 +45,8 @@ def lacking(names: Iterable[str], capabilities: int) -> list[str]:
 
 def grant(names: Iterable[str], capabilities: int) -> str:
     """What to do to have some capabilities; empty if all are there."""
-    if not lacking(names, capabilities):
+    wanted = list(names)
+    if not lacking(wanted, capabilities):
         return ""
-    return f"run as root, or with {' and '.join(names)}"
+    listed = " and ".join(filter(None, [", ".join(wanted[:-1]), wanted[-1]]))
+    return f"run as root, or with {listed}"

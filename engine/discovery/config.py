@@ -104,11 +104,13 @@ class DiscoveryConfig:
             origin: What the ports are said to come from.
 
         Raises:
-            UsageError: if one of them is malformed.
+            UsageError: if one of them is malformed, or, unless faithful, names what is no port.
         """
         config = self
         if open_port is not None:
             ports = PortEnum.parse(open_port)
+            if not self.faithful:
+                ports.require_possible(origin)
             note = _displaced(config.open_port, config.origins.get("open_port"))
             config = config.set("open_port", Origin(origin, note), open_port=ports)
         if exe:

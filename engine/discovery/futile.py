@@ -24,7 +24,10 @@ def futilities(criterion: Criterion) -> Iterator[Futility]:
     if idle:
         never = len(idle) == len(criterion.open_ports.ranges)
         listed = ", ".join(map(str, idle))
-        yield Futility(never, f"open_ports {listed} covers no port a socket can have")
+        yield Futility(
+            never,
+            f"open_ports {listed} covers no port a socket can have, which Beyla does not mind",
+        )
     exe = criterion.exe_path or criterion.exe_path_regexp
     if exe and not _can_match_path(exe):
         yield Futility(

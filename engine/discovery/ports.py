@@ -1,7 +1,8 @@
 """Port enumerations, Beyla's `open_port` syntax: `80,443,8000-8999`.
 
 Format: the IntEnum of Beyla 3 (OpenTelemetry eBPF instrumentation, package `services`). What
-Beyla accepts is accepted here with the same meaning, reversed ranges and 70000 included.
+Beyla accepts is read here with the same meaning, reversed ranges and 70000 included; whether such
+entries are refused then is for who asks (`require_possible`).
 """
 
 from __future__ import annotations
@@ -120,6 +121,23 @@ class PortEnum:
             for entry in self.ranges
             if max(entry.start, 1) > min(entry.end or entry.start, _LARGEST_PORT)
         )
+
+    def require_possible(self, origin: str) -> None:
+        """Refuse what Beyla takes without a word: entries that can cover no port.
+
+        Args:
+            origin: Where they came from.
+
+        Raises:
+            UsageError: if there is such an entry.
+        """
+        idle = self.idle_entries()
+        if idle:
+            raise UsageError(
+                f"{origin}: {', '.join(map(str, idle))} covers no port a socket can have",
+                fix="1 to 65535, the lower end of a range first, as in 80,8000-8999 (Beyla takes "
+                "it and matches nothing, and so does discover --faithful)",
+            )
 
     def __str__(self) -> str:
         return ",".join(map(str, self.ranges))

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 
-from engine.core.capabilities import SIGHT, effective, grant
+from engine.core.capabilities import SIGHT, effective, grant, lacking
 from engine.core.clock import Clock
 from engine.core.counters import Counters, Tally
 from engine.core.errors import BoxscopeError, FailedError
@@ -321,18 +321,20 @@ class PortWatcher(Source):
         state: SourceState = "degraded" if failures else "running"
         if dumped.failures and len(dumped.failures) == dumped.asked:
             state = "failed"
+        needed: list[str] = []
         if not failures and self._scanner.owners.denied and self._scanner.owners.unowned:
             state = "degraded"
             reasons.append(
                 "some ports belong to processes that may not be looked into; they are listed "
                 "without a process"
             )
-            fixes.append(grant(SIGHT, effective()))
+            needed += SIGHT if lacking(SIGHT, effective()) else ()
         if not self._scanner.namespaces.may_enter:
             state = "degraded" if state == "running" else state
             reasons.append("other network namespaces than this one are not looked at")
-            fixes.append(grant(["CAP_SYS_ADMIN"], 0))
-        self.set_status(state, "; ".join(reasons), "; ".join(dict.fromkeys(filter(None, fixes))))
+            needed.append("CAP_SYS_ADMIN")
+        fixes.append(grant(needed, 0))
+        self.set_status(state, "; ".join(reasons), "; ".join(filter(None, fixes)))
 
     def _matcher(self) -> PolicyMatcher:
         return PolicyMatcher(self.policy, show_all=self._show_all, attach=self._attach_selected)

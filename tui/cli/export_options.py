@@ -22,7 +22,10 @@ def exporting(command: Callable[..., int]) -> Callable[..., int]:
         "the one that OTEL_EXPORTER_OTLP_* name.",
     )
     @click.option(
-        "--otlp-protocol", "protocol", type=click.Choice(["http", "grpc"]), help="Default: http."
+        "--otlp-protocol",
+        "protocol",
+        type=click.Choice(["auto", "http", "grpc"]),
+        help="Default: auto, which is as OTEL_EXPORTER_OTLP_PROTOCOL tells, or http.",
     )
     @click.option(
         "--otlp-header",

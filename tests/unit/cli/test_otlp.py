@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
+import click
 import pytest
 
+from engine.core.settings import Settings
 from tests.unit.cli.test_verbs import CAPTURE, DEMO_WASM, boxscope, objects, source
 from tests.unit.otlp.receiver import Receiver, attributes, started
+from tui.cli.console import command as console
 
 TRAFFIC = ("traffic", "--pcap", CAPTURE, "--wasm", DEMO_WASM, "--json")
 
@@ -89,3 +93,12 @@ def test_the_settings_print_no_header(monkeypatch: pytest.MonkeyPatch) -> None:
         assert done.returncode == 0
         assert "hunter2" not in done.stdout
         assert "****" in done.stdout
+
+
+def test_the_protocols_of_the_flag_are_those_of_the_setting() -> None:
+    (flag,) = [each for each in console.params if each.name == "protocol"]
+    declared = Settings.model_fields["otlp_protocol"]
+    assert isinstance(flag.type, click.Choice)
+    assert tuple(flag.type.choices) == get_args(declared.annotation)
+    assert isinstance(flag, click.Option)
+    assert f"Default: {declared.default}" in str(flag.help)

@@ -205,6 +205,17 @@ def test_what_is_typed_takes_the_place_of_everything(load: Load) -> None:
     assert str(config.open_port) == "80,81"
 
 
+@pytest.mark.parametrize("text", ["99999", "80,0", "90-80", "65536-70000"])
+def test_what_is_typed_and_no_port_is_refused_unless_faithful(text: str) -> None:
+    with pytest.raises(UsageError, match=r"covers no port") as refused:
+        DiscoveryConfig().with_selectors(open_port=text, origin="--open-port")
+    assert refused.value.message.startswith("--open-port: ")
+    assert "--faithful" in refused.value.fix
+    faithful = DiscoveryConfig(faithful=True).with_selectors(open_port=text)
+    assert str(faithful.open_port) == text
+    assert "which Beyla does not mind" in " ".join(policy_of(faithful).notes)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
