@@ -1,4 +1,8 @@
-"""Keeps a recording small: the oldest records go when they are too old or the file too large."""
+"""Keeps a recording small: the oldest records go when they are too old or the file too large.
+
+How old they are is told by the monotonic clock, as the wall clock may be set: when each of the
+writer's passes was made stands in a table of its own, which only the writer's connection has.
+"""
 
 from __future__ import annotations
 
@@ -24,18 +28,36 @@ class Pruner:
     def __init__(self, database: sqlite3.Connection, options: RecordingOptions) -> None:
         self._database = database
         self._options = options
+        if options.keep_s is not None:
+            database.execute("PRAGMA temp_store = MEMORY")
+            database.execute("CREATE TEMP TABLE passes (monotonic_ns INTEGER, ts_ns INTEGER)")
 
-    def prune(self, now_ns: int) -> None:
-        """Let the oldest records go, as far as the bounds ask for it."""
+    def prune(self, now_ns: int, monotonic_ns: int) -> None:
+        """Let the oldest records go, as far as the bounds ask for it.
+
+        Args:
+            now_ns: Wall time that what was just written is marked with.
+            monotonic_ns: The same moment by the clock that nobody sets.
+        """
         keep_s, max_bytes = self._options.keep_s, self._options.max_bytes
         if keep_s is not None:
-            self._forget_marked("ts_ns <= ?", now_ns - int(keep_s * 1e9))
+            self._database.execute("INSERT INTO passes VALUES (?, ?)", (monotonic_ns, now_ns))
+            self._forget_passes(monotonic_ns - int(keep_s * 1e9))
         if max_bytes is None or self._used <= max_bytes * _SPARE:
             return
         for ts_ns in self._moments():
-            self._forget_marked("ts_ns = ?", ts_ns)
+            self._forget_marked(ts_ns)
             if self._used <= max_bytes * _SPARE:
                 return
+
+    def _forget_passes(self, until_ns: int) -> None:
+        """Delete what was written up to a time of the monotonic clock."""
+        old = self._database.execute(
+            "SELECT ts_ns FROM passes WHERE monotonic_ns <= ? ORDER BY monotonic_ns", (until_ns,)
+        ).fetchall()
+        for (ts_ns,) in old:
+            self._forget_marked(ts_ns)
+        self._database.execute("DELETE FROM passes WHERE monotonic_ns <= ?", (until_ns,))
 
     def _moments(self) -> Iterator[int]:
         """The moments of the marks in the order they were written; none for a single one.
@@ -57,17 +79,17 @@ class Pruner:
         )
         return int((pages - free) * page_size)
 
-    def _forget_marked(self, condition: str, ts_ns: int) -> None:
-        """Delete what the marks of some moments cover; of tables, what has been superseded."""
+    def _forget_marked(self, ts_ns: int) -> None:
+        """Delete what the marks of a moment cover; of tables, what has been superseded."""
         covered = self._database.execute(
-            f"SELECT kind, max(seq) FROM marks WHERE {condition} GROUP BY kind", (ts_ns,)
+            "SELECT kind, seq FROM marks WHERE ts_ns = ?", (ts_ns,)
         ).fetchall()
         if not covered:
             return
         for kind, seq in covered:
             if kind in KINDS:
                 self._forget(kind, seq)
-        self._database.execute(f"DELETE FROM marks WHERE {condition}", (ts_ns,))
+        self._database.execute("DELETE FROM marks WHERE ts_ns = ?", (ts_ns,))
         write_meta(self._database, {"pruned_before_ns": ts_ns})
 
     def _forget(self, kind: str, seq: int) -> None:

@@ -205,7 +205,7 @@ class Recorder:
         try:
             self._database.execute("BEGIN IMMEDIATE")
             self._write_all(done)
-            self._pruner.prune(done.now_ns)
+            self._pruner.prune(done.now_ns, self._clock.monotonic_ns())
             self._database.execute("COMMIT")
         except sqlite3.Error as error:
             self._cursors, self._known_context = before

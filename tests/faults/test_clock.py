@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,21 @@ class SteppedClock(SystemClock):
     def wall_ns(self) -> int:
         """Wall time as it was set."""
         return time.time_ns() + self.ahead_s * SECOND
+
+
+@dataclass
+class PassingClock(SteppedClock):
+    """The same, and time passes on both when a test says so."""
+
+    passed_ns: int = 0
+
+    def wall_ns(self) -> int:
+        """Wall time as it was set."""
+        return super().wall_ns() + self.passed_ns
+
+    def monotonic_ns(self) -> int:
+        """Time that nobody sets."""
+        return super().monotonic_ns() + self.passed_ns
 
 
 @pytest.mark.fault("clock set forwards and backwards")
@@ -87,3 +103,33 @@ def test_a_bounded_recording_lets_the_oldest_go_whatever_the_clock_says(
     file.close()
     assert kept == list(range(gone + 1, 4_001))
     assert len(kept) >= 500
+
+
+@pytest.mark.fault("clock set in a recording that keeps the last while")
+@pytest.mark.parametrize("step_s", [86_400, -86_400], ids=["forwards", "backwards"])
+def test_what_is_kept_for_a_while_goes_by_time_that_passes(
+    ledger: Ledger, tmp_path: Path, step_s: int
+) -> None:
+    clock, rings, path = PassingClock(), Rings(), tmp_path / "r.db"
+    recorder = Recorder(rings, path, RecordingOptions(keep_s=60), clock=clock)
+    recorder.start()
+
+    def write(text: str, kept: int) -> None:
+        rings.add("log", ts_ns=clock.wall_ns(), text=text)
+        wait_until(lambda: recorder.counters.kept == kept, DEADLINE_S)
+
+    write("before the step", 1)
+    ledger.inject()
+    clock.ahead_s = step_s
+    write("after it", 2)
+    held = sqlite3.connect(path)
+    shown = "SELECT text FROM log ORDER BY seq"
+    assert held.execute(shown).fetchall() == [("before the step",), ("after it",)]
+    clock.passed_ns = 61 * SECOND
+    write("a minute later", 3)
+    wait_until(lambda: len(held.execute(shown).fetchall()) == 1, DEADLINE_S)
+    assert held.execute(shown).fetchall() == [("a minute later",)]
+    assert held.execute("SELECT number FROM pruned WHERE kind = 'log'").fetchall() == [(2,)]
+    held.close()
+    ledger.survive(recorder.counters)
+    recorder.stop()
