@@ -52,6 +52,11 @@ class Options(NamedTuple):
     """Code counts its instructions."""
 
 
+def is_module(wasm: bytes) -> bool:
+    """Whether bytes begin as a WebAssembly module does."""
+    return wasm.startswith(b"\0asm")
+
+
 class Engines:
     """The engines of one runtime.
 
@@ -84,7 +89,7 @@ class Engines:
         Raises:
             WasmError: if it is no module, or needs a feature that agents do not have.
         """
-        if not wasm.startswith(b"\0asm"):
+        if not is_module(wasm):
             raise WasmError("not a WebAssembly module", fix="give the built .wasm, not its source")
         digest = hashlib.sha256(wasm).hexdigest()
         key = (digest, options)

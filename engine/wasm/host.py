@@ -188,7 +188,8 @@ class WasmHost(Source):
         and is offered the last messages of its predecessor again.
 
         Raises:
-            WasmError: if it is refused, with the reason; it stays in the table as failed.
+            WasmError: if it is refused, with the reason; it stays in the table as failed, unless
+                its file never was a module and nobody waits for it to become one.
         """
         with self._loading:
             name = self._name_for(path)
@@ -206,13 +207,14 @@ class WasmHost(Source):
                 with self.logbook.tasks.begin(f"compiling the Wasm plugin {name}"):
                     plugin.load()
             except WasmError as error:
-                self._examples[name] = examples
                 what = f"Wasm plugin {name} ({clean(str(path))})"
                 refused = WasmError(f"{what}: {error.message}", fix=error.fix)
-                self.fail(refused, "degraded")
+                if plugin.is_module or known or self._options.watch:
+                    self._examples[name] = examples
+                    self.fail(refused, "degraded")
+                    self._put(plugin)
                 raise refused from error
-            finally:
-                self._put(plugin)
+            self._put(plugin)
             self._examples.pop(name, None)
             self._announce(plugin)
             if examples:

@@ -18,6 +18,7 @@ from engine.wasm.abi import (
     decode_custom_filter,
     decode_hooks,
 )
+from engine.wasm.engines import is_module
 from engine.wasm.exports import REACTOR_START
 from engine.wasm.figures import ExportStatistics
 from engine.wasm.hostcalls import CallContext
@@ -71,6 +72,8 @@ class WasmPlugin:
         self.path = path
         self.state: Literal["loaded", "failed"] = "failed"
         self.error = ""
+        self.is_module = False
+        """Whether its file, when it was read, looked like WebAssembly at all."""
         self.hooks: tuple[Hook, ...] = ()
         self.custom_filter: CustomFilter | None = None
         self.has_custom_hook = False
@@ -103,7 +106,9 @@ class WasmPlugin:
             WasmError: if it is refused, with the reason.
         """
         try:
-            self._compiled = self._compile(read_file(self.path))
+            wasm = read_file(self.path)
+            self.is_module = is_module(wasm)
+            self._compiled = self._compile(wasm)
             self.refusals = self._compiled.tolerated
             self._program = self._runtime.link(self._compiled)
             self._ask_for_hooks(self._start())

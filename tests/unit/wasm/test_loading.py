@@ -13,6 +13,7 @@ from engine.core.fields import JsonValue
 from engine.wasm.host import WasmHost
 from tests.unit.wasm import wat
 from tests.unit.wasm.calls import BASE
+from tests.unit.wasm.test_options import MakeHost
 
 
 def row(host: WasmHost, name: str = "plugin") -> dict[str, JsonValue]:
@@ -89,18 +90,46 @@ def test_a_wasi_function_of_the_wrong_type_is_refused(host: WasmHost, tmp_path: 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "not a WebAssembly module"),
-        (b"(module)", "not a WebAssembly module"),
-        (b"\x7fELF", "not a WebAssembly module"),
         (b"\0asm", "does not compile"),
         (b"\0asm\x01\0\0\0\xff\xff", "does not compile"),
         (b"\0asm\x0d\0\x01\0", "does not compile"),
     ],
 )
-def test_what_is_no_module_is_refused(
+def test_a_broken_module_is_refused(
     host: WasmHost, tmp_path: Path, content: bytes, reason: str
 ) -> None:
     assert reason in refusal(host, wat.save(tmp_path, content))
+
+
+def plain_refusal(host: WasmHost, path: Path) -> str:
+    """Why a file is not loaded that never was a plugin; nothing stays of the attempt."""
+    before = host.status().state, len(host.tables()["wasm_plugin"])
+    with pytest.raises(WasmError) as raised:
+        host.load(path)
+    assert (host.status().state, len(host.tables()["wasm_plugin"])) == before
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"(module)", b"\x7fELF"])
+def test_what_is_no_module_is_refused_and_forgotten(
+    host: WasmHost, tmp_path: Path, content: bytes
+) -> None:
+    host.load(wat.save(tmp_path, wat.plugin(), "good"))
+    said = plain_refusal(host, wat.save(tmp_path, content))
+    assert "not a WebAssembly module" in said
+    assert str(tmp_path) in said
+    host.load(wat.save(tmp_path, wat.plugin()))
+    assert row(host)["state"] == "loaded"
+
+
+def test_what_is_no_module_any_more_stays_as_failed(host: WasmHost, tmp_path: Path) -> None:
+    path = wat.save(tmp_path, wat.plugin())
+    host.load(path)
+    assert "not a WebAssembly module" in refusal(host, wat.save(tmp_path, b"(module)"))
+
+
+def test_what_is_watched_may_become_a_module(host_with: MakeHost, tmp_path: Path) -> None:
+    assert "not a WebAssembly" in refusal(host_with(watch=True), wat.save(tmp_path, b""))
 
 
 def test_a_feature_the_agents_runtime_lacks_is_refused(host: WasmHost, tmp_path: Path) -> None:
@@ -109,8 +138,8 @@ def test_a_feature_the_agents_runtime_lacks_is_refused(host: WasmHost, tmp_path:
 
 
 def test_a_file_that_cannot_be_read_is_refused(host: WasmHost, tmp_path: Path) -> None:
-    assert "No such file" in refusal(host, tmp_path / "absent.wasm")
-    assert "is not a file" in refusal(host, tmp_path)
+    assert "No such file" in plain_refusal(host, tmp_path / "absent.wasm")
+    assert "is not a file" in plain_refusal(host, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -141,12 +170,12 @@ def test_a_plugin_that_asks_for_too_much_memory_is_refused(host: WasmHost, tmp_p
 
 def test_a_refused_plugin_leaves_the_others_alone(host: WasmHost, tmp_path: Path) -> None:
     host.load(wat.save(tmp_path, wat.plugin(), "good"))
-    refusal(host, wat.save(tmp_path, b"", "bad"))
+    refusal(host, wat.save(tmp_path, b"\0asm", "bad"))
     assert row(host, "good")["state"] == "loaded"
 
 
 def test_a_repaired_file_takes_the_place_of_the_refused_one(host: WasmHost, tmp_path: Path) -> None:
-    path = wat.save(tmp_path, b"")
+    path = wat.save(tmp_path, b"\0asm")
     refusal(host, path)
     wat.save(tmp_path, wat.plugin())
     assert host.load(path) == "plugin"

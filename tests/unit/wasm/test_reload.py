@@ -108,7 +108,7 @@ def test_without_the_plugin_that_failed_the_host_is_well_again(
 ) -> None:
     load(host, tmp_path, "good")
     with pytest.raises(WasmError):
-        host.load(wat.save(tmp_path, b"broken", "bad"))
+        host.load(wat.save(tmp_path, b"\0asm", "bad"))
     assert host.status().state == "degraded"
     host.unload("bad")
     assert host.status().state == "running"
