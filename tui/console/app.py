@@ -8,7 +8,6 @@ from functools import partial
 from typing import ClassVar
 
 from rich.console import RenderableType
-from textual import events
 from textual.binding import BindingType
 from textual.screen import Screen
 
@@ -33,6 +32,7 @@ from tui.console.keys import (
     WORKSPACE_KEYS,
 )
 from tui.console.links import Link
+from tui.console.opening import Openings, run_opening
 from tui.console.options import ConsoleOptions
 from tui.console.panes.plugins import PluginRow
 from tui.console.panes.ports import PortRow
@@ -50,7 +50,6 @@ from tui.console.subject_actions import SubjectActions
 from tui.console.suspension import Suspension
 from tui.console.troubles import Troubles
 from tui.console.wasm import WasmAsked, WasmCommands
-from tui.console.widgets.entry import Typed
 from tui.console.widgets.lines import LineView
 from tui.console.widgets.matrix import MatrixView
 from tui.console.widgets.stream import Skipped, StreamView
@@ -67,7 +66,7 @@ CONFIRM_AFTER_S = 0.1
 """When to look at the tables then; drawing them first would hold up the streams."""
 
 
-class ConsoleApp(ChartActions, SubjectActions):
+class ConsoleApp(Openings, ChartActions, SubjectActions):
     """Four live panes over an engine, which starts after the first paint and stops on exit."""
 
     TITLE = "boxscope"
@@ -126,6 +125,7 @@ class ConsoleApp(ChartActions, SubjectActions):
         """Show what there is, then start the engine without holding up the first paint."""
         if self._driver is not None and self._driver.can_suspend:
             self._suspension = Suspension(self._driver, partial(self.refresh, layout=True))
+        self.watch_screens()
         self.look_at_tables()
         self.set_interval(1 / self.options.table_redraws, self.look_at_tables)
         self.set_interval(1 / self.options.stream_redraws, self.look_at_streams)
@@ -157,11 +157,6 @@ class ConsoleApp(ChartActions, SubjectActions):
     def stop_engine(self) -> None:
         """Stop the engine if it is not stopped yet; waits until it is."""
         self._life.stop()
-
-    async def on_key(self, event: events.Key) -> None:
-        """A character for who types now, be it from while that line was being opened."""
-        if isinstance(self.focused, Typed) and await self.focused.take_up(event):
-            event.prevent_default()
 
     # Looking.
 
@@ -291,7 +286,7 @@ class ConsoleApp(ChartActions, SubjectActions):
 
     def on_stream_view_time_asked(self, message: StreamView.TimeAsked) -> None:
         """Let somebody choose a time and go there."""
-        self.run_worker(self._go_to_time(message.view), group="dialogs", name="go to a time")
+        run_opening(self, self._go_to_time(message.view), group="dialogs", name="go to a time")
 
     async def _go_to_time(self, view: StreamView) -> None:
         ts_ns = await self.push_screen_wait(
@@ -306,24 +301,30 @@ class ConsoleApp(ChartActions, SubjectActions):
 
     def on_plugin_asked(self, message: PluginAsked) -> None:
         """Carry out what somebody wants done to a plugin."""
-        self._carry_out(self._plugins.carry_out(message), "plugins")
+        self._carry_out(self._plugins.carry_out(message), "plugins", opens=message.opens)
 
     def on_process_asked(self, message: ProcessAsked) -> None:
         """Carry out what somebody wants to know or done about processes."""
-        self._carry_out(self._processes.carry_out(message), "processes")
+        self._carry_out(self._processes.carry_out(message), "processes", opens=message.opens)
 
     def on_wasm_asked(self, message: WasmAsked) -> None:
         """Carry out what somebody wants done to a Wasm plugin."""
-        self._carry_out(self._wasm.carry_out(message), "wasm")
+        self._carry_out(self._wasm.carry_out(message), "wasm", opens=message.opens)
 
-    def _carry_out(self, wish: Awaitable[None], group: str) -> None:
+    def _carry_out(self, wish: Awaitable[None], group: str, *, opens: bool = False) -> None:
+        """Do something in a worker, and tell if it is refused; it may open a dialog or a screen."""
+
         async def attempt() -> None:
             try:
                 await wish
             except BoxscopeError as error:
                 self.complain(error)
 
-        self.run_worker(attempt(), group=group, name=f"carry out what is asked of {group}")
+        name = f"carry out what is asked of {group}"
+        if opens:
+            run_opening(self, attempt(), group=group, name=name)
+        else:
+            self.run_worker(attempt(), group=group, name=name)
 
     def complain(self, error: BoxscopeError) -> None:
         """Tell that a command failed, and what to do."""
@@ -436,11 +437,11 @@ class ConsoleApp(ChartActions, SubjectActions):
 
     def action_record(self) -> None:
         """Begin a recording, or end it."""
-        self._carry_out(self._recording.toggle(), "recording")
+        self._carry_out(self._recording.toggle(), "recording", opens=True)
 
     def action_dump(self) -> None:
         """Write out what the engine remembers."""
-        self._carry_out(self._recording.dump(), "recording")
+        self._carry_out(self._recording.dump(), "recording", opens=True)
 
     async def action_query(self) -> None:
         """Open the screen for questions."""
@@ -459,7 +460,7 @@ class ConsoleApp(ChartActions, SubjectActions):
     def action_seek(self) -> None:
         """Go to a moment of a replay."""
         if self._replay is not None:
-            self._carry_out(self._replay.seek(), "replay")
+            self._carry_out(self._replay.seek(), "replay", opens=True)
 
     def action_next_problem(self) -> None:
         """Go to the next loss or error of a replay."""

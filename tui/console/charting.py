@@ -13,6 +13,7 @@ from engine.core.progress import TaskFacts, progress_text
 from engine.core.sanitise import clean
 from tui.console import screens
 from tui.console.figures import ALL, FigureId, declared
+from tui.console.opening import run_opening
 from tui.console.palette import Command, PaletteActions
 from tui.console.panes.base import Pane
 from tui.console.panes.traffic import TrafficPane
@@ -76,7 +77,7 @@ class ChartActions(ScopeActions, PaletteActions):
         """Ask whether the oldest task that can be ended is to be."""
         task = self.cancellable
         if task is not None:
-            self.run_worker(self._ask_to_cancel(task), group="dialogs", name="cancel a task")
+            run_opening(self, self._ask_to_cancel(task), group="dialogs", name="cancel a task")
 
     async def _ask_to_cancel(self, task: TaskFacts) -> None:
         dialog = screens.ConfirmDialog(

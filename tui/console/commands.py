@@ -34,6 +34,11 @@ class PluginAsked(Message):
         self.plugin = plugin
         """Its row; None where none is selected or needed."""
 
+    @property
+    def opens(self) -> bool:
+        """Whether that begins with a dialog."""
+        return self.verb != "restart"
+
 
 class PluginCommands:
     """Carries the wishes out: asks what is missing, tells the engine, reports what came of it.

@@ -16,6 +16,7 @@ from engine.workspace import PANES, Restored, Workspace
 from engine.workspace_parts import load_parts, with_engine_state
 from tui.console import screens
 from tui.console.keymap import Keymap
+from tui.console.opening import run_opening
 from tui.console.options import ConsoleOptions
 from tui.console.screens.main import MainScreen
 from tui.console.themes import OWN
@@ -119,7 +120,7 @@ class PersonalActions(App[None]):
 
     def action_save_workspace(self) -> None:
         """Ask for a file and write what there is into it."""
-        self.run_worker(self._save_workspace(), group="dialogs", name="save a workspace")
+        run_opening(self, self._save_workspace(), group="dialogs", name="save a workspace")
 
     async def _save_workspace(self) -> None:
         path = str(self.options.workspace.path or _NAME)

@@ -33,6 +33,11 @@ class ProcessAsked(Message):
         self.port = port
         """The port that is selected, which without a pid belongs to nobody one can see."""
 
+    @property
+    def opens(self) -> bool:
+        """Whether that leads to a dialog or a screen."""
+        return self.verb != "attach"
+
 
 class ProcessCommands:
     """Carries the wishes out.

@@ -17,6 +17,7 @@ from tui.console import screens
 from tui.console.browser import RecordBrowser
 from tui.console.format import count, size
 from tui.console.keymap import with_keys
+from tui.console.opening import run_opening
 from tui.console.record_text import json_text, line_text
 from tui.console.widgets.lines import LineView
 from tui.console.widgets.stream import Skipped
@@ -120,7 +121,7 @@ class SubjectActions(App[None]):
 
     def action_export(self) -> None:
         """Ask for a file, and write the record or all rows shown into it."""
-        self.run_worker(self._export(), group="dialogs", name="export")
+        run_opening(self, self._export(), group="dialogs", name="export")
 
     async def _export(self) -> None:
         exportable = self._exportable()

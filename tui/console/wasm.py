@@ -30,6 +30,11 @@ class WasmAsked(Message):
         self.record = record
         """A plugin's row for `reload` and `unload`; a message or a call for the last two."""
 
+    @property
+    def opens(self) -> bool:
+        """Whether that leads to a dialog or a screen."""
+        return self.verb != "reload"
+
 
 class WasmCommands:
     """Carries the wishes out: asks what is missing, tells the engine, reports what came of it.

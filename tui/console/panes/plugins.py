@@ -21,6 +21,7 @@ from tui.console.figures import FigureId
 from tui.console.format import count, sparkline, value_text
 from tui.console.history import History
 from tui.console.keys import PLUGIN_KEYS
+from tui.console.opening import ask
 from tui.console.panes.base import Pane
 from tui.console.widgets.columns import Column, Remark, SortKey, Tone, lift, record_columns
 from tui.console.widgets.frames import record_stream
@@ -230,19 +231,19 @@ class PluginsPane(Pane):
 
     def action_load_plugin(self) -> None:
         """Ask for a plugin to be loaded."""
-        self.post_message(PluginAsked("load"))
+        ask(self, PluginAsked("load"))
 
     def action_load_module(self) -> None:
         """Ask for a module to be loaded."""
-        self.post_message(PluginAsked("load_module"))
+        ask(self, PluginAsked("load_module"))
 
     def action_judge_module(self) -> None:
         """Ask what is known of a module's file."""
-        self.post_message(PluginAsked("judge", self.selected))
+        ask(self, PluginAsked("judge", self.selected))
 
     def action_call_module(self) -> None:
         """Ask for a method of the selected module to be called."""
-        self.post_message(PluginAsked("call_module", self.selected))
+        ask(self, PluginAsked("call_module", self.selected))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What applies now."""
@@ -252,12 +253,12 @@ class PluginsPane(Pane):
 
     def action_send_task(self) -> None:
         """Ask for a task for the selected plugin."""
-        self.post_message(PluginAsked("send_task", self.selected))
+        ask(self, PluginAsked("send_task", self.selected))
 
     def action_restart_plugin(self) -> None:
         """Ask for the selected plugin to be started again."""
-        self.post_message(PluginAsked("restart", self.selected))
+        ask(self, PluginAsked("restart", self.selected))
 
     def action_unload_plugin(self) -> None:
         """Ask for the selected plugin to be stopped."""
-        self.post_message(PluginAsked("unload", self.selected))
+        ask(self, PluginAsked("unload", self.selected))

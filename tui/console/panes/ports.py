@@ -15,6 +15,7 @@ from engine.core.records import Record
 from engine.core.sanitise import clean
 from engine.core.snapshot import Snapshot
 from tui.console.keys import PORT_KEYS
+from tui.console.opening import ask
 from tui.console.panes.base import Pane
 from tui.console.panes.captures import (
     Restarts,
@@ -276,7 +277,7 @@ class PortsPane(Pane):
     def _ask(self, verb: ProcessVerb) -> None:
         row = self._selected
         pid, port = (row.record.pid, row.port) if row is not None else (None, None)
-        self.post_message(ProcessAsked(verb, pid, port))
+        ask(self, ProcessAsked(verb, pid, port))
 
     def action_attach(self) -> None:
         """Ask for the selected process to be attached or detached."""
@@ -302,8 +303,8 @@ class PortsPane(Pane):
 
     def action_why_other(self) -> None:
         """Ask about a process that need not be listed."""
-        self.post_message(ProcessAsked("why_other"))
+        ask(self, ProcessAsked("why_other"))
 
     def action_edit_ports(self) -> None:
         """Ask for other ports."""
-        self.post_message(ProcessAsked("edit_ports"))
+        ask(self, ProcessAsked("edit_ports"))

@@ -15,6 +15,7 @@ from engine.core.records import Record
 from engine.core.sanitise import clean
 from engine.core.snapshot import Snapshot
 from tui.console.keys import CALL_KEYS, WASM_KEYS
+from tui.console.opening import ask
 from tui.console.panes.base import Pane
 from tui.console.traffic_text import (
     ends_text,
@@ -210,20 +211,20 @@ class TrafficPane(Pane):
 
     def action_load_wasm(self) -> None:
         """Ask for a Wasm plugin to be loaded."""
-        self.post_message(WasmAsked("load"))
+        ask(self, WasmAsked("load"))
 
     def action_reload_wasm(self) -> None:
         """Ask for the selected plugin's file to be loaded again."""
-        self.post_message(WasmAsked("reload", self.selected_plugin))
+        ask(self, WasmAsked("reload", self.selected_plugin))
 
     def action_unload_wasm(self) -> None:
         """Ask for the selected plugin to be taken out of the chain."""
-        self.post_message(WasmAsked("unload", self.selected_plugin))
+        ask(self, WasmAsked("unload", self.selected_plugin))
 
     def action_run_again(self) -> None:
         """Ask for the selected message's payload to be offered again."""
-        self.post_message(WasmAsked("run_again", self.selected_message))
+        ask(self, WasmAsked("run_again", self.selected_message))
 
     def action_edit_payload(self) -> None:
         """Ask for other bytes to offer in place of the selected message's."""
-        self.post_message(WasmAsked("edit", self.selected_message))
+        ask(self, WasmAsked("edit", self.selected_message))

@@ -25,6 +25,7 @@ from tui.console.call_text import (
 from tui.console.calls import CallSearch, message_of, runs_of
 from tui.console.format import value_text
 from tui.console.keys import CALL_KEYS, RECORD_KEYS
+from tui.console.opening import ask
 from tui.console.screens.parts import Part, PartsScreen
 from tui.console.values import bytes_of
 from tui.console.wasm import WasmAsked, WasmVerb
@@ -184,4 +185,4 @@ class CallScreen(PartsScreen):
         self._ask("edit")
 
     def _ask(self, verb: WasmVerb) -> None:
-        self.post_message(WasmAsked(verb, self.call))
+        ask(self, WasmAsked(verb, self.call))

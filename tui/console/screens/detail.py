@@ -21,6 +21,7 @@ from tui.console.format import size
 from tui.console.keymap import with_keys
 from tui.console.keys import DETAIL_KEYS, GAP_KEYS, RECORD_KEYS
 from tui.console.links import Link, links_of, process_of
+from tui.console.opening import ask
 from tui.console.reasons import Gap, gap_lines, why_lines
 from tui.console.record_text import bytes_in, distance, fields_content, times_lines
 from tui.console.screens.parts import Part, PartsScreen, update_lines
@@ -167,7 +168,7 @@ class DetailScreen(PartsScreen):
         """Open the process the record is of."""
         process = process_of(self.subject)
         if process is not None:
-            self.post_message(LineView.RowChosen(Link("process", str(process), process)))
+            ask(self, LineView.RowChosen(Link("process", str(process), process)))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What applies now."""

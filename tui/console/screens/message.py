@@ -19,6 +19,7 @@ from tui.console.call_text import Section, change_lines, decision_lines, named, 
 from tui.console.calls import calls_of
 from tui.console.format import ABSENT, field_lines, value_text
 from tui.console.keys import CALL_KEYS, RECORD_KEYS
+from tui.console.opening import ask
 from tui.console.reasons import SESSIONS
 from tui.console.screens.parts import Part, PartsScreen
 from tui.console.traffic_text import UNREADABLE, is_unreadable, parser_text, request_text, side_text
@@ -177,7 +178,7 @@ class MessageScreen(PartsScreen):
 
     def _ask(self, verb: WasmVerb) -> None:
         selected = self.calls.cursor_row
-        self.post_message(WasmAsked(verb, self.message if selected is None else selected))
+        ask(self, WasmAsked(verb, self.message if selected is None else selected))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What applies now."""

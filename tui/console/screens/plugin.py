@@ -23,6 +23,7 @@ from tui.console.figures import FigureId
 from tui.console.format import ABSENT, field_lines, uptime, value_text
 from tui.console.history import History
 from tui.console.keys import PLUGIN_KEYS, STREAM_KEYS
+from tui.console.opening import ask
 from tui.console.panes.events import event_columns
 from tui.console.screens.parts import Part, PartsScreen, update_lines
 from tui.console.widgets.columns import cell, record_columns
@@ -313,7 +314,7 @@ class PluginScreen(PartsScreen):
         self._ask("unload")
 
     def _ask(self, verb: Verb) -> None:
-        self.post_message(PluginAsked(verb, self.record))
+        ask(self, PluginAsked(verb, self.record))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What applies now."""

@@ -21,6 +21,7 @@ from engine.engine import Engine
 from tui.console.browser import RecordBrowser
 from tui.console.format import duration, field_lines
 from tui.console.keys import PORT_KEYS, PROCESS_KEYS, STREAM_KEYS
+from tui.console.opening import ask
 from tui.console.panes.events import event_columns
 from tui.console.panes.ports import PortRow, port_columns, port_rows
 from tui.console.panes.traffic import message_columns
@@ -242,7 +243,7 @@ class ProcessScreen(PartsScreen):
         self._ask("attach")
 
     def _ask(self, verb: ProcessVerb) -> None:
-        self.post_message(ProcessAsked(verb, self.process.pid))
+        ask(self, ProcessAsked(verb, self.process.pid))
 
     def action_follow(self) -> None:
         """Go to the newest records."""

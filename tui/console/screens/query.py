@@ -22,6 +22,7 @@ from engine.recording.useful import USEFUL
 from tui.console.format import count, duration
 from tui.console.keymap import with_keys
 from tui.console.keys import QUERY_KEYS
+from tui.console.opening import run_opening
 from tui.console.screens.answer import AnswerExportDialog, AnswerRowScreen
 from tui.console.screens.parts import Part, PartsScreen
 from tui.console.screens.useful import UsefulScreen
@@ -253,7 +254,7 @@ class QueryScreen(PartsScreen):
     def on_answer_table_export_asked(self, message: AnswerTable.ExportAsked) -> None:
         """Write the rows, in the order they stand in, into a file."""
         message.stop()
-        self.run_worker(self._export(), group="export")
+        run_opening(self, self._export(), group="export", name="export an answer")
 
     async def _export(self) -> None:
         rows = [row.values for row in self.table.rows]

@@ -18,6 +18,7 @@ from tui.console.call_text import Section, named, sections_content
 from tui.console.calls import runs_of_plugin
 from tui.console.format import ABSENT, count, field_lines, number, value_text
 from tui.console.keys import RUN_KEYS, STREAM_KEYS, WASM_KEYS
+from tui.console.opening import ask
 from tui.console.screens.parts import Part, PartsScreen, update_lines
 from tui.console.traffic_text import wasm_state_text, wasm_state_tone
 from tui.console.values import items_of, map_of, texts_of, whole
@@ -213,7 +214,7 @@ class WasmScreen(PartsScreen):
         self._ask("unload")
 
     def _ask(self, verb: WasmVerb) -> None:
-        self.post_message(WasmAsked(verb, self.plugin))
+        ask(self, WasmAsked(verb, self.plugin))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What applies now."""

@@ -14,6 +14,7 @@ from engine.core.sanitise import clean
 from engine.recording.query import Answer
 from engine.recording.rows import Value, cell_text, json_lines
 from tui.console.keys import ANSWER_KEYS
+from tui.console.opening import ask
 from tui.console.widgets.columns import UNKNOWN, Column, SortKey
 from tui.console.widgets.table import TableView
 
@@ -112,7 +113,7 @@ class AnswerTable(TableView[AnswerRow]):
 
     def action_export_rows(self) -> None:
         """Ask for a file."""
-        self.post_message(self.ExportAsked())
+        ask(self, self.ExportAsked())
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What applies to an answer."""

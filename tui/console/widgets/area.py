@@ -9,7 +9,8 @@ from textual import events
 from textual.widgets import TextArea
 
 from engine.core.sanitise import clean
-from tui.console.widgets.entry import LONGEST, Typed
+from tui.console.widgets.entry import LONGEST
+from tui.console.widgets.typed import Typed
 
 if TYPE_CHECKING:
     from textual.document._document import EditResult

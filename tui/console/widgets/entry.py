@@ -16,18 +16,12 @@ from textual.widgets import Input, Static
 
 from engine.core.sanitise import clean
 from tui.console.keys import PATH_KEYS
+from tui.console.opening import run_opening
 from tui.console.paths import Completion, complete
+from tui.console.widgets.typed import Typed
 
 LONGEST = 1024 * 1024
 _CANDIDATE_LINES = 4
-
-
-class Typed(Widget):
-    """What is typed into."""
-
-    async def take_up(self, event: events.Key) -> bool:
-        """Add a character that has come to its turn, and tell whether it is one."""
-        raise NotImplementedError
 
 
 class TextInput(Input, Typed):
@@ -65,12 +59,13 @@ class PathInput(TextInput):
 
     def action_complete(self) -> None:
         """Complete the path as far as the file system allows."""
-        self.run_worker(self._complete(), group="completion", exclusive=True)
+        # It may lead to the next field, which is where what is typed next is meant for then.
+        run_opening(self, self._complete(), group="completion", name="complete a path")
 
     def action_cursor_right(self, select: bool = False) -> None:
         """Move on; where there is no further, complete."""
         if not select and self.cursor_position == len(self.value):
-            self.run_worker(self._complete(leave=False), group="completion", exclusive=True)
+            self.run_worker(lambda: self._complete(leave=False), group="completion", exclusive=True)
         else:
             super().action_cursor_right(select)
 
@@ -206,11 +201,13 @@ class PathEntry(Entry):
     def on_input_changed(self) -> None:
         """Look for what fits now."""
         super().on_input_changed()
-        self.run_worker(self._offer(self.value), group="offer", exclusive=True)
+        self.run_worker(self._offer(self.value), group="offer")
 
     async def _offer(self, text: str) -> None:
+        if text != self.value:
+            return  # More has been typed before it was its turn.
         completion = await asyncio.to_thread(complete, text, self._suffix)
-        if not self.problem:
+        if text == self.value and not self.problem:
             self.say_below(Content.styled(self._offer_text(completion), "dim"))
 
     def _offer_text(self, completion: Completion) -> str:

@@ -25,6 +25,7 @@ from engine.core.filters import Filter
 from engine.core.records import Record
 from tui.console.keymap import with_keys
 from tui.console.keys import LIST_KEYS
+from tui.console.opening import ask
 from tui.console.scope import Process, Scope
 from tui.console.widgets.columns import (
     Column,
@@ -469,7 +470,7 @@ class LineView(ScrollView, SelectableLines, Generic[RowT], can_focus=True, inher
             self.action_cursor(-1)
         row = self.chosen_row
         if row is not None:
-            self.post_message(self.RowChosen(row, self))
+            ask(self, self.RowChosen(row, self))
 
     def action_filter(self) -> None:
         """Ask for a filter."""

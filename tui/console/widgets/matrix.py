@@ -17,6 +17,7 @@ from textual.strip import Strip
 from engine.core.records import Record
 from tui.console.keymap import with_keys
 from tui.console.keys import MATRIX_KEYS
+from tui.console.opening import ask
 from tui.console.widgets.finder import Finder
 from tui.console.widgets.matrix_line import CELL, LABEL, TOO_MUCH, contents, title
 from tui.console.widgets.switches import (
@@ -219,7 +220,7 @@ class MatrixView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def action_presets(self) -> None:
         """Ask for a preset."""
-        self.post_message(self.PresetsAsked())
+        ask(self, self.PresetsAsked())
 
     def action_cost(self) -> None:
         """Ask what the probe costs, or no longer."""

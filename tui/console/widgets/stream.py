@@ -22,6 +22,7 @@ from engine.core.records import Batch, Record
 from tui.console.format import count
 from tui.console.keymap import with_keys
 from tui.console.moments import RecordsByNumber, first_since
+from tui.console.opening import ask
 from tui.console.scope import Scope
 from tui.console.widgets.choice import Choice
 from tui.console.widgets.columns import Column, lift
@@ -424,7 +425,7 @@ class StreamView(LineView[StreamRow]):
 
     def action_go_to_time(self) -> None:
         """Ask for a time."""
-        self.post_message(self.TimeAsked(self))
+        ask(self, self.TimeAsked(self))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What applies to streams."""
