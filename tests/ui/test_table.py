@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
 from textual.pilot import Pilot
 
 from engine.core.fields import JsonValue
@@ -13,7 +14,7 @@ from tests.ui.driving import text_of, until
 from tests.ui.fake_engine import FakeEngine, record
 from tui.console.app import ConsoleApp
 from tui.console.panes.ports import PortRow
-from tui.console.widgets.table import TableView
+from tui.console.widgets.table import TableView, nearest_kept
 
 
 def owner(pid: int, *ports: int, comm: str = "server") -> Record:
@@ -65,6 +66,37 @@ async def test_a_selected_row_that_goes_takes_the_selection_with_it() -> None:
         engine.pass_time(60)
         app.look_at_tables()
         assert table.cursor_row is None
+
+
+@pytest.mark.parametrize(
+    ("index", "kept", "found"),
+    [
+        (3, "abcefg", "e"),
+        (3, "acg", "c"),
+        (6, "ab", "b"),
+        (0, "fg", "f"),
+        (3, "d", "d"),
+        (3, "", None),
+    ],
+)
+def test_the_row_nearest_to_one_that_is_hidden(index: int, kept: str, found: str | None) -> None:
+    assert nearest_kept("abcdefg", index, set(kept)) == found
+
+
+async def test_a_filter_that_hides_the_selected_row_leaves_the_cursor_on_the_nearest_one() -> None:
+    owners = [owner(pid, 70 + pid) for pid in range(5, 9)]
+    async with on_ports(*owners) as (_engine, _app, table, pilot):
+        await pilot.press("down", "down", "slash", *"pid in (5, 7, 8)", "enter")
+        await until(pilot, lambda: table.row_count == 3)
+        row = table.cursor_row
+        assert row is not None
+        assert row.record.pid == 7
+        await pilot.press("slash", "ctrl+u", *"pid == 99", "enter")
+        await until(pilot, lambda: table.row_count == 0)
+        assert table.cursor_row is None
+        await pilot.press("slash", "escape")
+        await until(pilot, lambda: table.row_count == 4)
+        assert table.cursor_row is row, "it comes back where no other took its place"
 
 
 async def test_sorting_keeps_the_order_of_equal_rows_and_ends_where_it_began() -> None:

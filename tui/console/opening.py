@@ -1,9 +1,10 @@
-"""What is typed while a dialog or a screen is on its way waits for it.
+"""What is typed while something is on its way that it is meant for waits for that.
 
 Between the key that asks for a dialog and the moment in which that can take keys lie messages,
 work in threads, and the making of its widgets. A key that is typed in between would act on what is
 below: a name meant for a field would turn switches. So from the first on keys are held, and acted
-on when it is there, or when it is known not to come.
+on when it is there, or when it is known not to come. The same goes for a filter that is being put
+in force, which changes what a key would act on.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _begun_for: ContextVar[Expected | None] = ContextVar("begun_for", default=None)
 
 
 def ask(widget: Widget, message: Message) -> None:
-    """Post a message that may open something; what is typed next is meant for that."""
+    """Post a message; what is typed next is meant for what comes of it, such as a dialog."""
     app = widget.app
     expected = app.expect() if isinstance(app, Openings) else None
     widget.post_message(message)

@@ -65,7 +65,7 @@ class PathInput(TextInput):
     def action_cursor_right(self, select: bool = False) -> None:
         """Move on; where there is no further, complete."""
         if not select and self.cursor_position == len(self.value):
-            self.run_worker(lambda: self._complete(leave=False), group="completion", exclusive=True)
+            self.run_worker(self._complete(leave=False), group="completion")
         else:
             super().action_cursor_right(select)
 

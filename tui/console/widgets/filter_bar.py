@@ -18,6 +18,7 @@ from engine.core.sanitise import clean
 from tui.console.format import count
 from tui.console.keymap import with_keys
 from tui.console.keys import FILTER_KEYS
+from tui.console.opening import ask
 from tui.console.paths import beginning_of_all
 from tui.console.widgets.entry import TextInput
 
@@ -190,7 +191,8 @@ class FilterBar(Vertical):
         text = text.strip()
         if text != self._in_force:
             self._in_force = text
-            self.post_message(self.Changed(self.make(text) if text else None))
+            # What is typed next may be for the list: it comes to its turn when this is in force.
+            ask(self, self.Changed(self.make(text) if text else None))
 
     def _complain(self, error: FilterError) -> None:
         """Say what is wrong, under its column as far as it is in view."""

@@ -11,6 +11,7 @@ from textual.widget import Widget
 
 from engine.core.filters.values import as_text, leaves
 from engine.core.kinds import KINDS
+from tui.console.opening import ask
 from tui.console.widgets.filter_bar import FilterBar
 from tui.console.widgets.find_bar import FindBar
 from tui.console.widgets.lines import LineView
@@ -68,7 +69,7 @@ class ListTools(Widget):
         if self._list is not None:
             self._list.set_filter(message.filter)
             self.count_filtered()
-            self.post_message(StreamView.CameIntoView())
+            ask(self, StreamView.CameIntoView())
 
     # Finding.
 

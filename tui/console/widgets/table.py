@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Container, Hashable, Sequence
 
 from engine.core.records import Record
 from tui.console.widgets.columns import UNKNOWN, Column, Remark, RowT
 from tui.console.widgets.lines import LineView
+
+
+def nearest_kept(
+    keys: Sequence[Hashable], index: int, kept: Container[Hashable]
+) -> Hashable | None:
+    """The key that is kept nearest to a position; of two as near the later one, None of none."""
+    nearest = sorted(range(len(keys)), key=lambda other: (abs(other - index), other < index))
+    return next((keys[other] for other in nearest if keys[other] in kept), None)
 
 
 class TableView(LineView[RowT]):
@@ -66,8 +74,14 @@ class TableView(LineView[RowT]):
         return (len(self._rows), self._in_scope)
 
     def refilter(self) -> None:
-        """Choose the rows anew."""
+        """Choose the rows anew; the cursor leaves a row that is hidden for the nearest in view."""
+        rows, index = self._rows, self.cursor_index
         self._arrange()
+        if index is None or self.cursor_index is not None:
+            return
+        key = nearest_kept([self._key(row) for row in rows], index, self._positions)
+        if key is not None:
+            self.move_to(self._positions[key])
 
     def remark(self, row: RowT) -> Remark | None:
         """The sentence that takes the place of a row's cells, if the table was given one."""
