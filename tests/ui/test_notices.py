@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from typing import Literal, TypeAlias
+
 import pytest
+from textual.notifications import Notification
 
 from engine.core.counters import Counters
 from engine.core.snapshot import HostFacts, Snapshot
@@ -10,9 +14,12 @@ from engine.core.source import SourceState, SourceStatus
 from tests.ui.driving import screen_text, text_of, until
 from tests.ui.fake_engine import NOW_NS, FakeEngine, record
 from tui.console.app import ConsoleApp
+from tui.console.notices import is_seen
 from tui.console.widgets.header import header_text
 from tui.console.widgets.honesty import arrange, source_forms
 from tui.console.widgets.notice import Notice
+
+Severity: TypeAlias = Literal["information", "warning", "error"]
 
 
 def snapshot_of(*statuses: SourceStatus) -> Snapshot:
@@ -134,3 +141,34 @@ def test_the_header_tells_the_way_into_the_scope_and_never_leaves_out_its_end() 
     assert header_text(shown, way, 60).startswith("a-box › 10 nginx + tree › 11 nginx · ")
     assert header_text(shown, way, 20) == "… › 11 nginx"
     assert header_text(shown, way, 6) == "… › 11"
+
+
+async def test_a_notice_that_was_seen_goes_with_the_next_key() -> None:
+    app = ConsoleApp(FakeEngine())
+    async with app.run_test(size=(120, 40)) as pilot:
+        now = time.time()
+        app.notify("seen")
+        app.notify("grave", severity="error")
+        app.notify("to be read", severity="error", timeout=30)
+        await until(pilot, lambda: len(app._notifications) == 3)
+        for notice in app._notifications:
+            notice.raised_at = now - 1.0
+        app.notify("just now")
+        await until(pilot, lambda: len(app._notifications) == 4)
+        await pilot.press("4")
+        await until(pilot, lambda: app.main.active.number == 4)
+        assert [each.message for each in app._notifications] == ["grave", "to be read", "just now"]
+
+
+@pytest.mark.parametrize(
+    ("severity", "age_s", "seen"),
+    [
+        ("information", 0.5, False),
+        ("information", 0.8, True),
+        ("error", 1.9, False),
+        ("error", 2.1, True),
+        ("error", -3_600.0, True),
+    ],
+)
+def test_when_a_notice_is_taken_as_seen(severity: Severity, age_s: float, seen: bool) -> None:
+    assert is_seen(Notification("x", severity=severity, raised_at=100.0), 100.0 + age_s) is seen

@@ -32,6 +32,7 @@ from tui.console.keys import (
     WORKSPACE_KEYS,
 )
 from tui.console.links import Link
+from tui.console.notices import Notices
 from tui.console.opening import Openings, run_opening
 from tui.console.options import ConsoleOptions
 from tui.console.panes.plugins import PluginRow
@@ -66,7 +67,7 @@ CONFIRM_AFTER_S = 0.1
 """When to look at the tables then; drawing them first would hold up the streams."""
 
 
-class ConsoleApp(Openings, ChartActions, SubjectActions):
+class ConsoleApp(Notices, Openings, ChartActions, SubjectActions):
     """Four live panes over an engine, which starts after the first paint and stops on exit."""
 
     TITLE = "boxscope"
