@@ -65,6 +65,12 @@ class ChartActions(ScopeActions, PaletteActions):
         sources, reason = troubles(self.main.active) if live else ((), "")
         await self.cover(screens.DoctorScreen(self.engine.tasks, sources, reason))
 
+    # The engine itself.
+
+    async def action_log(self) -> None:
+        """Open what the engine tells about itself."""
+        await self.cover(screens.LogScreen())
+
     # What takes long.
 
     @property

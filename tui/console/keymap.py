@@ -91,6 +91,7 @@ CONTEXTS: Mapping[str, tuple[Binding, ...]] = {
         *(each for each in LIST_KEYS if each.action != "filter"),
     ),
     "the doctor": (*_PARTS, *DOCTOR_KEYS, *LIST_KEYS),
+    "what the engine tells about itself": (*_PARTS, *STREAM_KEYS, *LIST_KEYS),
     "the screen of a message or call": (*_PARTS, *CALL_KEYS, *RECORD_KEYS),
     "an answer": (*PART_KEYS, *_ALWAYS, *QUERY_KEYS, *ANSWER_KEYS, *LIST_KEYS),
     "a question in SQL": (

@@ -250,7 +250,7 @@ def _log(record: Record, snapshot: Snapshot) -> Reasons:
 
 
 def _stats(record: Record, snapshot: Snapshot) -> Reasons:
-    yield "told by", "the engine about its sources, once a second while it is recorded"
+    yield "told by", "the engine about its sources, once a second"
     sources = record.get("sources")
     if not sources:
         yield "sources", ABSENT

@@ -64,6 +64,14 @@ KEYS: tuple[Binding, ...] = (
         tooltip="What boxscope needs on this box, what is missing, and what mends it",
     ),
     Binding(
+        "L",
+        "log",
+        "Log",
+        id="log",
+        show=False,
+        tooltip="What the engine tells about itself: log, counters, probe, traffic",
+    ),
+    Binding(
         "K",
         "cancel_task",
         "Cancel",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tui.console.screens.help import HelpScreen as HelpScreen
     from tui.console.screens.load import LoadDialog as LoadDialog
     from tui.console.screens.load_wasm import LoadWasmDialog as LoadWasmDialog
+    from tui.console.screens.log import LogScreen as LogScreen
     from tui.console.screens.message import MessageScreen as MessageScreen
     from tui.console.screens.module import Call as Call
     from tui.console.screens.module import CallDialog as CallDialog
@@ -62,6 +63,7 @@ _MODULES = {
     "HelpScreen": "help",
     "LoadDialog": "load",
     "LoadWasmDialog": "load_wasm",
+    "LogScreen": "log",
     "MessageScreen": "message",
     "ModuleDialog": "module",
     "PluginScreen": "plugin",

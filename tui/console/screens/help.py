@@ -29,6 +29,9 @@ _SHOWN_KINDS = (
     "l7_message",
     "wasm_plugin",
     "wasm_result",
+    "traffic_state",
+    "log",
+    "stats",
 )
 _SYMBOLS = (
     ("seen/kept/dropped lag", "a source in the honesty line; seen = kept + dropped"),
