@@ -82,6 +82,11 @@ class Engine(ABC):
         return {}
 
     @property
+    def is_shared(self) -> bool:
+        """Whether others look at it too, so that no workspace of one of them decides what runs."""
+        return False
+
+    @property
     def recording_path(self) -> Path | None:
         """The recording that is replayed; None for a live engine."""
         return None

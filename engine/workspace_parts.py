@@ -24,6 +24,13 @@ def load_parts(engine: Engine, workspace: Workspace) -> Restored:
             fix="open the workspace without replay",
         )
         return Restored(refused=wanted, errors=(error,) if wanted else ())
+    if engine.is_shared:
+        left_out = FailedError(
+            "what the workspace loads and subscribes is left out: the engine has its own",
+            fix="boxscope engine --workspace FILE begins with it",
+        )
+        acts = bool(wanted or workspace.subscriptions or workspace.ports is not None)
+        return Restored(engine.loaded(), wanted, (left_out,) if acts else ())
     first = engine.loaded()
     errors: list[BoxscopeError] = []
 

@@ -75,6 +75,11 @@ class RemoteEngine(Engine):
         return self._follower.facts.lost
 
     @property
+    def is_shared(self) -> bool:
+        """It is."""
+        return True
+
+    @property
     def epoch(self) -> int:
         """Another number each time another engine was reached, whose records are numbered anew."""
         return self._follower.epoch

@@ -160,3 +160,16 @@ def test_a_recording_loads_nothing_and_says_so() -> None:
         assert load_parts(engine, workspace()).errors == ()
     finally:
         engine.close()
+
+
+def test_an_engine_that_others_use_keeps_what_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = engine_with(frozenset(), frozenset())
+    monkeypatch.setattr(FakeEngine, "is_shared", True)
+    said = workspace(
+        subscriptions=["@network"], plugins=[PluginPart(file=LOAD)], filters={"events": "pid == 1"}
+    )
+    restored = load_parts(shared, said)
+    assert shared.calls == []
+    assert "the engine has its own" in str(restored.errors[0])
+    assert restored.refused.plugins == said.plugins, "saving keeps them"
+    assert load_parts(shared, workspace(filters={"events": "pid == 1"})).errors == ()

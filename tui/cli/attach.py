@@ -13,7 +13,7 @@ from engine.core.errors import AttachError, UsageError
 from engine.core.kinds import KINDS
 from engine.core.settings import load_settings
 from tui.cli.options import bounded, filter_option, json_option
-from tui.cli.workspace import open_workspace
+from tui.cli.workspace import open_workspace, workspace_option
 
 if TYPE_CHECKING:
     from engine.remote.remote import RemoteEngine
@@ -42,17 +42,22 @@ if TYPE_CHECKING:
 @filter_option
 @bounded
 @json_option
+@workspace_option
 def command(
     path: Path | None,
     read_only: bool,
     headless: bool,
     kinds: tuple[str, ...],
+    workspace: Path | None,
     filter_text: str,
     seconds: float | None,
     count: int | None,
     as_json: bool,
 ) -> int:
-    """Look at an engine that boxscope engine has started; it goes on when this ends."""
+    """Look at an engine that boxscope engine has started; it goes on when this ends.
+
+    Of a workspace the theme, the pane and the filters count; what runs is the engine's own.
+    """
     from engine.remote.address import find_address
     from engine.remote.hello import Hello
     from engine.remote.remote import RemoteEngine
@@ -62,17 +67,20 @@ def command(
         raise UsageError(
             "--kind, --filter, --for, --count and --json are for a stream", fix="add --headless"
         )
+    if headless and workspace is not None:
+        raise UsageError("a workspace is for the console", fix="leave out --headless")
+    opened = open_workspace(workspace)
     path = path or find_address()
     if headless:
         return _stream(path, read_only, kinds, filter_text, seconds, count, as_json)
     from tui.cli.console import open_console, require_terminal
 
     require_terminal()
-    loaded = load_settings()
+    loaded = load_settings(workspace=opened.workspace.settings())
     engine = RemoteEngine(path, Hello(read_only=read_only))
     engine.start()
     try:
-        return open_console(engine, loaded, open_workspace(None))
+        return open_console(engine, loaded, opened)
     finally:
         engine.stop()
 

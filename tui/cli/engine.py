@@ -16,9 +16,11 @@ from tui.cli.options import Seconds, json_option
 from tui.cli.output import choose_output
 from tui.cli.selectors import discovery_config, source_options
 from tui.cli.stream import StreamOptions, StreamRunner
+from tui.cli.workspace import open_workspace, workspace_option
 
 if TYPE_CHECKING:
     from engine.engine import Engine
+    from engine.workspace import Workspace
 
 
 @click.command("engine")
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 )
 @source_options
 @exporting
+@workspace_option
 @click.option("--for", "seconds", type=Seconds(), help="Stop after so many seconds.")
 @json_option
 def command(
@@ -52,13 +55,15 @@ def command(
     pcap: Path | None,
     wasm: tuple[Path, ...],
     plugins: tuple[Path, ...],
+    workspace: Path | None,
     otlp: dict[str, object],
     seconds: float | None,
     as_json: bool,
 ) -> int:
     """Run the engine until a signal ends it; consoles come and go with boxscope attach.
 
-    Everything the console has runs; what is chosen here runs from the start.
+    Everything the console has runs; what is chosen here runs from the start. Of a workspace that
+    is its subscriptions, ports, plugins, modules and Wasm plugins, beside those chosen by flags.
     """
     from engine.live import LiveEngine, PluginRequest, Selection
     from engine.probe.filters import Filters
@@ -66,7 +71,8 @@ def command(
     from engine.remote.server import EngineServer
     from tui.cli.events import asked_subscriptions
 
-    loaded = load_settings({"open_port": open_port, **otlp})
+    asked = open_workspace(workspace, open_port=open_port, beyla_config=beyla_config).workspace
+    loaded = load_settings({"open_port": open_port, **otlp}, workspace=asked.settings())
     chosen = bool(events or presets or files)
     subscriptions, suppressed = (
         asked_subscriptions(events, presets, files, faithful=faithful)
@@ -80,9 +86,9 @@ def command(
         plugins=tuple(PluginRequest(plugin) for plugin in plugins),
         modules=(),
         discovery=True,
-        beyla=discovery_config(loaded, exe, beyla_config, faithful, inherit),
+        beyla=discovery_config(loaded, exe or asked.exe, asked.beyla_config, faithful, inherit),
         probe=True,
-        subscriptions=subscriptions,
+        subscriptions=(*subscriptions, *asked.pairs()),
         filters=filters,
         live=True,
         attach=attach,
@@ -93,7 +99,7 @@ def command(
     )
     engine = LiveEngine(selection, loaded.values)
     claim = Claim(path or own_address(), group)
-    options = StreamOptions((), seconds, announce=lambda: _troubles(engine))
+    options = StreamOptions((), seconds, announce=lambda: _begin(engine, asked))
     with EngineServer(
         engine,
         claim,
@@ -104,8 +110,12 @@ def command(
         return StreamRunner(engine, choose_output(as_json), options).run()
 
 
-def _troubles(engine: Engine) -> Iterable[str]:
-    """What cannot run, as far as that is known at once."""
+def _begin(engine: Engine, workspace: Workspace) -> Iterable[str]:
+    """Load what a workspace names; tell what cannot be, or cannot run, as far as that is known."""
+    from engine.workspace_parts import load_parts
+
+    for error in load_parts(engine, workspace).errors:
+        yield f"not restored: {error.message}" + (f" ({error.fix})" if error.fix else "")
     for name, status in engine.snapshot().sources.items():
         if status.state in ("failed", "degraded"):
             yield f"{name}: {status.reason}"

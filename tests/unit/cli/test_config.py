@@ -76,6 +76,7 @@ def test_what_the_console_would_refuse_is_refused(
     [
         (["--workspace", "w.toml", "doctor"], "stands behind the command"),
         (["demo", "--headless", "--workspace", "w.toml"], "leave out --headless"),
+        (["attach", "--headless", "--workspace", "w.toml"], "leave out --headless"),
     ],
 )
 def test_a_workspace_is_for_the_console(

@@ -63,6 +63,25 @@ def test_an_engine_serves_several_and_ends_in_good_order(path: Path) -> None:
     assert not path.exists()
 
 
+def test_an_engine_begins_with_a_workspace(path: Path, tmp_path: Path) -> None:
+    file = tmp_path / "w.toml"
+    file.write_text(
+        f'version = 1\nports = "18080"\nwasm = ["gone.wasm"]\n'
+        f'[[plugins]]\nfile = "{FLOOD}"\nname = "w"\n'
+    )
+    with running_engine(path, "--workspace", str(file), "--open-port", "18081") as engine:
+        assert engine.stderr is not None
+        told = engine.stderr.readline()
+        assert told.startswith("boxscope: not restored: ")
+        assert "gone.wasm" in told
+        with RemoteEngine(path) as console:
+            wait_until(lambda: flood_runs(console))
+            (row,) = console.snapshot().tables["plugin_state"]
+            assert row.get("plugin") == "w"
+            explained = console.explain(os.getpid())
+            assert "18081" in " ".join(explained.lines()), "flags come before the workspace"
+
+
 def flood_runs(console: RemoteEngine) -> bool:
     """Whether the plugin can be told how much to send."""
     rows = console.snapshot().tables.get("plugin_state", ())

@@ -236,6 +236,7 @@ def test_every_command_of_the_face_can_be_given_from_afar() -> None:
         "epoch",
         "progress",
         "in_force",
+        "is_shared",
         "recording_path",
     }
     of_replays = {"playhead", "step", "go_to", "next_problem"}
