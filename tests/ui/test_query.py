@@ -11,17 +11,18 @@ from textual.pilot import Pilot
 
 import fixtures
 from engine.engine import Engine
-from engine.recording.query import Answer
+from engine.recording.memory import Held
+from engine.recording.query import Answer, Relation
 from engine.recording.replay import ReplayEngine
 from engine.recording.useful import USEFUL
 from tests.ui.driving import screen_text, text_of, until
-from tests.ui.fake_engine import FakeEngine
+from tests.ui.fake_engine import NOW_NS, FakeEngine
 from tests.ui.test_plugin_commands import told
 from tests.unit.recording.test_query import ENDLESS
 from tests.values import now
 from tui.console.app import ConsoleApp
 from tui.console.screens.answer import AnswerExportDialog, AnswerRowScreen
-from tui.console.screens.query import QueryScreen, answer_text
+from tui.console.screens.query import QueryScreen, answer_text, held_text
 from tui.console.screens.useful import UsefulScreen
 from tui.console.widgets.answers import AnswerRow, AnswerTable, answer_columns
 from tui.console.widgets.entry import Entry
@@ -179,3 +180,15 @@ def test_earlier_questions_are_gone_through_and_the_draft_is_kept() -> None:
     for number in range(300):
         history.add(str(number))
     assert [history.go(-1, "") for _ in range(101)][-2:] == ["200", None]
+
+
+def test_the_line_on_top_tells_what_there_is_and_what_is_missing() -> None:
+    held = Held(NOW_NS, records=12_000, left_out=0, forgotten=300)
+    rows = {"kernel_event": 11_000, "events": 11_000, "log": 1_000, "process": 0}
+    relations = [Relation(name, "table", number, (), "") for name, number in rows.items()]
+    own = held_text(held, relations, told=False)
+    assert own.startswith("what was remembered at ")
+    assert own.endswith("12.0k records of 2 kinds; 300 more are forgotten")
+    told = held_text(held, relations, told=True)
+    assert told.startswith("what this console was told by ")
+    assert told.endswith("12.0k records of 2 kinds, without 300 before them")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.binding import BindingType
@@ -12,6 +13,7 @@ from textual.widgets import Static
 
 from engine.core.clock import local_time_of_day
 from engine.core.errors import BoxscopeError
+from engine.core.kinds import KINDS
 from engine.core.sanitise import clean
 from engine.engine import Engine
 from engine.recording.asking import Asker, Progress
@@ -57,6 +59,25 @@ def answer_text(answer: Answer) -> str:
     return f"{rows} row{'' if rows == 1 else 's'} in {took}"
 
 
+def held_text(held: Held, relations: Sequence[Relation], *, told: bool) -> str:
+    """What there is to be asked, as of when, and what is not there any more.
+
+    Args:
+        held: What there is.
+        relations: The tables with their rows; none while they are not looked up.
+        told: Whether that is what an engine of another process has told, and not its memory.
+    """
+    kinds = [each.name for each in relations if each.name in KINDS and each.rows]
+    number = f"{count(held.records)} records" + (f" of {len(kinds)} kinds" if kinds else "")
+    if told:
+        more = f", without {count(held.forgotten)} before them" if held.forgotten else ""
+        about = f"what this console was told by {_moment(held)}: {number}{more}"
+    else:
+        more = f"; {count(held.forgotten)} more are forgotten" if held.forgotten else ""
+        about = f"what was remembered at {_moment(held)}: {number}{more}"
+    return about + (f"; {count(held.left_out)} more are left out" if held.left_out else "")
+
+
 def _moment(held: Held) -> str:
     return local_time_of_day(held.wall_ns)[:8]
 
@@ -87,6 +108,7 @@ class QueryScreen(PartsScreen):
     def __init__(self, engine: Engine, history: QuestionHistory) -> None:
         self._asker = Asker(engine)
         self._recording = engine.recording_path
+        self._is_told = engine.is_shared
         self._history = history
         self.area = SqlArea(history, widget_id="sql")
         self.below = Static(markup=False, id="below")
@@ -105,9 +127,10 @@ class QueryScreen(PartsScreen):
     def on_mount(self) -> None:
         """Look up what can be asked."""
         super().on_mount()
-        self.table.say_when_empty(
-            with_keys(self.app, "{query.ask} asks · {query.useful} offers useful questions")
-        )
+        hint = "{query.ask} asks · {query.useful} offers useful questions"
+        if self._is_told:
+            hint += " · {record.dump} in the panes writes all the engine remembers, to be asked"
+        self.table.say_when_empty(with_keys(self.app, hint))
         self._tell_subject()
         self._offer()
         self.run_worker(self._look_up(), group="look up")
@@ -199,11 +222,9 @@ class QueryScreen(PartsScreen):
         if self._recording is not None:
             about = f"the whole recording {clean(self._recording.name)}"
         elif held is None:
-            about = "what this engine remembers"
+            about = "what this console is told" if self._is_told else "what this engine remembers"
         else:
-            lost = f"; {count(held.forgotten)} more are forgotten" if held.forgotten else ""
-            lost += f"; {count(held.left_out)} more are left out" if held.left_out else ""
-            about = f"what was remembered at {_moment(held)}: {count(held.records)} records{lost}"
+            about = held_text(held, self.area.relations, told=self._is_told)
         self.say(Content.assemble((" Query ", "bold"), about, ("  read-only SQL", "dim")))
 
     def _say(self, content: Content) -> None:
