@@ -189,7 +189,7 @@ class WasmHost(Source):
 
         Raises:
             WasmError: if it is refused, with the reason; it stays in the table as failed, unless
-                its file never was a module and nobody waits for it to become one.
+                its file never was a module.
         """
         with self._loading:
             name = self._name_for(path)
@@ -209,10 +209,12 @@ class WasmHost(Source):
             except WasmError as error:
                 what = f"Wasm plugin {name} ({clean(str(path))})"
                 refused = WasmError(f"{what}: {error.message}", fix=error.fix)
-                if plugin.is_module or known or self._options.watch:
+                if plugin.is_module or known:
                     self._examples[name] = examples
                     self.fail(refused, "degraded")
                     self._put(plugin)
+                else:
+                    self._watcher.forget(path)
                 raise refused from error
             self._put(plugin)
             self._examples.pop(name, None)

@@ -13,7 +13,6 @@ from engine.core.fields import JsonValue
 from engine.wasm.host import WasmHost
 from tests.unit.wasm import wat
 from tests.unit.wasm.calls import BASE
-from tests.unit.wasm.test_options import MakeHost
 
 
 def row(host: WasmHost, name: str = "plugin") -> dict[str, JsonValue]:
@@ -126,10 +125,6 @@ def test_what_is_no_module_any_more_stays_as_failed(host: WasmHost, tmp_path: Pa
     path = wat.save(tmp_path, wat.plugin())
     host.load(path)
     assert "not a WebAssembly module" in refusal(host, wat.save(tmp_path, b"(module)"))
-
-
-def test_what_is_watched_may_become_a_module(host_with: MakeHost, tmp_path: Path) -> None:
-    assert "not a WebAssembly" in refusal(host_with(watch=True), wat.save(tmp_path, b""))
 
 
 def test_a_feature_the_agents_runtime_lacks_is_refused(host: WasmHost, tmp_path: Path) -> None:

@@ -80,6 +80,19 @@ def test_a_changed_file_is_loaded_without_being_asked(host_with: MakeHost, tmp_p
     assert records(host)[1]["differs"][0]["after"] == "/new"
 
 
+def test_a_file_that_never_was_a_module_is_not_watched(host_with: MakeHost, tmp_path: Path) -> None:
+    """The other plugin's reload shows that the watcher has looked since."""
+    host = host_with(watch=True)
+    load(host, tmp_path, "other", **answering("/old"))
+    ask(host)
+    with pytest.raises(WasmError, match="not a WebAssembly module"):
+        host.load(wat.save(tmp_path, b"text", "never"))
+    for name in ("never", "other"):
+        wat.save(tmp_path, wat.plugin(**answering("/new")), name)
+    wait_until(lambda: len(records(host)) == 2)
+    assert [each.get("plugin") for each in host.tables()["wasm_plugin"]] == ["other"]
+
+
 def test_an_unloaded_plugin_is_not_called_any_more_and_its_calls_stay_readable(
     host: WasmHost, tmp_path: Path
 ) -> None:

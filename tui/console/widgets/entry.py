@@ -192,7 +192,8 @@ class PathEntry(Entry):
         self._suffix = suffix
         if isinstance(self.input, PathInput):
             self.input.suffix = suffix
-        self._otherwise = "a new file" if new else "nothing begins so"
+        what = f"no {suffix} file" if suffix else "nothing"
+        self._otherwise = "a new file" if new else f"{what} begins so"
 
     def make_input(self, value: str, hint: str) -> TextInput:
         """An input that completes."""
