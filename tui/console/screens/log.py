@@ -52,6 +52,7 @@ def log_stream() -> StreamView:
         LOG,
         ["ts", "source", "level", "text"],
         titles=_TIME,
+        widths={"text": 16},
         tones={"ts": _dim, "level": lambda record: _TONES.get(record.get("level"), "")},
         flex="text",
         ample=200,
