@@ -23,7 +23,7 @@ from textual.widgets import Input
 
 from tui.console.widgets.typed import Typed
 
-LONGEST_S = 2.0
+LONGEST_S = 5.0
 """How long keys are held at most: who asks for what takes longer may go on meanwhile."""
 
 
