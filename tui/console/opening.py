@@ -4,7 +4,7 @@ Between the key that asks for a dialog and the moment in which that can take key
 work in threads, and the making of its widgets. A key that is typed in between would act on what is
 below: a name meant for a field would turn switches. So from the first on keys are held, and acted
 on when it is there, or when it is known not to come. The same goes for a filter that is being put
-in force, which changes what a key would act on.
+in force, or a step to another record, which change what a key would act on.
 """
 
 from __future__ import annotations
@@ -52,8 +52,13 @@ def ask(widget: Widget, message: Message) -> None:
         widget.post_message(Dealt(expected))
 
 
-def run_opening(node: DOMNode, work: Awaitable[None], *, group: str, name: str) -> None:
-    """Run a worker that may open something; keys are held until it has, or is done."""
+def run_opening(
+    node: DOMNode, work: Awaitable[None], *, group: str, name: str, exclusive: bool = False
+) -> None:
+    """Run a worker that opens something, or leads to what keys are meant for then.
+
+    Keys are held until it has, or is done.
+    """
     app = node.app
     expected = app.expect() if isinstance(app, Openings) else None
 
@@ -65,7 +70,7 @@ def run_opening(node: DOMNode, work: Awaitable[None], *, group: str, name: str) 
             if isinstance(app, Openings) and expected is not None:
                 app.settle(expected)
 
-    node.run_worker(run(), group=group, name=name)
+    node.run_worker(run(), group=group, name=name, exclusive=exclusive)
 
 
 class Openings(App[None]):

@@ -25,7 +25,7 @@ from tui.console.call_text import (
 from tui.console.calls import CallSearch, message_of, runs_of
 from tui.console.format import value_text
 from tui.console.keys import CALL_KEYS, RECORD_KEYS
-from tui.console.opening import ask
+from tui.console.opening import ask, run_opening
 from tui.console.screens.parts import Part, PartsScreen
 from tui.console.values import bytes_of
 from tui.console.wasm import WasmAsked, WasmVerb
@@ -168,7 +168,7 @@ class CallScreen(PartsScreen):
 
     def action_step(self, direction: int) -> None:
         """Go to the next or the previous call of the plugin."""
-        self.run_worker(self._step(direction), group="step", exclusive=True)
+        run_opening(self, self._step(direction), group="step", name="step", exclusive=True)
 
     async def _step(self, direction: int) -> None:
         if await asyncio.to_thread(self._browser.step, direction):

@@ -21,7 +21,7 @@ from tui.console.format import size
 from tui.console.keymap import with_keys
 from tui.console.keys import DETAIL_KEYS, GAP_KEYS, RECORD_KEYS
 from tui.console.links import Link, links_of, process_of
-from tui.console.opening import ask
+from tui.console.opening import ask, run_opening
 from tui.console.reasons import Gap, gap_lines, why_lines
 from tui.console.record_text import bytes_in, distance, fields_content, times_lines
 from tui.console.screens.parts import Part, PartsScreen, update_lines
@@ -150,7 +150,7 @@ class DetailScreen(PartsScreen):
 
     def action_step(self, direction: int) -> None:
         """Go to the next or the previous record of its kind."""
-        self.run_worker(self._step(direction), group="step", exclusive=True)
+        run_opening(self, self._step(direction), group="step", name="step", exclusive=True)
 
     async def _step(self, direction: int) -> None:
         if await asyncio.to_thread(self._browser.step, direction):

@@ -19,7 +19,7 @@ from tui.console.call_text import Section, change_lines, decision_lines, named, 
 from tui.console.calls import calls_of
 from tui.console.format import ABSENT, field_lines, value_text
 from tui.console.keys import CALL_KEYS, RECORD_KEYS
-from tui.console.opening import ask
+from tui.console.opening import ask, run_opening
 from tui.console.reasons import SESSIONS
 from tui.console.screens.parts import Part, PartsScreen
 from tui.console.traffic_text import UNREADABLE, is_unreadable, parser_text, request_text, side_text
@@ -160,7 +160,7 @@ class MessageScreen(PartsScreen):
 
     def action_step(self, direction: int) -> None:
         """Go to the next or the previous message."""
-        self.run_worker(self._step(direction), group="step", exclusive=True)
+        run_opening(self, self._step(direction), group="step", name="step", exclusive=True)
 
     async def _step(self, direction: int) -> None:
         if await asyncio.to_thread(self._browser.step, direction):

@@ -18,6 +18,7 @@ from engine.core.sanitise import clean
 from tui.console.browser import RecordBrowser
 from tui.console.format import field_lines, value_text
 from tui.console.keys import RECORD_KEYS
+from tui.console.opening import run_opening
 from tui.console.screens.parts import Part, PartsScreen
 from tui.console.widgets.hexdump import HexView
 from tui.console.wording import explain, utc_text
@@ -156,7 +157,7 @@ class RecordScreen(PartsScreen):
 
     def action_step(self, direction: int) -> None:
         """Go to the next or the previous record of the plugin."""
-        self.run_worker(self._step(direction), group="step", exclusive=True)
+        run_opening(self, self._step(direction), group="step", name="step", exclusive=True)
 
     async def _step(self, direction: int) -> None:
         if await asyncio.to_thread(self._browser.step, direction):
