@@ -121,7 +121,7 @@ class Openings(App[None]):
 
     async def _act_on_held(self) -> None:
         """Act on keys in the order in which they were typed, as far as none opens something."""
-        while self._held and not self._expected:
+        while self._held and not self._expected and self.screen_stack:
             await self._act_on(self._held[0])
             self._held = self._held[1:]
 

@@ -97,6 +97,8 @@ class ScopeActions(App[None]):
 
     def note_selection(self) -> None:
         """Have the footer show what applies, if the rows came to be about another process."""
+        if not self.screen_stack:
+            return  # Leaving: the timers end last.
         if (process := self.selected_process) != self._offered:
             self._offered = process
             self.refresh_bindings()
