@@ -19,6 +19,7 @@ from engine.recording.replay import ReplayEngine
 from tests.faults.support import DEADLINE_S, FLOOD, number, plugin_row, wait_sent
 from tests.ledgers import Ledger
 from tests.unit.recording.test_recorder import SECOND, Rings, wait_kept
+from tests.waiting import wait_until
 
 STEPS_S = (3_600, -7_200, 86_400 * 365, -86_400 * 366, 0)
 """By how much the clock then is ahead of what it was at first."""
@@ -116,7 +117,7 @@ def test_what_is_kept_for_a_while_goes_by_time_that_passes(
 
     def write(text: str, kept: int) -> None:
         rings.add("log", ts_ns=clock.wall_ns(), text=text)
-        wait_until(lambda: recorder.counters.kept == kept, DEADLINE_S)
+        wait_kept(recorder, kept, DEADLINE_S)
 
     write("before the step", 1)
     ledger.inject()

@@ -174,11 +174,13 @@ async def test_keys_that_come_at_once_count_in_their_order() -> None:
         assert app.focused is table
         assert bar.input.value == "plugin >= b"
         await until(pilot, lambda: table.cursor_row is not None)
-        assert table.cursor_row.record.get("plugin") == "c"
+        assert (row := table.cursor_row) is not None
+        assert row.record.get("plugin") == "c"
         # A row that is picked right behind enter is picked of those that are left.
         come_at_once(app, "slash", "ctrl+u", *"plugin in (a, c)", "enter", "g", "down", "k")
         await until(pilot, lambda: bar.text.endswith(")") and table.cursor_index == 0)
-        assert table.cursor_row.record.get("plugin") == "a"
+        assert (row := table.cursor_row) is not None
+        assert row.record.get("plugin") == "a"
         come_at_once(app, "ctrl+f", *"c", "escape", *"s")
         await until(pilot, lambda: table.sort_name() != "")
         assert not pane.find_bar.display

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine.core.records import Record
 from tests.ui.driving import screen_text, until
 from tests.ui.fake_engine import FakeEngine, record
 from tui.console.app import ConsoleApp
@@ -22,6 +23,12 @@ def test_the_counters_of_a_source_are_one_word() -> None:
     assert counters_text(record("stats")) == ""
 
 
+def opened(app: ConsoleApp) -> Record:
+    """The record whose detail is on top."""
+    assert isinstance(app.screen, DetailScreen)
+    return app.screen.subject
+
+
 async def test_the_log_and_the_latest_states_can_be_looked_through() -> None:
     engine = FakeEngine()
     engine.emit(
@@ -38,17 +45,17 @@ async def test_the_log_and_the_latest_states_can_be_looked_through() -> None:
         await until(pilot, lambda: "[/red] refused" in screen_text(pilot), "the log")
         screen = app.screen
         assert isinstance(screen, LogScreen)
-        for told in ("compiling", "agent 3/2/0", "77", "HTTP=55"):
-            await until(pilot, lambda told=told: told in screen_text(pilot), told)
+        every = ("compiling", "agent 3/2/0", "77", "HTTP=55")
+        await until(pilot, lambda: all(told in screen_text(pilot) for told in every), "the states")
 
         await pilot.press("slash", *"level == error", "enter")
         await until(pilot, lambda: screen.log_lines.row_count == 1, "the filter")
         await pilot.press("up", "y", "enter")
         await until(pilot, lambda: isinstance(app.screen, DetailScreen), "the detail")
         assert '"text":"[/red] refused"' in app.clipboard
-        assert app.screen.subject.kind == "log"
+        assert opened(app).kind == "log"
         await pilot.press("escape", "tab", "tab", "up", "enter")
         await until(pilot, lambda: isinstance(app.screen, DetailScreen), "another detail")
-        assert app.screen.subject.kind == "probe_state"
+        assert opened(app).kind == "probe_state"
         await pilot.press("escape", "f")
         await until(pilot, lambda: all(each.following for each in screen.streams), "the newest")
