@@ -11,8 +11,8 @@ from engine.core.fields import JsonValue
 
 if TYPE_CHECKING:
     from engine.core.settings import Settings
-    from engine.live import Selection
     from engine.probe.filters import Filters
+    from engine.selection import Selection
 
 
 def context_of(
@@ -44,14 +44,13 @@ def context_of(
 
 
 def _sources(selection: Selection) -> Mapping[str, bool]:
-    traffic = selection.live or selection.capture is not None or selection.payload is not None
     return {
         "agent": selection.agent,
         "modules": selection.modules is not None,
-        "discovery": selection.discovery or selection.live,
+        "discovery": selection.discovers,
         "probe": selection.probe,
-        "traffic": traffic,
-        "wasm": traffic or bool(selection.wasm),
+        "traffic": selection.reads_traffic,
+        "wasm": selection.reads_traffic or bool(selection.wasm),
     }
 
 

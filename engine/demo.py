@@ -12,8 +12,9 @@ from pathlib import Path
 import fixtures
 from engine.core.errors import BoxscopeError, FailedError
 from engine.core.settings import Settings
-from engine.live import LiveEngine, ModuleRequest, PluginRequest, Selection
+from engine.live import LiveEngine
 from engine.modules.runner.protocol import Wanted
+from engine.selection import ModuleRequest, PluginRequest, Selection
 
 FLOOD_TASK = 7011
 """Task type that sets the flood plugin's rate."""

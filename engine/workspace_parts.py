@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from engine.core.errors import BoxscopeError, FailedError
 from engine.core.records import Record
 from engine.engine import Engine
 from engine.workspace import Loaded, ModulePart, PluginPart, Restored, Workspace
+
+if TYPE_CHECKING:
+    from engine.agent.plugin import Plugin
+    from engine.modules.runner.protocol import Wanted
 
 T = TypeVar("T")
 Cells = frozenset[tuple[str, str]]
@@ -67,6 +71,25 @@ def _load_module(engine: Engine, part: ModulePart) -> None:
         anyway=part.anyway,
     )
     engine.load_module(wanted, name=part.name)
+
+
+def plugin_part(plugin: Plugin) -> PluginPart:
+    """A plugin that runs, as a workspace names it."""
+    return PluginPart(file=plugin.executable, name=plugin.name, detail=plugin.detail)
+
+
+def module_part(name: str, wanted: Wanted) -> ModulePart:
+    """A module that was loaded, as a workspace names it."""
+    return ModulePart(
+        file=wanted.file.absolute(),
+        name=name,
+        symbol=wanted.symbol,
+        interface=wanted.interface,
+        call=wanted.call,
+        args=wanted.args,
+        prototypes=wanted.prototypes,
+        anyway=wanted.anyway,
+    )
 
 
 def with_engine_state(

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from engine.core.errors import RecordingError
 from engine.core.source import SourceStatus
-from engine.live import LiveEngine, Selection
+from engine.live import LiveEngine
 from engine.recording.file import RecordingFile
+from engine.selection import Selection
 from tests.faults.support import DEADLINE_S, FLOOD, running_engine
 from tests.waiting import wait_until
 

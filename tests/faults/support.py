@@ -13,7 +13,8 @@ from pathlib import Path
 import psutil
 
 from engine.core.settings import Settings
-from engine.live import LiveEngine, Selection
+from engine.live import LiveEngine
+from engine.selection import Selection
 from tests.unit.agent.support import DEMO_PLUGINS, process_exists
 from tests.waiting import wait_until
 

@@ -11,11 +11,12 @@ import pytest
 
 from engine.core.clock import SystemClock
 from engine.core.settings import Settings
-from engine.live import LiveEngine, Selection
+from engine.live import LiveEngine
 from engine.recording.file import RecordingFile
 from engine.recording.options import RecordingOptions
 from engine.recording.recorder import Recorder
 from engine.recording.replay import ReplayEngine
+from engine.selection import Selection
 from tests.faults.support import DEADLINE_S, FLOOD, number, plugin_row, wait_sent
 from tests.ledgers import Ledger
 from tests.unit.recording.test_recorder import SECOND, Rings, wait_kept

@@ -12,10 +12,11 @@ import pytest
 
 from engine.core.clock import SystemClock
 from engine.core.source import Logbook
-from engine.live import LiveEngine, Selection
+from engine.live import LiveEngine
 from engine.modules.runner.protocol import Wanted
 from engine.probe.probe import KernelProbe
 from engine.recording.file import RecordingFile
+from engine.selection import Selection
 from tests.faults.support import (
     CHANCE,
     DEADLINE_S,

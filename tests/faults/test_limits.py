@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from engine.core.errors import BoxscopeError
-from engine.live import LiveEngine, Selection
+from engine.live import LiveEngine
+from engine.selection import Selection
 from tests.faults.support import (
     DEADLINE_S,
     FLOOD,

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from engine.core.records import Record
-from engine.live import LiveEngine, Selection
+from engine.live import LiveEngine
+from engine.selection import Selection
 from tests.faults.support import (
     CHANCE,
     DEADLINE_S,

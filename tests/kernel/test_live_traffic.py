@@ -22,7 +22,8 @@ from engine.core.clock import SystemClock, parse_rfc3339
 from engine.core.records import Record
 from engine.core.settings import Settings
 from engine.core.source import Logbook
-from engine.live import LiveEngine, Selection
+from engine.live import LiveEngine
+from engine.selection import Selection
 from engine.traffic.inputs import CaptureInput
 from engine.traffic.options import TrafficOptions
 from engine.traffic.source import TrafficSource

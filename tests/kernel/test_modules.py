@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from engine.core.settings import Settings
-from engine.live import LiveEngine, Selection
+from engine.live import LiveEngine
+from engine.selection import Selection
 from tests.kernel.kernel_facts import loaded_programs, still_loaded
 from tests.unit.agent.support import REPOSITORY
 from tests.unit.modules.runner.support import DEADLINE_S, Modules, python_module

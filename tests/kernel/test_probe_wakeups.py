@@ -18,11 +18,12 @@ from engine.core.clock import SystemClock
 from engine.core.settings import Settings
 from engine.core.source import Logbook
 from engine.discovery.watcher import PortWatcher
-from engine.live import LiveEngine, Selection
+from engine.live import LiveEngine
 from engine.probe import wakeups
 from engine.probe.attachments import TRACEPOINT_OF
 from engine.probe.probe import KernelProbe
 from engine.probe.wakeups import WAKEUP_PROGRAMS, Change
+from engine.selection import Selection
 from tests.kernel.actor import Actor
 from tests.kernel.conftest import READY_S, Watch, new_probe, value_of
 from tests.kernel.kernel_facts import attached_tracepoints

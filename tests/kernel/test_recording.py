@@ -15,8 +15,9 @@ import pytest
 
 from engine.core.kinds import KINDS
 from engine.core.settings import Settings
-from engine.live import LiveEngine, Selection
+from engine.live import LiveEngine
 from engine.probe.filters import Filters
+from engine.selection import Selection
 from tests.kernel.test_commands import BOXSCOPE, WITHOUT_CAPABILITIES, parsed, reconciles
 from tui.cli.output import JsonOutput
 from tui.cli.stream import StreamOptions, StreamRunner

@@ -153,7 +153,8 @@ def scripted_engine(*, stream: bool) -> tuple[Engine, Producer | None]:
 def probed_engine() -> Engine:
     """The real engine with the probe and discovery; `load` makes the calls."""
     from engine.core.settings import Settings
-    from engine.live import LiveEngine, Selection
+    from engine.live import LiveEngine
+    from engine.selection import Selection
 
     subscriptions = ((EVENT, ""),)
     return LiveEngine(
@@ -173,7 +174,8 @@ def flooded_engine(directory: Path, *, in_c: bool) -> Engine:
     """The real engine, with one plugin that writes as fast as it can."""
     import fixtures
     from engine.core.settings import Settings
-    from engine.live import LiveEngine, PluginRequest, Selection
+    from engine.live import LiveEngine
+    from engine.selection import PluginRequest, Selection
 
     if in_c:
         plugin = PluginRequest(directory / "writer", "flood", f"0 {directory / 'block'}")

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 from engine.core.settings import Settings
-from engine.live import LiveEngine, PluginRequest, Selection
+from engine.live import LiveEngine
+from engine.selection import PluginRequest, Selection
 from tui.console.run import run_console
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ from pathlib import Path
 from textual.pilot import Pilot
 
 from engine.core.settings import Settings
-from engine.live import LiveEngine, Selection
+from engine.live import LiveEngine
 from engine.recording.file import RecordingFile
+from engine.selection import Selection
 from tests.ui.driving import screen_text, until
 from tests.ui.test_plugin_commands import told
 from tui.console.app import ConsoleApp

@@ -12,7 +12,8 @@ from textual.pilot import Pilot
 
 import fixtures
 from engine.core.settings import Settings
-from engine.live import LiveEngine, Selection, WasmMode
+from engine.live import LiveEngine
+from engine.selection import Selection, WasmMode
 from tests.ui.driving import screen_text, text_of, until
 from tests.unit.wasm import wat
 from tests.unit.wasm.calls import one_info

@@ -6,8 +6,9 @@ import pytest
 
 from engine.core.errors import FailedError, RequirementError
 from engine.core.settings import Settings
-from engine.live import LiveEngine, Selection
+from engine.live import LiveEngine
 from engine.probe import preflight
+from engine.selection import Selection
 from tests.unit.discovery.listener import Listener
 from tests.waiting import wait_until
 

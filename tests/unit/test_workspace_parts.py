@@ -12,11 +12,12 @@ import fixtures
 from engine.core.records import Record
 from engine.core.settings import Settings
 from engine.engine import Engine
-from engine.live import LiveEngine, PluginRequest, Selection
+from engine.live import LiveEngine
 from engine.probe.catalogue import CELLS
 from engine.probe.patterns import PRESET_MARK, cells_of_all
 from engine.probe.presets import PRESETS
 from engine.recording.replay import ReplayEngine
+from engine.selection import PluginRequest, Selection
 from engine.workspace import Loaded, ModulePart, PluginPart, Workspace
 from engine.workspace_parts import load_parts, subscriptions_of, with_engine_state
 from tests.ui.fake_engine import FakeEngine, record

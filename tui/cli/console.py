@@ -66,7 +66,8 @@ def command(
 ) -> int:
     """Watch this box in four panes."""
     require_terminal()
-    from engine.live import LiveEngine, Selection
+    from engine.live import LiveEngine
+    from engine.selection import Selection
 
     opened = open_workspace(workspace, open_port=open_port, beyla_config=beyla_config)
     asked = opened.workspace

@@ -74,7 +74,8 @@ def command(
         return _explain(explain, _policy(config), as_json)
     for note in _policy(config).notes:
         say(note)
-    from engine.live import LiveEngine, Selection
+    from engine.live import LiveEngine
+    from engine.selection import Selection
 
     selection = Selection(
         discovery=True,

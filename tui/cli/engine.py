@@ -65,10 +65,11 @@ def command(
     Everything the console has runs; what is chosen here runs from the start. Of a workspace that
     is its subscriptions, ports, plugins, modules and Wasm plugins, beside those chosen by flags.
     """
-    from engine.live import LiveEngine, PluginRequest, Selection
+    from engine.live import LiveEngine
     from engine.probe.filters import Filters
     from engine.remote.address import Claim, own_address
     from engine.remote.server import EngineServer
+    from engine.selection import PluginRequest, Selection
     from tui.cli.events import asked_subscriptions
 
     asked = open_workspace(workspace, open_port=open_port, beyla_config=beyla_config).workspace

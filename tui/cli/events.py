@@ -98,8 +98,9 @@ def command(
     """Stream kernel events as they happen."""
     if list_:
         return list_events(as_json)
-    from engine.live import LiveEngine, Selection
+    from engine.live import LiveEngine
     from engine.probe.filters import Filters
+    from engine.selection import Selection
 
     subscriptions, suppressed = asked_subscriptions(events, presets, files, faithful=faithful)
     filters = Filters(

@@ -89,8 +89,9 @@ def run_module(
     initialised, SYMBOL is looked up, and METHOD called. Ends when that is done, or with --for.
     """
     from engine.core.settings import load_settings
-    from engine.live import LiveEngine, Selection
+    from engine.live import LiveEngine
     from engine.modules.runner.protocol import Limits, Wanted
+    from engine.selection import Selection
 
     limits = Limits(open_s=open_deadline, call_s=call_deadline, memory=memory << 20)
     given = tuple(map(_parse_argument, args))

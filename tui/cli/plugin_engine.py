@@ -7,7 +7,8 @@ from pathlib import Path
 
 from engine.agent.host import PluginHost
 from engine.core.settings import load_settings
-from engine.live import LiveEngine, Selection
+from engine.live import LiveEngine
+from engine.selection import Selection
 
 
 class PluginEngine(LiveEngine):
@@ -22,14 +23,10 @@ class PluginEngine(LiveEngine):
         flags: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(Selection(agent=True), load_settings(flags).values)
-        self.plugins = PluginHost(
+        self.plugins = self._parts.agent = PluginHost(
             self._clock,
             self._logbook,
             run_dir=run_dir,
             heartbeat_s=heartbeat_s,
             faithful=faithful,
         )
-
-    def _start_agent(self) -> None:
-        self._agent = self.plugins
-        self._add(self.plugins)

@@ -22,7 +22,8 @@ from tui.cli.stream import StreamOptions, StreamRunner
 if TYPE_CHECKING:
     from engine.core.source import SourceStatus
     from engine.discovery.config import DiscoveryConfig
-    from engine.live import LiveEngine, Selection
+    from engine.live import LiveEngine
+    from engine.selection import Selection
 
 _ENDED = ("off", "failed", "degraded")
 _TAKING = ("wasm", "recording", "otlp")
@@ -140,8 +141,8 @@ class _Choice:
         Raises:
             UsageError: some of it means nothing.
         """
-        from engine.live import PluginRequest, Selection
         from engine.probe.filters import Filters
+        from engine.selection import PluginRequest, Selection
 
         if self.wasm and not self.live and self.pcap is None:
             raise UsageError(

@@ -52,7 +52,8 @@ def command(
 
     Of processes chosen by --open-port, --exe, --attach or --pid, or of a capture.
     """
-    from engine.live import LiveEngine, Selection
+    from engine.live import LiveEngine
+    from engine.selection import Selection
 
     by_discovery = attach or open_port is not None or bool(exe)
     if bool(pcap) == (by_discovery or bool(pids)):

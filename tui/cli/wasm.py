@@ -80,7 +80,8 @@ def run_wasm(
     as_json: bool,
 ) -> int:
     """Run the plugins FILES, in this order, on a capture or on one payload."""
-    from engine.live import LiveEngine, Selection, WasmMode
+    from engine.live import LiveEngine
+    from engine.selection import Selection, WasmMode
 
     if (pcap is None) == (payload is None):
         raise UsageError("run on what?", fix="give --pcap, --payload or --hex")

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from engine.core.settings import Settings
-from engine.live import LiveEngine, Selection
+from engine.live import LiveEngine
 from engine.modules.runner.protocol import Limits, Wanted
+from engine.selection import Selection
 from tests.unit.agent.support import open_files, process_exists
 from tests.waiting import wait_until
 
