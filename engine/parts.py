@@ -191,7 +191,8 @@ class Parts:
         if not selection.wasm and not selection.reads_traffic:
             return
         from engine.wasm.engines import cache_folder
-        from engine.wasm.host import HostOptions, WasmHost
+        from engine.wasm.host import WasmHost
+        from engine.wasm.options import HostOptions
 
         options = HostOptions(
             deadline_ms=self._settings.wasm_deadline_ms,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from engine.traffic.inputs import SavedPayload
 
 WasmMode = Literal["faithful", "measure", "watch"]
-"""How Wasm plugins are run besides what is set, see `engine.wasm.host.HostOptions`."""
+"""How Wasm plugins are run besides what is set, see `engine.wasm.options.HostOptions`."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from engine.traffic.flows import Endpoint, Flow
 
 if TYPE_CHECKING:  # Wasmtime is not loaded for traffic without plugins
-    from engine.wasm.host import Claim
+    from engine.wasm.outcome import Claim
 
 KEPT_NS = 60_000_000_000
 MAX_FAILURES = 128

@@ -11,7 +11,7 @@ from engine.wasm.diff import changes
 from engine.wasm.merge import LogEntry, merge_session
 
 if TYPE_CHECKING:  # Wasmtime is not loaded for traffic without plugins
-    from engine.wasm.host import Outcome
+    from engine.wasm.outcome import Outcome
 
 _ATTRIBUTE_NAMES = {
     "endpoint": "endpoint",

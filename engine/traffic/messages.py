@@ -15,8 +15,8 @@ from engine.traffic.flows import Endpoint, Flow
 from engine.traffic.packets import Owner
 
 if TYPE_CHECKING:  # Wasmtime is not loaded for traffic without plugins
-    from engine.wasm.host import Outcome
     from engine.wasm.merge import LogEntry
+    from engine.wasm.outcome import Outcome
 
 BUILT_IN = "built-in"
 """What `parsed_by` says where no plugin did it."""

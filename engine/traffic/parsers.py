@@ -19,8 +19,9 @@ from engine.wasm.abi import (
 )
 
 if TYPE_CHECKING:  # Wasmtime is not loaded for traffic without plugins
-    from engine.wasm.host import Claim, Outcome, WasmHost
+    from engine.wasm.host import WasmHost
     from engine.wasm.infos import Info
+    from engine.wasm.outcome import Claim, Outcome
 
 PAYLOAD_LIMIT = 1_024
 """How much payload a plugin is given, in bytes, unless told otherwise; as in the DeepFlow agent."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from engine.core.records import Batch, Record
 from engine.wasm.diff import Change
@@ -26,6 +27,14 @@ class Entry:
     """What a rerun did differently."""
     messages: tuple[int, ...] = ()
     """Numbers of the messages (`l7_message`) it was made for, as far as they are complete."""
+
+
+class Example(NamedTuple):
+    """A call whose message can be offered again."""
+
+    seq: int
+    """Its number."""
+    entry: Entry
 
 
 class CallLog:
@@ -68,15 +77,15 @@ class CallLog:
         with self._lock:
             return self._kept(seq)
 
-    def last_of(self, plugin: str, count: int) -> list[tuple[int, Entry]]:
+    def last_of(self, plugin: str, count: int) -> list[Example]:
         """The last calls of a plugin that were no reruns, oldest first."""
-        found: list[tuple[int, Entry]] = []
+        found: list[Example] = []
         with self._lock:
             oldest = max(0, self._last - len(self._slots))
             for seq in range(self._last, oldest, -1):
                 entry = self._slots[seq % len(self._slots)]
                 if entry is not None and entry.plugin == plugin and entry.rerun_of is None:
-                    found.append((seq, entry))
+                    found.append(Example(seq, entry))
                 if len(found) == count:
                     break
         return found[::-1]

@@ -1,16 +1,10 @@
-"""The plugin host: a chain of DeepFlow plugins that traffic offers its messages to.
-
-Chain rules as in the DeepFlow agent: plugins are asked in the order they were loaded; 0 passes the
-message on, 1 stops the chain, anything else is an error and passes it on; a trap passes it on too.
-The result slot belongs to the message, so what an earlier plugin left is found by a later one.
-Unlike the agent, a call ends at a deadline and, unless faithful, a trapped instance is replaced.
-"""
+"""The plugin host: a chain of DeepFlow plugins that traffic offers its messages to."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from engine.core.clock import Clock
@@ -28,73 +22,21 @@ from engine.wasm.abi import (
     HttpResponse,
     Verdict,
 )
-from engine.wasm.before import entry_after, entry_before
-from engine.wasm.calllog import CallLog, Entry
-from engine.wasm.diff import changes
+from engine.wasm.calllog import CallLog, Entry, Example
+from engine.wasm.chain import Chain
 from engine.wasm.engines import Engines
 from engine.wasm.hostcalls import CallContext
-from engine.wasm.infos import Info
-from engine.wasm.judge import Judgement, judge
-from engine.wasm.merge import LogEntry
+from engine.wasm.judge import judge
+from engine.wasm.options import HostOptions
+from engine.wasm.outcome import Claim, Outcome
 from engine.wasm.plugin import Call, WasmPlugin
-from engine.wasm.records import outcome_as_json, plugin_record, result_record
-from engine.wasm.runtime import MEMORY_LIMIT, Runtime
+from engine.wasm.records import plugin_record, result_record
+from engine.wasm.reruns import Reruns
+from engine.wasm.runtime import Runtime
 from engine.wasm.watcher import FileWatcher
 
 AGENT_PLUGINS = 10
 """Most plugins one agent thread can load: its store takes 10 instances."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """A plugin stopped the chain."""
-
-    plugin: str
-    infos: tuple[Info, ...]
-    """What it, or a plugin before it, sent; empty = nothing is to be changed."""
-    seq: int = field(default=0, compare=False)
-    """Number of the call (`wasm_result`) that stopped it."""
-    before: LogEntry = field(default=LogEntry(), compare=False)
-    """The agent's log of the message without them."""
-    after: tuple[LogEntry, ...] = field(default=(), compare=False)
-    """The log with them: of `parse_payload` one for each info, otherwise one with the last."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A plugin recognised a payload protocol."""
-
-    plugin: str
-    number: int
-    name: str
-    """Sanitised."""
-    direction: int
-    """Whether the payload is a request (0) or a response (1)."""
-    seq: int = field(default=0, compare=False)
-    """Number of the call (`wasm_result`) that claimed it."""
-
-
-@dataclass(frozen=True, slots=True)
-class HostOptions:
-    """How plugins are run."""
-
-    deadline_ms: float = 100
-    """Longest time of one call."""
-    memory_limit: int = MEMORY_LIMIT
-    """Most linear memory of a plugin, in bytes."""
-    lenient: bool = False
-    """Load what an agent refuses for its WASI imports, or because it is a reactor."""
-    faithful: bool = False
-    """As an agent of today: refuse plugins and results of SDKs it no longer understands, keep an
-    instance that has trapped, and load 10 plugins at most."""
-    measure: bool = False
-    """Count the instructions of each call."""
-    watch: bool = False
-    """Load a plugin again when its file has changed."""
-    reruns: int = 20
-    """How many of its last messages a reloaded plugin is offered again."""
-    cache: Path | None = None
-    """Folder for compiled modules; None keeps none."""
 
 
 class WasmHost(Source):
@@ -135,18 +77,11 @@ class WasmHost(Source):
             memory_limit=options.memory_limit,
             engines=Engines(options.cache),
         )
-        self._plugins: tuple[WasmPlugin, ...] = ()
+        self._chain = Chain(self._take)
         self._last_rows: tuple[Record, ...] = ()
-        self.last_calls: tuple[int, ...] = ()
-        """Numbers of the calls that were made for the message offered last."""
-        self.generation = 0
-        """How often the chain has changed."""
-        self._examples: dict[str, list[tuple[int, Entry]]] = {}
-        """Last messages of plugins whose file was refused when it changed."""
+        self._reruns = Reruns(self._log, self._keep, clock)
         self._watcher = FileWatcher(self._file_changed)
         self._stopping = threading.Event()
-        self._lock = threading.Lock()
-        """Held while a plugin is called or the chain changes."""
         self._loading = threading.RLock()
         """Held while a plugin is compiled, which may take a while, or taken out."""
 
@@ -160,11 +95,9 @@ class WasmHost(Source):
         """Release the plugins and end the watchdog; their last figures stay readable."""
         self._stopping.set()
         self._watcher.stop()
-        with self._lock:
+        with self._chain.lock:
             self._last_rows = self._rows() or self._last_rows
-            for plugin in self._plugins:
-                plugin.close()
-            self._plugins = ()
+            self._chain.release()
             self._runtime.close()
         self.set_status("off")
 
@@ -174,12 +107,22 @@ class WasmHost(Source):
 
     def _rows(self) -> tuple[Record, ...]:
         now = self.clock.wall_ns()
-        return tuple(plugin_record(each, ts_ns=now) for each in self._plugins)
+        return tuple(plugin_record(each, ts_ns=now) for each in self._chain.plugins)
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """The files of the plugins, in the order of the chain."""
-        return tuple(each.path.absolute() for each in self._plugins)
+        return tuple(each.path.absolute() for each in self._chain.plugins)
+
+    @property
+    def generation(self) -> int:
+        """How often the chain has got a plugin."""
+        return self._chain.generation
+
+    @property
+    def last_calls(self) -> tuple[int, ...]:
+        """Numbers of the calls that were made for the message offered last."""
+        return self._chain.last_calls
 
     def load(self, path: Path) -> str:
         """Load a plugin and put it at the end of the chain; returns its name.
@@ -192,36 +135,50 @@ class WasmHost(Source):
                 its file never was a module.
         """
         with self._loading:
-            name = self._name_for(path)
-            known = any(each.name == name for each in self._plugins)
-            if self._options.faithful and not known and len(self._plugins) >= AGENT_PLUGINS:
-                raise WasmError(
-                    f"Wasm plugin {name}: an agent loads {AGENT_PLUGINS} plugins at most",
-                    fix="run fewer, or run them without faithful",
-                )
-            plugin = self._new(name, path)
+            name = self._chain.name_for(path)
+            self._check_room_for(name)
+            plugin = WasmPlugin(
+                name, path, self._runtime, self.clock, faithful=self._options.faithful
+            )
             if self._options.watch:
                 self._watcher.watch(path)
-            examples = self._last_messages(name)
-            try:
-                with self.logbook.tasks.begin(f"compiling the Wasm plugin {name}"):
-                    plugin.load()
-            except WasmError as error:
-                what = f"Wasm plugin {name} ({clean(str(path))})"
-                refused = WasmError(f"{what}: {error.message}", fix=error.fix)
-                if plugin.is_module or known:
-                    self._examples[name] = examples
-                    self.fail(refused, "degraded")
-                    self._put(plugin)
-                else:
-                    self._watcher.forget(path)
-                raise refused from error
-            self._put(plugin)
-            self._examples.pop(name, None)
+            examples = self._reruns.last_messages(name, self._options.reruns)
+            self._compile(plugin, examples)
             self._announce(plugin)
             if examples:
                 self._repeat(plugin, examples)
             return name
+
+    def _check_room_for(self, name: str) -> None:
+        full = len(self._chain.plugins) >= AGENT_PLUGINS
+        if self._options.faithful and full and not self._chain.has(name):
+            raise WasmError(
+                f"Wasm plugin {name}: an agent loads {AGENT_PLUGINS} plugins at most",
+                fix="run fewer, or run them without faithful",
+            )
+
+    def _compile(self, plugin: WasmPlugin, examples: Sequence[Example]) -> None:
+        """Compile a plugin and put it into the chain; as a failed one, if its file is refused.
+
+        What a predecessor was offered is held until the file is one that can be loaded. A file
+        that never was a module leaves nothing.
+        """
+        name = plugin.name
+        try:
+            with self.logbook.tasks.begin(f"compiling the Wasm plugin {name}"):
+                plugin.load()
+        except WasmError as error:
+            what = f"Wasm plugin {name} ({clean(str(plugin.path))})"
+            refused = WasmError(f"{what}: {error.message}", fix=error.fix)
+            if plugin.is_module or self._chain.has(name):
+                self._reruns.hold(name, examples)
+                self.fail(refused, "degraded")
+                self._chain.put(plugin)
+            else:
+                self._watcher.forget(plugin.path)
+            raise refused from error
+        self._chain.put(plugin)
+        self._reruns.forget(name)
 
     def join(self, calls: Sequence[int], message: int) -> None:
         """Note the message (`l7_message`) that calls were made for, in their records."""
@@ -233,7 +190,7 @@ class WasmHost(Source):
         Raises:
             WasmError: if there is no such plugin, or its file is refused now.
         """
-        return self.load(self._plugin(name).path)
+        return self.load(self._chain.named(name).path)
 
     def unload(self, name: str) -> None:
         """Take a plugin out of the chain; its calls stay readable.
@@ -242,14 +199,12 @@ class WasmHost(Source):
             WasmError: if there is no such plugin.
         """
         with self._loading:
-            plugin = self._plugin(name)
-            with self._lock:
-                self._plugins = tuple(each for each in self._plugins if each is not plugin)
-                plugin.close()
-            self._examples.pop(name, None)
+            plugin = self._chain.named(name)
+            self._chain.remove(plugin)
+            self._reruns.forget(name)
             self._watcher.forget(plugin.path)
             self.log("info", f"Wasm plugin {name} unloaded")
-            if self._plugins and all(each.state == "loaded" for each in self._plugins):
+            if self._chain.plugins and self._chain.all_loaded:
                 self.set_status("running")
 
     def payload(self, seq: int) -> bytes | None:
@@ -276,11 +231,10 @@ class WasmHost(Source):
         entry = self._log.entry(seq)
         if entry is None:
             raise WasmError(f"call {seq} is not kept", fix="choose a newer one")
-        plugin = self._plugin(entry.plugin)
-        context = entry.call.context
-        whole = context.payload if payload is None else payload
+        plugin, example = self._chain.named(entry.plugin), Example(seq, entry)
+        whole = entry.call.context.payload if payload is None else payload
         offered = [whole[:cut] for cut in cuts] or [whole]
-        return tuple(self._rerun_fresh(plugin, seq, entry, each) for each in offered)
+        return tuple(self._reruns.once(plugin, example, each) for each in offered)
 
     def on_http_req(
         self,
@@ -296,7 +250,7 @@ class WasmHost(Source):
         the agent's number of the protocol: HTTP/1, HTTP/2, gRPC or Triple.
         """
         context = CallContext(replace(base, l7=l7), payload, request=request)
-        return self._offer(Hook.HTTP_REQUEST, "on_http_req", context)
+        return self._chain.offer(Hook.HTTP_REQUEST, "on_http_req", context)
 
     def on_http_resp(
         self,
@@ -308,14 +262,14 @@ class WasmHost(Source):
     ) -> Outcome | None:
         """Offer an HTTP response; as `on_http_req`."""
         context = CallContext(replace(base, l7=l7), payload, response=response)
-        return self._offer(Hook.HTTP_RESPONSE, "on_http_resp", context)
+        return self._chain.offer(Hook.HTTP_RESPONSE, "on_http_resp", context)
 
     def on_custom_message(
         self, base: BaseContext, message: CustomMessage, payload: bytes
     ) -> Outcome | None:
         """Offer a message of a protocol the agent parses itself, to the plugins that want it."""
         context = CallContext(replace(base, l7=L7_UNKNOWN), payload, custom=message)
-        return self._offer(Hook.CUSTOM_MESSAGE, "on_custom_message", context)
+        return self._chain.offer(Hook.CUSTOM_MESSAGE, "on_custom_message", context)
 
     def parse_payload(
         self, base: BaseContext, payload: bytes, number: int, name: str = ""
@@ -327,104 +281,48 @@ class WasmHost(Source):
         parsed and there is nothing to log.
         """
         context = CallContext(replace(base, l7=number), payload, name=name)
-        return self._offer(Hook.PAYLOAD, "parse_payload", context)
+        return self._chain.offer(Hook.PAYLOAD, "parse_payload", context)
 
     def check_payload(self, base: BaseContext, payload: bytes) -> Claim | None:
         """Ask whose protocol a payload is; None = nobody's."""
-        context = CallContext(replace(base, l7=L7_UNKNOWN), payload)
-        with self._lock:
-            self.last_calls = ()
-            for plugin in self._plugins:
-                if not plugin.takes(Hook.PAYLOAD):
-                    continue
-                call = plugin.call("check_payload", context)
-                verdict, seq = self._take(plugin, call)
-                if verdict is not None:
-                    name = clean(context.string, 64)
-                    return Claim(plugin.name, verdict.number, name, verdict.direction, seq)
-        return None
-
-    def _offer(self, hook: Hook, export: str, context: CallContext) -> Outcome | None:
-        with self._lock:
-            self.last_calls = ()
-            for plugin in self._plugins:
-                if not plugin.takes(hook) or not _wanted(plugin, context):
-                    continue
-                call = plugin.call(export, context)
-                _, seq = self._take(plugin, call)
-                if call.returned == 1:
-                    return _outcome(plugin.name, context, seq)
-        return None
+        return self._chain.claim(CallContext(replace(base, l7=L7_UNKNOWN), payload))
 
     def _take(self, plugin: WasmPlugin, call: Call) -> tuple[Verdict | None, int]:
         """Judge, keep and count a call; returns what it claims, and its number."""
         judgement = judge(call)
-        seq = self._log.append(Entry(plugin.name, call, judgement, self.clock.wall_ns()))
-        self.last_calls = (*self.last_calls, seq)
-        self._count(judgement)
+        seq = self._keep(Entry(plugin.name, call, judgement, self.clock.wall_ns()))
         if plugin.state == "failed":
             self.fail(WasmError(f"Wasm plugin {plugin.name}: {plugin.error}"), "degraded")
         return judgement.verdict, seq
 
-    def _count(self, judgement: Judgement) -> None:
-        if judgement.reason:
-            self.tally.add(seen=1, kept=0, dropped={judgement.reason: 1})
+    def _keep(self, entry: Entry) -> int:
+        """Keep a call and count it; returns its number."""
+        seq = self._log.append(entry)
+        reason = entry.judgement.reason
+        if reason:
+            self.tally.add(seen=1, kept=0, dropped={reason: 1})
         else:
             self.tally.add(seen=1, kept=1)
+        return seq
 
-    def _rerun_fresh(self, plugin: WasmPlugin, seq: int, entry: Entry, payload: bytes) -> int:
-        trial = plugin.trial()
+    def _repeat(self, plugin: WasmPlugin, examples: Sequence[Example]) -> None:
+        """Offer a reloaded plugin the messages of its predecessor."""
         try:
-            return self._rerun(trial, seq, entry, payload)
-        finally:
-            trial.close()
-
-    def _rerun(self, trial: WasmPlugin, seq: int, entry: Entry, payload: bytes) -> int:
-        """Call a hook again and keep the call with what it did differently; returns its number."""
-        old = entry.call.context
-        room = max(old.base.buffer_size, len(payload))
-        context = replace(
-            old, base=replace(old.base, buffer_size=room), payload=payload, infos=(), string=b""
-        )
-        call = trial.call(entry.call.export, context)
-        judgement = judge(call)
-        before = outcome_as_json(entry.call, entry.judgement)
-        differs = tuple(changes(before, outcome_as_json(call, judgement)))
-        self._count(judgement)
-        return self._log.append(
-            Entry(trial.name, call, judgement, self.clock.wall_ns(), seq, differs)
-        )
-
-    def _repeat(self, plugin: WasmPlugin, examples: list[tuple[int, Entry]]) -> None:
-        """Offer a reloaded plugin the messages of its predecessor, in order, on one instance."""
-        try:
-            trial = plugin.trial()
+            different = self._reruns.all(plugin, examples, self._stopping)
         except WasmError as error:
             self.log("warning", f"Wasm plugin {plugin.name}: {error.message}")
             return
-        different = 0
-        for seq, entry in examples:
-            if trial.state != "loaded" or self._stopping.is_set():
-                break
-            number = self._rerun(trial, seq, entry, entry.call.context.payload)
-            again = self._log.entry(number)
-            different += bool(again and again.changes)
-        trial.close()
         self.log(
             "info",
             f"Wasm plugin {plugin.name}: its last {len(examples)} messages were offered again, "
             f"{different} with another result",
         )
 
-    def _last_messages(self, name: str) -> list[tuple[int, Entry]]:
-        kept = self._log.last_of(name, self._options.reruns)
-        return kept or self._examples.get(name, [])
-
     def _file_changed(self, path: Path) -> None:
         """Load a plugin whose file is another one now, unless it was unloaded meanwhile."""
         try:
             with self._loading:
-                if any(each.path == path for each in self._plugins):
+                if any(each.path == path for each in self._chain.plugins):
                     self.load(path)
         except WasmError as error:
             self.log("error", str(error))
@@ -439,61 +337,12 @@ class WasmHost(Source):
         for refusal in plugin.refusals:
             text = f"Wasm plugin {plugin.name}: an agent would refuse it: {refusal.refusal}"
             self.log("warning", text)
-        if len(self._plugins) > AGENT_PLUGINS:
-            text = f"{len(self._plugins)} Wasm plugins are loaded; an agent takes {AGENT_PLUGINS}"
+        if len(self._chain.plugins) > AGENT_PLUGINS:
+            count = len(self._chain.plugins)
+            text = f"{count} Wasm plugins are loaded; an agent takes {AGENT_PLUGINS}"
             self.log("warning", text)
-        if all(each.state == "loaded" for each in self._plugins):
+        if self._chain.all_loaded:
             self.set_status("running")
 
     def _new(self, name: str, path: Path) -> WasmPlugin:
         return WasmPlugin(name, path, self._runtime, self.clock, faithful=self._options.faithful)
-
-    def _plugin(self, name: str) -> WasmPlugin:
-        for plugin in self._plugins:
-            if plugin.name == name:
-                return plugin
-        raise WasmError(f"no Wasm plugin {clean(name, 100)} is loaded", fix="load it first")
-
-    def _put(self, plugin: WasmPlugin) -> None:
-        """Add a plugin to the chain, in the place of its predecessor if it had one."""
-        with self._lock:
-            self.generation += 1
-            old = [each for each in self._plugins if each.name == plugin.name]
-            if old:
-                self._plugins = tuple(
-                    plugin if each.name == plugin.name else each for each in self._plugins
-                )
-            else:
-                self._plugins = (*self._plugins, plugin)
-            for each in old:
-                each.close()
-
-    def _name_for(self, path: Path) -> str:
-        """The file's stem, with a number where another file has it already."""
-        stem = clean(path.stem, 64)
-        taken = {plugin.name: plugin.path for plugin in self._plugins}
-        name, number = stem, 2
-        while name in taken and taken[name] != path:
-            name, number = f"{stem}-{number}", number + 1
-        return name
-
-
-def _outcome(plugin: str, context: CallContext, seq: int) -> Outcome:
-    """What stopping the chain came to."""
-    infos = context.infos
-    if not infos:
-        return Outcome(plugin, (), seq)
-    hooked = (context.request, context.response, context.custom)
-    merged = [infos] if any(hooked) else [(info,) for info in infos]
-    before = entry_before(context)
-    after = tuple(entry_after(context, each, before) for each in merged)
-    return Outcome(plugin, infos, seq, before, after)
-
-
-def _wanted(plugin: WasmPlugin, context: CallContext) -> bool:
-    """Whether a plugin wants a custom message; any other message passes."""
-    if context.custom is None:
-        return True
-    chosen = plugin.custom_filter
-    custom = context.custom
-    return chosen is not None and chosen.matches(custom.hook_point, custom.type_code)

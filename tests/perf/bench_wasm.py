@@ -34,10 +34,11 @@ from engine.wasm.abi import (
     HttpResponse,
 )
 from engine.wasm.custom import nats_message
-from engine.wasm.host import HostOptions, WasmHost
+from engine.wasm.host import WasmHost
 from engine.wasm.hostcalls import CallContext, GuestMemory, HostFunctions
 from engine.wasm.imports import DEEPFLOW, DEEPFLOW_FUNCTIONS
 from engine.wasm.journal import Journal
+from engine.wasm.options import HostOptions
 from tests.perf.rows import Row
 
 PLUGINS = Path(fixtures.__file__).parent / "wasm"

@@ -9,9 +9,9 @@ from engine.traffic.messages import (
     address,
 )
 from engine.wasm.abi import Status
-from engine.wasm.host import Outcome
 from engine.wasm.infos import Info, RequestInfo, ResponseInfo, TraceInfo
 from engine.wasm.merge import LogEntry, agent_trace, merge_http, payload_entry
+from engine.wasm.outcome import Outcome
 from tests.unit.traffic.talk import CLIENT, SERVER
 from tests.values import json_of
 

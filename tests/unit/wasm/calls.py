@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.wasm.abi import BaseContext, HttpRequest
-from engine.wasm.host import Outcome, WasmHost
+from engine.wasm.host import WasmHost
+from engine.wasm.outcome import Outcome
 from engine.wasm.protobuf import AppInfo
 from tests.unit.wasm import wat
 

@@ -10,7 +10,8 @@ import pytest
 
 from engine.core.clock import SystemClock
 from engine.core.source import Logbook
-from engine.wasm.host import HostOptions, WasmHost
+from engine.wasm.host import WasmHost
+from engine.wasm.options import HostOptions
 
 
 @pytest.fixture

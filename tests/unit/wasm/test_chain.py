@@ -11,7 +11,8 @@ import pytest
 from engine.core.errors import WasmError
 from engine.wasm.abi import L7_GRPC, L7_HTTP1, L7_HTTP2, L7_TRIPLE, CustomMessage
 from engine.wasm.custom import NATS, ZMTP, nats_message, zmtp_message
-from engine.wasm.host import Claim, Outcome, WasmHost
+from engine.wasm.host import WasmHost
+from engine.wasm.outcome import Claim, Outcome
 from tests.unit.wasm import wat
 from tests.unit.wasm.calls import BASE, REQUEST, ask, load, logged, one_info, records, row
 

@@ -9,8 +9,9 @@ import pytest
 
 import fixtures
 from engine.wasm.abi import SERVER_TO_CLIENT, BaseContext, HttpRequest, Status
-from engine.wasm.host import Claim, Outcome, WasmHost
+from engine.wasm.host import WasmHost
 from engine.wasm.infos import RequestInfo, ResponseInfo
+from engine.wasm.outcome import Claim, Outcome
 
 DEMO = Path(fixtures.__file__).parent / "wasm" / "demo" / "demo.wasm"
 ASKING = BaseContext(b"\x7f\0\0\1", b"\x7f\0\0\1", 40_000, 17_001, 1)

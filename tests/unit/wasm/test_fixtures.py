@@ -10,7 +10,8 @@ import pytest
 import fixtures
 from engine.wasm.abi import SERVER_TO_CLIENT, HttpRequest, HttpResponse, Status
 from engine.wasm.custom import nats_message, zmtp_message
-from engine.wasm.host import Claim, WasmHost
+from engine.wasm.host import WasmHost
+from engine.wasm.outcome import Claim
 from tests.unit.wasm.calls import BASE, REQUEST, records, row
 
 PLUGINS = Path(fixtures.__file__).parent / "wasm"

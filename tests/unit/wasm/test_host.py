@@ -11,8 +11,9 @@ import pytest
 from engine.core.counters import Counters
 from engine.core.errors import WasmError
 from engine.wasm.abi import SERVER_TO_CLIENT, HttpResponse
-from engine.wasm.host import Claim, Outcome, WasmHost
+from engine.wasm.host import WasmHost
 from engine.wasm.hostcalls import GuestMemory, HostFunctions
+from engine.wasm.outcome import Claim, Outcome
 from engine.wasm.runtime import Program
 from tests.unit.wasm import wat
 from tests.unit.wasm.calls import BASE, REQUEST, ask, load, one_info, records, row

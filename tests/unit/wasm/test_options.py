@@ -10,7 +10,8 @@ import pytest
 
 from engine.core.errors import WasmError
 from engine.wasm.abi import HttpResponse
-from engine.wasm.host import Outcome, WasmHost
+from engine.wasm.host import WasmHost
+from engine.wasm.outcome import Outcome
 from tests.unit.wasm import wat
 from tests.unit.wasm.calls import BASE, REQUEST, ask, load, logged, records, row
 from tests.unit.wasm.golden import GOLDEN

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.wasm.host import Outcome, WasmHost
+from engine.wasm.host import WasmHost
 from engine.wasm.imports import WASI, WASI_FUNCTIONS
+from engine.wasm.outcome import Outcome
 from tests.unit.wasm import wat
 from tests.unit.wasm.calls import ask, load, logged, records, row
 
