@@ -4,34 +4,32 @@ from __future__ import annotations
 
 import mmap
 import threading
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
 
 from engine.core.clock import Clock
-from engine.core.errors import BoxscopeError, ProbeError, UsageError
+from engine.core.errors import BoxscopeError, ProbeError
 from engine.core.records import Record
 from engine.core.sanitise import clean
 from engine.core.source import Logbook, Source
-from engine.probe import preflight
-from engine.probe.abi import definitions
-from engine.probe.availability import Availability, look
-from engine.probe.btf import Btf
+from engine.probe.availability import Availability
 from engine.probe.catalogue import Cell
+from engine.probe.demand import Demand, left_out
 from engine.probe.features import FEATURES
+from engine.probe.figures import Figures
 from engine.probe.filters import Filters
-from engine.probe.health import Health, ProgramCost, RunTimer
+from engine.probe.health import Health, ProgramCost
 from engine.probe.hook_settings import HookSettings
 from engine.probe.hooks import PAGE_FAULT
 from engine.probe.kernel_maps import EventCounters, KernelCounters
-from engine.probe.layout import Layout, read_layout
-from engine.probe.loader import Loader
+from engine.probe.layout import Layout
 from engine.probe.page_faults import Fault
 from engine.probe.patterns import cells_of_all
 from engine.probe.payload import PayloadSource
 from engine.probe.payload_abi import PAYLOAD_RING_BYTES
 from engine.probe.reader import EventReader
-from engine.probe.schema import SNAPLEN, SNAPLEN_MAX
 from engine.probe.session import KernelSession
+from engine.probe.setup import SetUp
 from engine.probe.state import state_row
 from engine.probe.store import EventStore
 from engine.probe.subscriptions import SubscriptionTable
@@ -76,27 +74,19 @@ class KernelProbe(Source):
                 raise ValueError(f"a ring is a power of two of pages, not {size} bytes")
         self._events = EventStore(capacity)
         self.rings["kernel_event"] = self._events
-        self._ring_bytes = ring_bytes
-        self._payload_ring_bytes = payload_ring_bytes
-        self._describe_fds = describe_fds
+        self._set_up = SetUp(
+            logbook.tasks, ring_bytes, payload_ring_bytes, describe_fds=describe_fds
+        )
         self._table = SubscriptionTable(clock)
-        self._control = threading.RLock()  # subscriptions, scope, session and table
+        self._control = threading.RLock()  # demand, figures and table
         self.payloads = PayloadSource(clock, self._control)
         """What chosen processes read from and write to their sockets."""
         self._process_watch = ProcessWatch(lambda text: self.log("warning", text))
-        self._wanted: frozenset[Cell] = frozenset()
-        self._filters = Filters()
-        self._no_following = ""
-        self._hook_settings = HookSettings()
-        self._snaplen = SNAPLEN
+        self._demand = Demand()
+        self._figures = Figures()
         self._availability = Availability()
         self._failure: BoxscopeError | None = None
-        self._session: KernelSession | None = None
-        self._loader: Loader | None = None
-        self._events_counted: Mapping[str, EventCounters] = {}
-        self._page_faults: Mapping[Fault, int] = {}
         self._reader = EventReader(clock, self._events, self.tally, ring_bytes)
-        self._timer = RunTimer()
         self._ready = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -113,9 +103,7 @@ class KernelProbe(Source):
     def stop(self) -> None:
         """Detach and free everything; the last events are read before. May be called twice."""
         self._stopping.set()
-        with self._control:
-            if self._loader is not None:
-                self._loader.cancel()
+        self._set_up.cancel()
         if self._thread is not None:
             self._reader.poke()
             self._thread.join()
@@ -159,10 +147,10 @@ class KernelProbe(Source):
             RequirementError: the probe cannot run on this box.
             ProbeError: this kernel can deliver nothing of that.
         """
-        asked = cells_of_all(subscriptions, faithful=self._filters.faithful)
+        asked = cells_of_all(subscriptions, faithful=self._demand.filters.faithful)
         with self._control:
             if not on:
-                self._want(self._wanted - frozenset(asked))
+                self._want(self._demand.wanted - frozenset(asked))
                 return
             if self._failure is not None:
                 raise self._failure
@@ -170,12 +158,12 @@ class KernelProbe(Source):
             if asked and not deliverable:
                 first = asked[0]
                 raise ProbeError(f"cannot deliver {first.event.name}: {self._why_not(first)}")
-            self._want(self._wanted | deliverable)
+            self._want(self._demand.wanted | deliverable)
 
     @property
     def filters(self) -> Filters:
         """What is in force, or will be as soon as the programs are ready."""
-        return self._filters
+        return self._demand.filters
 
     def set_filters(self, filters: Filters) -> None:
         """Deliver only what these let through; in force when this returns.
@@ -186,17 +174,9 @@ class KernelProbe(Source):
             UsageError: ids or names that cannot be, or too many.
             ProbeError: if the kernel refuses.
         """
-        filters.check()
         with self._control:
-            if self._session is not None:
-                self._put_in_force(self._session, filters)
-            self._filters = filters
+            self._demand.set_filters(filters)
             self._events.set_faithful(filters.faithful)
-
-    def _put_in_force(self, session: KernelSession, filters: Filters) -> None:
-        if filters.follow and self._no_following:
-            raise ProbeError(f"cannot follow children: this kernel has no {self._no_following}")
-        session.set_filters(filters)
 
     def set_pids(self, pids: frozenset[int], *, follow: bool = False) -> None:
         """Deliver only events of these processes; an empty set means of all.
@@ -210,12 +190,12 @@ class KernelProbe(Source):
             ProbeError: if the kernel refuses.
         """
         with self._control:
-            self.set_filters(replace(self._filters, tgids=pids, follow=follow and bool(pids)))
+            self.set_filters(replace(self.filters, tgids=pids, follow=follow and bool(pids)))
 
     @property
     def wanted(self) -> frozenset[tuple[str, str]]:
         """What is subscribed, as names and categories."""
-        return frozenset((cell.event.name, cell.category.label) for cell in self._wanted)
+        return frozenset((cell.event.name, cell.category.label) for cell in self._demand.wanted)
 
     def name_module(self, cgroup: int, name: str) -> None:
         """Show this name with every event of a control group.
@@ -233,12 +213,8 @@ class KernelProbe(Source):
             UsageError: less than none, or more than an event has room for.
             ProbeError: if the kernel refuses.
         """
-        if not 0 <= snaplen <= SNAPLEN_MAX:
-            raise UsageError(f"a snaplen of {snaplen} cannot be", fix=f"0 to {SNAPLEN_MAX} bytes")
         with self._control:
-            if self._session is not None:
-                self._session.set_snaplen(snaplen)
-            self._snaplen = snaplen
+            self._demand.set_snaplen(snaplen)
 
     def set_hooks(self, settings: HookSettings) -> None:
         """Settings of events that are no calls; in force when this returns.
@@ -247,9 +223,7 @@ class KernelProbe(Source):
             ProbeError: if the kernel refuses.
         """
         with self._control:
-            if self._session is not None:
-                self._session.configure(settings)
-            self._hook_settings = settings
+            self._demand.set_hooks(settings)
 
     def page_faults(self) -> Mapping[Fault, int]:
         """Page faults by process and kind, counted while they are subscribed.
@@ -258,9 +232,7 @@ class KernelProbe(Source):
             ProbeError: if the kernel refuses.
         """
         with self._control:
-            if self._session is not None:
-                self._page_faults = self._session.page_faults()
-            return self._page_faults
+            return self._figures.page_faults()
 
     def watch_processes(self, callback: ProcessCallback | None) -> None:
         """Tell at once of every other process that execs, exits, or begins or ceases to listen.
@@ -283,7 +255,7 @@ class KernelProbe(Source):
             self.counters(),
             self._reader.counted,
             self._reader.meter.health,
-            self._page_faults,
+            self._figures.last_page_faults,
             self.clock.wall_ns(),
         )
         return {"subscription": self._table.rows, "probe_state": (state,)}
@@ -299,9 +271,7 @@ class KernelProbe(Source):
             ProbeError: if the kernel refuses.
         """
         with self._control:
-            if self._session is not None:
-                self._events_counted = self._session.counters.events()
-            return self._events_counted
+            return self._figures.events()
 
     def health(self) -> Health:
         """The ring's fill and lag, and what the probe costs; as of the last read of the ring."""
@@ -315,12 +285,7 @@ class KernelProbe(Source):
             ProbeError: if the probe does not run, or the kernel refuses.
         """
         with self._control:
-            if not wanted:
-                self._timer.stop()
-            elif self._session is None:
-                raise ProbeError("there are no kernel programs to be timed")
-            else:
-                self._timer.start(self._session.counters.runs())
+            self._figures.time_programs(wanted)
 
     def program_costs(self) -> Mapping[str, ProgramCost]:
         """Runs and run time of each program since `time_programs`; empty if it was not called.
@@ -329,14 +294,12 @@ class KernelProbe(Source):
             ProbeError: if the kernel refuses.
         """
         with self._control:
-            if self._session is None or not self._timer.running:
-                return {}
-            return self._timer.costs(self._session.counters.runs())
+            return self._figures.program_costs()
 
     def _run(self) -> None:
         """The thread: set up, read until stopped, clean up."""
         try:
-            session = self._set_up()
+            session = self._begin()
         except (BoxscopeError, OSError) as error:
             self._give_up(error)
             return
@@ -362,47 +325,27 @@ class KernelProbe(Source):
         else:
             self.set_status("off")
 
-    def _set_up(self) -> KernelSession:
-        preflight.check()
-        btf = Btf.load()
-        layout = read_layout(btf)
-        loader = Loader(
-            definitions(
-                layout.defines,
-                self._ring_bytes,
-                describe_fds=self._describe_fds,
-                payload_ring_bytes=self._payload_ring_bytes,
-            )
-        )
-        with self._control:
-            self._loader = loader
-            if self._stopping.is_set():
-                loader.cancel()
-        with self.logbook.tasks.begin("compiling the kernel programs", loader.cancel):
-            programs = loader.run()
-        session = KernelSession(programs, self._ring_bytes, self._payload_ring_bytes)
+    def _begin(self) -> KernelSession:
+        ready = self._set_up.run()
         try:
             with self._control:
-                self._availability = look(btf, layout, session.refused)
+                self._availability = ready.availability
                 self._table.explain(self._why_not)
-                self._go_live(session, layout)
+                self._go_live(ready.session, ready.layout)
         except BaseException:
-            session.close()
+            ready.session.close()
             raise
-        return session
+        return ready.session
 
     def _go_live(self, session: KernelSession, layout: Layout) -> None:
-        """Put in force what was asked for while compiling: the scope before anything else."""
-        wanted = frozenset(cell for cell in self._wanted if not self._why_not(cell))
-        if wanted != self._wanted:
-            self.log("warning", _left_out(self._wanted - wanted, self._why_not))
-        self._no_following = layout.missing.get("FOLLOW", "")
-        self._put_in_force(session, self._filters)
-        session.configure(self._hook_settings)
-        session.set_snaplen(self._snaplen)
-        session.apply(wanted)
-        self._wanted = wanted
-        self._session = session
+        """Put in force what was asked for while compiling, as far as this kernel has it."""
+        wanted = self._demand.wanted
+        deliverable = frozenset(cell for cell in wanted if not self._why_not(cell))
+        if deliverable != wanted:
+            self.log("warning", left_out(wanted - deliverable, self._why_not))
+            self._demand.want(deliverable)
+        self._demand.begin(session, layout.missing.get("FOLLOW", ""))
+        self._figures.begin(session)
         self._reader.begin(session)
         try:
             self.payloads.open(session.payloads, layout.missing)
@@ -418,9 +361,7 @@ class KernelProbe(Source):
             self.set_status("running")
 
     def _want(self, wanted: frozenset[Cell]) -> None:
-        if self._session is not None:
-            self._session.apply(wanted)
-        self._wanted = wanted
+        self._demand.want(wanted)
         self._publish()
         self._reader.poke(eager=True)
 
@@ -430,7 +371,7 @@ class KernelProbe(Source):
         return self._availability.why_not(cell)
 
     def _publish(self) -> None:
-        on: Set[Cell] = frozenset() if self._failure is not None else self._wanted
+        on: Set[Cell] = frozenset() if self._failure is not None else self._demand.wanted
         self._table.rebuild(on)
 
     def _tear_down(self, session: KernelSession) -> None:
@@ -442,14 +383,13 @@ class KernelProbe(Source):
                 session.detach()
                 self.drain()
                 self._measure(session)
-                self._events_counted = session.counters.events()
-                self._page_faults = session.page_faults()
+                self._figures.events()
+                self._figures.page_faults()
             finally:
-                self._timer.stop()
+                self._figures.end()
                 self._reader.end()
-                self._session = None
+                self._demand.end()
                 session.close()
-                self._wanted = frozenset()
                 self._publish()
         if self._failure is None:
             self.set_status("off")
@@ -459,17 +399,6 @@ class KernelProbe(Source):
         with self._control:
             self._table.measure(session.counters.delivered())
             self._publish()
-            if any(cell.event is PAGE_FAULT for cell in self._wanted):
-                self._page_faults = session.page_faults()
-            costs = self._timer.costs(session.counters.runs()) if self._timer.running else None
-            run_ns = sum(cost.run_ns for cost in costs.values()) if costs else None
-            self._reader.meter.second(run_ns)
-
-
-def _left_out(cells: Set[Cell], why_not: Callable[[Cell], str]) -> str:
-    """What was subscribed and cannot be delivered, as a sentence."""
-    names = sorted({cell.event.name for cell in cells})
-    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-    reasons = sorted({why_not(cell) for cell in cells})
-    more = f" (and {len(reasons) - 1} other reasons)" if len(reasons) > 1 else ""
-    return f"cannot deliver {shown}: {reasons[0]}{more}"
+            if any(cell.event is PAGE_FAULT for cell in self._demand.wanted):
+                self._figures.page_faults()
+            self._reader.meter.second(self._figures.run_ns())

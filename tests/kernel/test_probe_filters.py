@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.core.errors import ProbeError, UsageError
-from engine.probe import bpfsys
-from engine.probe import probe as probe_module
+from engine.probe import bpfsys, setup
 from engine.probe.abi import definitions
 from engine.probe.btf import Btf
 from engine.probe.filters import Filters
@@ -175,7 +174,7 @@ class TestFollowing:
         layout = read_layout(Btf.load())
         defines = {name: at for name, at in layout.defines.items() if name != "HAVE_FOLLOW"}
         lacking = Layout(defines, {**layout.missing, "FOLLOW": "task_struct.tgid"})
-        monkeypatch.setattr(probe_module, "read_layout", lambda _: lacking)
+        monkeypatch.setattr(setup, "read_layout", lambda _: lacking)
         probe = new_probe()
         probe.start()
         try:
