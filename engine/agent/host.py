@@ -2,48 +2,36 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from engine.agent.config import AGENT_NAME, PluginConfig
-from engine.agent.faults import fault_record
+from engine.agent.config import PluginConfig
 from engine.agent.heartbeat import INTERVAL_S
 from engine.agent.ingest import Ingest
+from engine.agent.intake import Intake, own_frames
 from engine.agent.launch import Launcher
 from engine.agent.loading import Loader
 from engine.agent.plugin import Keeping, Plugin, Run
 from engine.agent.roster import STOP_GRACE_S, Place, Roster
-from engine.agent.sdk import encode_record
 from engine.agent.spawn import require_spawn
 from engine.agent.stderr import read_stderr
-from engine.agent.store import Origin, PluginRecordStore
 from engine.agent.sync import SyncStep
 from engine.agent.tasks import TaskStatus
-from engine.agent.transmission import AGENT_BUFFER_FULL, CAPACITY, Own, TransmissionBuffer
+from engine.agent.transmission import CAPACITY
 from engine.agent.upkeep import Upkeep
-from engine.agent.wire import LOST_SYNC, MAX_FRAME, OVER_LONG, TRUNCATED, ZERO_LENGTH, Frames, frame
+from engine.agent.wire import Frames
 from engine.core.clock import Clock
 from engine.core.errors import PluginError, RequirementError
-from engine.core.records import Record, RecordRing
+from engine.core.records import Record
 from engine.core.sanitise import clean
 from engine.core.source import Logbook, Source
 
 SHUTDOWN_GRACE_S = 0.3
 """How long plugins may take to exit when the engine stops."""
-FAULT_RECORDS = 2_000
-
-_LOSSES = {
-    ZERO_LENGTH: "sends records of length 0; a real agent loses the stream there",
-    OVER_LONG: f"sends records above {MAX_FRAME >> 20} MiB; they are skipped",
-    TRUNCATED: "ended in the middle of a record",
-    LOST_SYNC: "sent a length that cannot be one",
-    AGENT_BUFFER_FULL: "sends more records than an agent's buffer takes; the rest is dropped",
-}
 
 
 class PluginHost(Source):
@@ -85,16 +73,19 @@ class PluginHost(Source):
         launcher = Launcher(clock, faithful_stop=faithful)
         self._roster = Roster(clock, launcher, self.log)
         self._loader = Loader(self._roster, self.log, logbook.tasks)
-        self._records = PluginRecordStore(record_capacity)
-        self._faults = RecordRing(FAULT_RECORDS)
+        self._intake = Intake(
+            clock,
+            self.tally,
+            self.log,
+            capacity=record_capacity,
+            faithful=faithful,
+            agent_buffer=agent_buffer,
+        )
         self.rings = {
-            "plugin_record": self._records,
-            "plugin_fault": self._faults,
+            "plugin_record": self._intake.records,
+            "plugin_fault": self._intake.faults,
             "plugin_state": self._roster.states,
         }
-        self._faithful = faithful
-        self._transmission = TransmissionBuffer(clock.monotonic_ns(), agent_buffer)
-        self._own = Own()
         self._launcher = launcher
         self._wanted_run_dir = run_dir
         self._run_dir: Path | None = None
@@ -102,7 +93,6 @@ class PluginHost(Source):
         self._upkeep: Upkeep | None = None
         self._heartbeat_s = heartbeat_s
         self._shutdown_grace_s = STOP_GRACE_S if faithful else SHUTDOWN_GRACE_S
-        self._own_origin = Origin(AGENT_NAME, os.getpid(), "boxscope")
         self._lock = threading.Lock()
         self._ticks = 0
 
@@ -125,7 +115,7 @@ class PluginHost(Source):
                 )
                 return
             self._ingest = Ingest(self.clock, self)
-            self._upkeep = Upkeep(self.clock, self, self._roster.agent_state, self._heartbeat_s)
+            self._upkeep = Upkeep(self.clock, self._roster, self, self._heartbeat_s)
             self._ingest.start()
             self._upkeep.start()
             self._roster.open(Place(self._run_dir / "plugin", self._ingest))
@@ -170,12 +160,12 @@ class PluginHost(Source):
 
     def raw(self, seq: int) -> bytes | None:
         """The body of plugin record number `seq` as it came; None if it is no longer kept."""
-        return self._records.raw(seq)
+        return self._intake.records.raw(seq)
 
     @property
     def agent_dropped(self) -> int:
         """How many records an agent's transmission buffer would have lost so far."""
-        return self._transmission.dropped
+        return self._intake.agent_dropped
 
     # Commands.
 
@@ -341,28 +331,11 @@ class PluginHost(Source):
 
     def received(self, run: Run, frames: Frames, lag_ms: float) -> None:
         """Keep and count what a plugin sent."""
-        now_ns = self.clock.monotonic_ns()
-        taken = self._transmission.put(run, frames.kept, now_ns)
-        if self._faithful and taken < frames.kept:
-            frames = frames.only_first(taken, AGENT_BUFFER_FULL)
-        if frames.kept:
-            self._records.append(run.origin, self.clock.wall_ns(), frames.data, frames.kept)
-        self.tally.add(seen=frames.sent, kept=frames.kept, dropped=frames.dropped, lag_ms=lag_ms)
-        if frames.dropped:
-            self._show_losses(run, frames, now_ns)
+        frames = self._intake.take(run, frames, lag_ms)
         run.count(frames)
         run.tasks.match_replies(frames)
         if run.plugin.keeping is not None:
             run.plugin.keeping.observer.received(run, frames, lag_ms)
-
-    def _show_losses(self, run: Run, frames: Frames, now_ns: int) -> None:
-        for reason in frames.dropped.keys() - run.dropped.keys():
-            self.log("warning", f"plugin {run.plugin.name} {_LOSSES[reason]}")
-        shown = run.fault_limit.take(len(frames.faults), now_ns)
-        ts_ns = self.clock.wall_ns()
-        self._faults.extend(
-            fault_record(run.origin, fault, ts_ns) for fault in frames.faults[:shown]
-        )
 
     def ended(self, run: Run) -> None:
         """A process is gone."""
@@ -395,28 +368,9 @@ class PluginHost(Source):
 
     # What the upkeep thread tells.
 
-    def known_plugins(self) -> Iterable[Plugin]:
-        """The plugins on the list."""
-        return tuple(self._roster.plugins.values())
-
-    def start_again(self, plugin: Plugin) -> None:
-        """The delay after its exit is over."""
-        self._roster.start_again(plugin)
-
-    def reload(self, plugin: Plugin) -> None:
-        """Its executable has changed."""
-        self._roster.reload(plugin)
-
     def send_own(self, contents: Sequence[tuple[int, Mapping[str, str]]]) -> None:
         """Take heartbeats in, like records of a plugin that is the agent itself."""
         ingest = self._ingest
-        stamp = self.clock.wall_ns() // 1_000_000_000
-        frames = [frame(encode_record(data_type, stamp, fields)) for data_type, fields in contents]
-        if ingest is not None and frames:
-            ingest.post(partial(self._keep_own, frames))
-
-    def _keep_own(self, frames: list[bytes]) -> None:
-        count = len(frames)
-        self._transmission.put(self._own, count, self.clock.monotonic_ns(), tolerate=False)
-        self._records.append(self._own_origin, self.clock.wall_ns(), b"".join(frames), count)
-        self.tally.add(seen=count, kept=count)
+        if ingest is not None and contents:
+            frames = own_frames(contents, self.clock.wall_ns() // 1_000_000_000)
+            ingest.post(partial(self._intake.take_own, frames))

@@ -10,9 +10,10 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-from engine.agent.heartbeat import AGENT_HEARTBEAT, PLUGIN_HEARTBEAT, AgentState, Heartbeat
+from engine.agent.heartbeat import AGENT_HEARTBEAT, PLUGIN_HEARTBEAT, Heartbeat
 from engine.agent.metrics import directory_size
 from engine.agent.plugin import Plugin
+from engine.agent.roster import Roster
 from engine.core.clock import Clock
 
 TURN_S = 0.25
@@ -23,16 +24,7 @@ MEASURE_S = 10.0
 
 
 class UpkeepHost(Protocol):
-    """Whom the thread works for; called from that thread."""
-
-    def known_plugins(self) -> Iterable[Plugin]:
-        """The plugins on the list."""
-
-    def start_again(self, plugin: Plugin) -> None:
-        """Its delay is over."""
-
-    def reload(self, plugin: Plugin) -> None:
-        """Its executable has changed."""
+    """Whom the thread tells; called from that thread."""
 
     def send_own(self, contents: Sequence[tuple[int, Mapping[str, str]]]) -> None:
         """Take records of the agent itself in: data type and fields."""
@@ -44,20 +36,18 @@ class UpkeepHost(Protocol):
 class Upkeep:
     """The thread; `start` and `stop` are its owner's."""
 
-    def __init__(
-        self, clock: Clock, host: UpkeepHost, state: AgentState, heartbeat_s: float
-    ) -> None:
+    def __init__(self, clock: Clock, roster: Roster, host: UpkeepHost, heartbeat_s: float) -> None:
         """Make it.
 
         Args:
             clock: Where the time is taken from.
-            host: Whom it works for.
-            state: What the agent's heartbeat says of plugins that failed.
+            roster: The plugins it looks after.
+            host: Whom it tells.
             heartbeat_s: Time between two heartbeats; 0 = none.
         """
         self._clock = clock
+        self._roster = roster
         self._host = host
-        self._state = state
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="agent-upkeep", daemon=True)
         now_ns = clock.monotonic_ns()
@@ -77,7 +67,7 @@ class Upkeep:
         self._thread.join()
 
     def _run(self) -> None:
-        heartbeat = Heartbeat(self._state)
+        heartbeat = Heartbeat(self._roster.agent_state)
         try:
             while not self._stopping.wait(TURN_S):
                 self._turn(heartbeat, self._clock.monotonic_ns())
@@ -87,9 +77,9 @@ class Upkeep:
             heartbeat.close()
 
     def _turn(self, heartbeat: Heartbeat, now_ns: int) -> None:
-        for plugin in self._host.known_plugins():
+        for plugin in self._plugins():
             if plugin.restart_at_ns and now_ns >= plugin.restart_at_ns:
-                self._host.start_again(plugin)
+                self._roster.start_again(plugin)
         if now_ns >= self._look_at_ns:
             self._look_at_ns = now_ns + int(LOOK_S * 1e9)
             self._look()
@@ -97,18 +87,19 @@ class Upkeep:
         if beating or now_ns >= self._measure_at_ns:
             self._measure_at_ns = now_ns + int(MEASURE_S * 1e9)
             self._measured = set()
-            self._measure(self._host.known_plugins())
+            self._measure(self._plugins())
         if beating:
             self._beat_at_ns = now_ns + self._beat_every_ns
             self._beat(heartbeat)
 
+    def _plugins(self) -> Iterable[Plugin]:
+        return self._roster.plugins.values()
+
     def _look(self) -> None:
-        for plugin in self._host.known_plugins():
+        for plugin in self._plugins():
             if plugin.watch is not None and plugin.watch.changed():
-                self._host.reload(plugin)
-        self._measure(
-            plugin for plugin in self._host.known_plugins() if plugin not in self._measured
-        )
+                self._roster.reload(plugin)
+        self._measure(plugin for plugin in self._plugins() if plugin not in self._measured)
 
     def _measure(self, plugins: Iterable[Plugin]) -> None:
         for plugin in plugins:
@@ -120,7 +111,7 @@ class Upkeep:
         beats: list[tuple[int, Mapping[str, str]]] = [
             (AGENT_HEARTBEAT, heartbeat.agent_fields(now_ns, wall_s))
         ]
-        for plugin in self._host.known_plugins():
+        for plugin in self._plugins():
             run = plugin.run
             if run is not None and not run.ended:
                 fields = heartbeat.plugin_fields(run, now_ns, wall_s)
