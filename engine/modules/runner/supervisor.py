@@ -9,26 +9,21 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from typing import Protocol
 
-from engine.modules.runner import containment, crash
-from engine.modules.runner.protocol import (
-    Event,
-    Operation,
-    RunSpec,
-)
+from engine.modules.runner import crash
+from engine.modules.runner.agenda import Agenda, described
+from engine.modules.runner.pipes import Pipes
+from engine.modules.runner.protocol import Event, Operation, RunSpec
 from engine.modules.runner.records import Garbage, RecordSplitter
 from engine.modules.runner.start import Runner, kill_descendants, start_runner
+from engine.modules.runner.usage import Usage
 
 LOOK_S = 0.05
 """Time between two looks at the memory of the module's processes."""
-READ_BYTES = 64 * 1024
 MAX_LINE = 256 * 1024
 """A runner's event that is longer is none."""
 
@@ -72,31 +67,25 @@ class Supervisor:
         self._stderr = stderr
         self._stderr_begun = 0
         self._now = now
-        self._poll = select.poll()
-        self._handlers: dict[int, Callable[[], None]] = {}
+        self._pipes = Pipes()
+        self._agenda = Agenda(spec, now)
+        self._usage = Usage(spec.limits)
         self._runner: Runner | None = None
         self._splitter = RecordSplitter()
         self._lines = b""
-        self._waiting: deque[Operation] = deque()
-        self._current: Operation | None = None
-        self._began = self._deadline = 0.0
-        self._succeeded = False
         self._outcome = ""
         self._opened = self._ready = False
-        self._peak = 0
         self._look_at = 0.0
 
     def watch(self, descriptor: int, handler: Callable[[], None]) -> None:
         """Call the handler whenever the descriptor can be read."""
-        self._handlers[descriptor] = handler
-        self._poll.register(descriptor, select.POLLIN)
+        self._pipes.watch(descriptor, handler)
 
     def run(self) -> None:
         """Go on until the module's life is over."""
         while not self.over:
-            for descriptor, _ in self._poll.poll(self._timeout_ms()):
-                handler = self._handlers.get(descriptor)
-                if handler is not None and not self.over:
+            for handler in self._pipes.ready(self._timeout_ms()):
+                if not self.over:
                     handler()
             if not self.over:
                 self._enforce()
@@ -113,15 +102,7 @@ class Supervisor:
             self._tell("refused", text=f"the runner cannot be started: {error.strerror}")
             self._end("it could not be started", 1)
             return
-        spec = self._spec
-        self._waiting.append(Operation("open", path=spec.file))
-        if spec.symbol:
-            self._waiting.append(
-                Operation("lookup", spec.symbol, interface=spec.interface, methods=spec.methods)
-            )
-        if spec.call:
-            method = "" if spec.call == "()" else spec.call
-            self._waiting.append(Operation("call", spec.symbol, method, tuple(spec.args)))
+        self._agenda.add_run()
         self._next()
 
     def ask(self, operation: Operation) -> None:
@@ -129,21 +110,9 @@ class Supervisor:
         if self._runner is None:
             self._teller.reply(operation.token, False, "the module has not been started")
             return
-        self._waiting.append(self._completed(operation))
-        if self._current is None:
+        self._agenda.add(operation)
+        if self._agenda.current is None:
             self._next()
-
-    def _completed(self, operation: Operation) -> Operation:
-        """With the run's own file and symbol where it names none."""
-        spec = self._spec
-        if operation.name == "open":
-            return replace(operation, path=operation.path or spec.file)
-        if operation.name != "call" or operation.symbol:
-            return operation
-        if not spec.symbol:
-            return replace(operation, symbol=operation.method, method="")
-        method = "" if operation.method in ("()", spec.symbol) else operation.method
-        return replace(operation, symbol=spec.symbol, method=method)
 
     def abandon(self) -> None:
         """End the module without a word: nobody listens any more."""
@@ -179,21 +148,13 @@ class Supervisor:
     # Operations.
 
     def _next(self) -> None:
-        if not self._waiting:
-            self._current = None
-            self._deadline = 0.0
-            return
-        self._current = operation = self._waiting.popleft()
-        limits = self._spec.limits
-        allowed = limits.open_s if operation.name == "open" else limits.call_s
-        self._began = self._now()
-        self._deadline = self._began + allowed
-        self._succeeded, self._outcome = False, ""
-        if self._runner is not None:
+        operation = self._agenda.begin_next()
+        if operation is not None and self._runner is not None:
+            self._outcome = ""
             self._runner.hand(operation.line())
 
     def _read_events(self) -> None:
-        fresh = self._read(self._runner.events) if self._runner is not None else b""
+        fresh = self._pipes.read(self._runner.events) if self._runner is not None else b""
         if not fresh:
             return
         *lines, self._lines = (self._lines + fresh).split(b"\n")
@@ -216,7 +177,7 @@ class Supervisor:
             self._tell(event, **fields)  # type: ignore[arg-type]
 
     def _operation_done(self, succeeded: bool) -> None:
-        operation = self._current
+        operation = self._agenda.current
         if operation is None:
             return
         if operation.token:
@@ -226,14 +187,14 @@ class Supervisor:
             return
         self._opened = self._opened or operation.name == "open"
         self._next()
-        if self._current is None and not self._ready:
+        if self._agenda.current is None and not self._ready:
             self._ready = True
             self._tell("ready", text="what was asked for is done; it waits for calls")
 
     # Its records.
 
     def _read_records(self) -> None:
-        fresh = self._read(self._runner.records) if self._runner is not None else b""
+        fresh = self._pipes.read(self._runner.records) if self._runner is not None else b""
         if not fresh:
             return
         try:
@@ -257,43 +218,35 @@ class Supervisor:
     def _timeout_ms(self) -> float | None:
         if self._runner is None:
             return None
-        times = [self._look_at] + ([self._deadline] if self._deadline else [])
+        deadline = self._agenda.deadline
+        times = [self._look_at] + ([deadline] if deadline else [])
         return max(0.0, min(times) - self._now()) * 1000 + 1
 
     def _enforce(self) -> None:
         now = self._now()
         if self._runner is None:
             return
-        operation = self._current
-        if operation is not None and self._deadline and now >= self._deadline:
-            what = _described(operation)
-            after = self._deadline - self._began
-            self._tell(
-                "killed",
-                operation=operation.name,
-                text=f"{what} had not returned after {after:g} s",
-            )
-            if operation.token:
-                self._teller.reply(operation.token, False, f"killed after {after:g} s")
-            self._end("it was killed at its deadline", 2)
+        overdue = self._agenda.overdue(now)
+        if overdue is not None:
+            self._kill_overdue(overdue)
         elif now >= self._look_at:
             self._look_at = now + LOOK_S
-            self._look()
+            excess = self._usage.excess()
+            if excess is not None:
+                what, text = excess
+                self._tell("killed", text=text)
+                self._end(f"it was killed for its {what}", 2)
 
-    def _look(self) -> None:
-        """Add up what the module's processes hold; all of them descend from this one."""
-        pids = containment.descendants(os.getpid())
-        memory = sum(map(containment.resident, pids))
-        self._peak = max(self._peak, memory)
-        limits = self._spec.limits
-        if memory > limits.memory:
-            text = f"held {memory >> 20} MiB, more than the {limits.memory >> 20} it may have"
-            self._tell("killed", text=text)
-            self._end("it was killed for its memory", 2)
-        elif len(pids) > limits.processes:
-            text = f"ran {len(pids)} processes, more than the {limits.processes} it may have"
-            self._tell("killed", text=text)
-            self._end("it was killed for its processes", 2)
+    def _kill_overdue(self, operation: Operation) -> None:
+        after = self._agenda.allowed_s
+        self._tell(
+            "killed",
+            operation=operation.name,
+            text=f"{described(operation)} had not returned after {after:g} s",
+        )
+        if operation.token:
+            self._teller.reply(operation.token, False, f"killed after {after:g} s")
+        self._end("it was killed at its deadline", 2)
 
     # The end.
 
@@ -308,10 +261,11 @@ class Supervisor:
         found = crash.describe(
             runner.status(), self._stderr, self._stderr_begun, self._spec.plugin_path
         )
-        doing = f", during {_described(self._current)}" if self._current is not None else ""
+        current = self._agenda.current
+        doing = f", during {described(current)}" if current is not None else ""
         self._tell(found.event, text=f"{found.text}{doing}", frame=found.frame)
-        if self._current is not None and self._current.token:
-            self._teller.reply(self._current.token, False, found.text)
+        if current is not None and current.token:
+            self._teller.reply(current.token, False, found.text)
         self._end(f"it died: {found.text}", 3)
 
     def _drain(self, runner: Runner) -> None:
@@ -321,7 +275,7 @@ class Supervisor:
         ):
             # Not until its end: what it has left behind may hold the pipe open.
             for _ in range(64):
-                if self.over or descriptor not in self._handlers or not _readable(descriptor):
+                if self.over or not self._pipes.holds(descriptor):
                     break
                 handler()
 
@@ -331,25 +285,15 @@ class Supervisor:
             return
         self.over = True
         self.exit_code = exit_code
-        for operation in self._waiting:
+        for operation in self._agenda.waiting:
             if operation.token:
                 self._teller.reply(operation.token, False, why)
         killed = kill_descendants(self._runner.pid) if self._runner is not None else 0
         unfinished = self._splitter.rest()
-        told = {"left_behind": str(killed), "peak_memory": str(self._peak)}
+        told = {"left_behind": str(killed), "peak_memory": str(self._usage.peak)}
         self._tell("ended", text=why, code=str(exit_code), **told)
         if unfinished and exit_code:
             self._teller.forward(unfinished)
-
-    def _read(self, descriptor: int) -> bytes:
-        """What there is; at the end of the pipe it is looked at no more."""
-        try:
-            fresh = os.read(descriptor, READ_BYTES)
-        except BlockingIOError:
-            return b""
-        if not fresh and self._handlers.pop(descriptor, None) is not None:
-            self._poll.unregister(descriptor)
-        return fresh
 
     def _tell(self, event: Event, **fields: str) -> None:
         self._teller.event(event, self._runner.pid if self._runner else None, fields)
@@ -372,19 +316,3 @@ _FROM_RUNNER = frozenset(
     }
 )
 """What a runner may tell of its module."""
-
-
-def _described(operation: Operation) -> str:
-    match operation.name:
-        case "open":
-            return "opening it"
-        case "call":
-            name = ".".join(part for part in (operation.symbol, operation.method) if part)
-            return f"the call of {name}"
-    return f"the {operation.name}"
-
-
-def _readable(descriptor: int) -> bool:
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(0))
