@@ -102,6 +102,9 @@ class Sockets:
         self._count = 0
         self._looked_ns = 0
 
+    def __len__(self) -> int:
+        return len(self._sockets)
+
     def of(self, item: Heard) -> tuple[Socket | None, list[Segment]]:
         """The socket of an item, made if new; and the end of one that it follows."""
         udp = item.protocol == "udp"
