@@ -8,7 +8,6 @@ source are those of the keepers' pipes; the host counts them with those of all p
 from __future__ import annotations
 
 import json
-import os
 import queue
 import sys
 import threading
@@ -27,6 +26,7 @@ from engine.agent.wire import PREFIX, Frames, find_offsets
 from engine.core.clock import Clock
 from engine.core.errors import BoxscopeError, UsageError
 from engine.core.fields import JsonValue
+from engine.core.folders import cache_folder
 from engine.core.kinds import MODULE_EVENT
 from engine.core.records import Record, RecordRing, new_record
 from engine.core.sanitise import clean
@@ -100,7 +100,7 @@ class ModuleSource(Source):
         super().__init__(clock, logbook)
         self._host = host
         self._watch = watch
-        self._cache = cache or cache_folder()
+        self._cache = cache or cache_folder() / "modules"
         self._events = RecordRing(EVENT_RECORDS)
         self.rings = {"module_event": self._events}
         self._kept: Mapping[str, _Kept] = {}
@@ -355,9 +355,3 @@ def _number(text: str) -> float | None:
         return round(float(text), 1)
     except ValueError:
         return None
-
-
-def cache_folder() -> Path:
-    """Where Go hosts are kept: below XDG_CACHE_HOME, which is ~/.cache without it."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path(os.environ.get("HOME", "/")) / ".cache")
-    return Path(base) / "boxscope" / "modules"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from engine.core.clock import Clock
 from engine.core.errors import BoxscopeError
+from engine.core.folders import cache_folder
 from engine.core.records import Record
 from engine.core.settings import Settings
 from engine.core.source import Logbook, Source, SourceStatus
@@ -190,7 +191,6 @@ class Parts:
         selection = self._selection
         if not selection.wasm and not selection.reads_traffic:
             return
-        from engine.wasm.engines import cache_folder
         from engine.wasm.host import WasmHost
         from engine.wasm.options import HostOptions
 
@@ -198,7 +198,7 @@ class Parts:
             deadline_ms=self._settings.wasm_deadline_ms,
             memory_limit=self._settings.wasm_memory_mib << 20,
             lenient=not self._settings.wasm_strict,
-            cache=cache_folder(),
+            cache=cache_folder() / "wasm",
             **dict.fromkeys(selection.wasm_mode, True),
         )
         self.wasm = host = WasmHost(self._clock, self._logbook, options=options)

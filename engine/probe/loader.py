@@ -14,11 +14,12 @@ from pathlib import Path
 
 import bpf
 from engine.core.errors import RAISE_THE_LIMIT, TOO_MANY_FILES, ProbeError, RequirementError
+from engine.core.folders import cache_folder
 from engine.core.sanitise import clean
 from engine.probe import bytecode, compile_child
 from engine.probe.attachments import TRACEPOINT_OF
 from engine.probe.bytecode import LoadedPrograms
-from engine.probe.program_cache import ProgramCache, default_directory, key_of
+from engine.probe.program_cache import ProgramCache, key_of
 from engine.probe.wakeups import wakeup_definitions
 
 HEADERS = Path(bpf.__file__).parent
@@ -75,7 +76,7 @@ class Loader:
             cflags=compiler_flags({**defines, **wakeup_definitions()}),
             programs=list(PROGRAMS),
         )
-        self._cache = cache or ProgramCache(default_directory())
+        self._cache = cache or ProgramCache(cache_folder())
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
         self._cancelled = False

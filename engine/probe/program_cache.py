@@ -23,17 +23,6 @@ _ONLY_OURS = 0o700
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
-def default_directory() -> Path | None:
-    """Where the programs are kept; None if this user has no home."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    if os.path.isabs(base):
-        return Path(base, "boxscope")
-    try:
-        return Path.home() / ".cache" / "boxscope"
-    except RuntimeError:
-        return None
-
-
 def key_of(parts: Iterable[bytes]) -> str:
     """Names what was compiled, out of everything that the result depends on."""
     digest = hashlib.sha256()

@@ -144,12 +144,6 @@ class Engines:
             return
 
 
-def cache_folder() -> Path:
-    """Where compiled modules are kept: below XDG_CACHE_HOME, which is ~/.cache without it."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path(os.environ.get("HOME", "/")) / ".cache")
-    return Path(base) / "boxscope" / "wasm"
-
-
 def one_line(error: Exception) -> str:
     """The text of an error of Wasmtime's on one line, sanitised."""
     return clean(" ".join(str(error).split()), 400)

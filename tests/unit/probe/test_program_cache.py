@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.probe.program_cache import KEPT, ProgramCache, default_directory, key_of
+from engine.probe.program_cache import KEPT, ProgramCache, key_of
 
 KEY, OTHER = key_of([b"text"]), key_of([b"other"])
 
@@ -99,11 +99,3 @@ def test_a_directory_that_cannot_be_made_is_no_error(tmp_path: Path) -> None:
     cache = ProgramCache(tmp_path / "file" / "cache")
     cache.put(KEY, b"compiled")
     assert cache.get(KEY) is None
-
-
-def test_it_lies_where_users_keep_caches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert default_directory() == Path("/somewhere/boxscope")
-    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    monkeypatch.setenv("HOME", "/home/me")
-    assert default_directory() == Path("/home/me/.cache/boxscope")

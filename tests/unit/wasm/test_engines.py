@@ -9,7 +9,7 @@ import pytest
 import wasmtime
 
 from engine.core.errors import WasmError
-from engine.wasm.engines import Engines, Options, cache_folder
+from engine.wasm.engines import Engines, Options
 from tests.unit.wasm import wat
 
 
@@ -96,11 +96,3 @@ def test_the_environment_is_left_as_it_was(
         monkeypatch.setenv("WASMTIME_BACKTRACE_DETAILS", before)
     Engines().engine(Options())
     assert os.environ.get("WASMTIME_BACKTRACE_DETAILS") == before
-
-
-def test_the_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", "/c")
-    assert cache_folder() == Path("/c/boxscope/wasm")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", "/h")
-    assert cache_folder() == Path("/h/.cache/boxscope/wasm")
