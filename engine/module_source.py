@@ -15,29 +15,25 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from pathlib import Path
 
-from engine.agent.decode import decode_record
 from engine.agent.host import PluginHost
 from engine.agent.plugin import Keeping, Run, check_name
-from engine.agent.sdk import encode_head
-from engine.agent.wire import PREFIX, Frames, find_offsets
+from engine.agent.wire import Frames
 from engine.core.clock import Clock
 from engine.core.errors import BoxscopeError, UsageError
 from engine.core.fields import JsonValue
 from engine.core.folders import cache_folder
-from engine.core.kinds import MODULE_EVENT
-from engine.core.records import Record, RecordRing, new_record
+from engine.core.records import RecordRing
 from engine.core.sanitise import clean
 from engine.core.source import Logbook, Source
+from engine.module_events import comm_of, event_record, events_in, reason
 from engine.module_keeper import keeper_command
 from engine.module_stops import LOOK_S, StoppedKeepers
 from engine.module_watch import ModuleWatch
 from engine.modules.runner.cgroup import Cgroup, make_cgroup
 from engine.modules.runner.prepare import prepare
 from engine.modules.runner.protocol import (
-    EVENT_TYPE,
     TASK_CALL,
     TASK_START,
     TROUBLES,
@@ -50,10 +46,6 @@ STOP_GRACE_S = 0.3
 """How long keepers may take to end when the engine stops, as other plugins."""
 _REMOVED_S = 2.0
 """How long the kernel may take until a control group whose processes were killed is empty."""
-_HEAD = encode_head(EVENT_TYPE, 1)[:-1]
-"""How the record of an event begins, the time excluded."""
-_OWN_FIELDS = frozenset({"event", "symbol", "text", "frame", "elapsed_us", "pid", "at_ns"})
-_COMM = 15
 
 
 @dataclass(slots=True)
@@ -204,15 +196,8 @@ class ModuleSource(Source):
     def received(self, kept: _Kept, run: Run, frames: Frames, lag_ms: float) -> None:
         """Count what a keeper's pipe brought, and make events of what are some."""
         self.tally.add(seen=frames.sent, kept=frames.kept, dropped=frames.dropped, lag_ms=lag_ms)
-        data = frames.data
-        if _HEAD not in data:
-            return
-        offsets = find_offsets(data, frames.kept)
-        for begin, end in pairwise(offsets):
-            if data.startswith(_HEAD, begin + PREFIX.size):
-                told = decode_record(data[begin + PREFIX.size : end]).fields
-                fields = {clean(name, 80): clean(text) for name, text in told.items()}
-                self._happened(kept, run, fields)
+        for fields in events_in(frames):
+            self._happened(kept, run, fields)
 
     def ended(self, kept: _Kept, run: Run) -> None:
         """A keeper has gone, and its module with it."""
@@ -236,12 +221,12 @@ class ModuleSource(Source):
         pid = int(fields["pid"]) if fields.get("pid", "").isdigit() else None
         if pid is not None and pid != kept.runner:
             kept.runner = pid
-            run.measure(pid, kept.spec.name[:_COMM])
+            run.measure(pid, comm_of(kept.spec))
         if event in TROUBLES:
-            kept.trouble = _reason(fields)
+            kept.trouble = reason(fields)
         elif event == "ended" and fields.get("code", "0") != "0":
             run.last_words = kept.trouble or fields.get("text", "")
-        self._events.append(self._record(kept, pid, fields))
+        self._append(kept, pid, fields)
 
     def _lost(self, kept: _Kept, run: Run) -> None:
         """Tell the end of a module whose keeper could not: it was killed, perhaps by the module."""
@@ -250,26 +235,13 @@ class ModuleSource(Source):
             ("exited", f"{run.last_words}, and the module with it"),
             ("ended", run.last_words),
         ):
-            self._events.append(self._record(kept, kept.runner, {"event": event, "text": text}))
+            self._append(kept, kept.runner, {"event": event, "text": text})
             self.tally.add(seen=1, kept=1)
             kept.outcomes.add(event)
 
-    def _record(self, kept: _Kept, pid: int | None, fields: Mapping[str, str]) -> Record:
-        at_ns, elapsed = fields.get("at_ns", ""), fields.get("elapsed_us", "")
-        values: dict[str, JsonValue] = {
-            "plugin": kept.spec.name,
-            "event": fields.get("event", ""),
-            "symbol": fields.get("symbol", ""),
-            "text": fields.get("text", ""),
-            "frame": fields.get("frame", ""),
-            "elapsed_us": _number(elapsed),
-            "module_kind": kept.spec.kind,
-            "file": clean(kept.spec.file),
-            "details": {name: text for name, text in fields.items() if name not in _OWN_FIELDS},
-        }
-        ts_ns = int(at_ns) if at_ns.isdigit() else self.clock.wall_ns()
-        comm = kept.spec.name[:_COMM] if pid is not None else None
-        return new_record(MODULE_EVENT, values, ts_ns=ts_ns, pid=pid, comm=comm)
+    def _append(self, kept: _Kept, pid: int | None, fields: Mapping[str, str]) -> None:
+        now_ns = self.clock.wall_ns()
+        self._events.append(event_record(kept.spec, pid, fields, now_ns=now_ns))
 
     # The thread.
 
@@ -309,8 +281,7 @@ class ModuleSource(Source):
             text = f"what it does is not in the kernel events: {missing}"
         elif kept.no_cgroup:
             text = f"its events bear no name: {kept.no_cgroup}"
-        told = {"event": "watched", "text": clean(text)}
-        self._events.append(self._record(kept, None, told))
+        self._append(kept, None, {"event": "watched", "text": clean(text)})
         self.tally.add(seen=1, kept=1)
         if kept.keeper == keeper:
             self._host.send_task(kept.spec.name, TASK_START, "")
@@ -342,16 +313,3 @@ class _Observer:
     def ended(self, run: Run) -> None:
         """Its process is gone."""
         self._source.ended(self._kept, run)
-
-
-def _reason(fields: Mapping[str, str]) -> str:
-    """Why a module ends, in one line: `panicked: boom, in HealthCheck at doctor.py:12`."""
-    frame = f", in {fields['frame']}" if fields.get("frame") else ""
-    return f"{fields['event']}: {fields.get('text', '')}{frame}"
-
-
-def _number(text: str) -> float | None:
-    try:
-        return round(float(text), 1)
-    except ValueError:
-        return None

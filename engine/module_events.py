@@ -1,0 +1,77 @@
+"""Steps of a module's life: found in what its keeper sends, and made `module_event` records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+
+from engine.agent.decode import decode_record
+from engine.agent.sdk import encode_head
+from engine.agent.wire import PREFIX, Frames, find_offsets
+from engine.core.fields import JsonValue
+from engine.core.kinds import MODULE_EVENT
+from engine.core.records import Record, new_record
+from engine.core.sanitise import clean
+from engine.modules.runner.protocol import EVENT_TYPE, RunSpec
+
+_HEAD = encode_head(EVENT_TYPE, 1)[:-1]
+"""How the record of an event begins, the time excluded."""
+_OWN_FIELDS = frozenset({"event", "symbol", "text", "frame", "elapsed_us", "pid", "at_ns"})
+_COMM = 15
+
+
+def comm_of(spec: RunSpec) -> str:
+    """What stands for a module where the name of a process does."""
+    return spec.name[:_COMM]
+
+
+def events_in(frames: Frames) -> Iterator[Mapping[str, str]]:
+    """The fields of every event among what a keeper has sent, sanitised."""
+    data = frames.data
+    if _HEAD not in data:
+        return
+    for begin, end in pairwise(find_offsets(data, frames.kept)):
+        if data.startswith(_HEAD, begin + PREFIX.size):
+            told = decode_record(data[begin + PREFIX.size : end]).fields
+            yield {clean(name, 80): clean(text) for name, text in told.items()}
+
+
+def event_record(
+    spec: RunSpec, pid: int | None, fields: Mapping[str, str], *, now_ns: int
+) -> Record:
+    """An event as a record.
+
+    Args:
+        spec: The run it is of.
+        pid: Of the module's process, if there is one.
+        fields: What is told, sanitised.
+        now_ns: When it is if it does not tell, in wall time.
+    """
+    at_ns, elapsed = fields.get("at_ns", ""), fields.get("elapsed_us", "")
+    values: dict[str, JsonValue] = {
+        "plugin": spec.name,
+        "event": fields.get("event", ""),
+        "symbol": fields.get("symbol", ""),
+        "text": fields.get("text", ""),
+        "frame": fields.get("frame", ""),
+        "elapsed_us": _number(elapsed),
+        "module_kind": spec.kind,
+        "file": clean(spec.file),
+        "details": {name: text for name, text in fields.items() if name not in _OWN_FIELDS},
+    }
+    ts_ns = int(at_ns) if at_ns.isdigit() else now_ns
+    comm = comm_of(spec) if pid is not None else None
+    return new_record(MODULE_EVENT, values, ts_ns=ts_ns, pid=pid, comm=comm)
+
+
+def reason(fields: Mapping[str, str]) -> str:
+    """Why a module ends, in one line: `panicked: boom, in HealthCheck at doctor.py:12`."""
+    frame = f", in {fields['frame']}" if fields.get("frame") else ""
+    return f"{fields['event']}: {fields.get('text', '')}{frame}"
+
+
+def _number(text: str) -> float | None:
+    try:
+        return round(float(text), 1)
+    except ValueError:
+        return None
