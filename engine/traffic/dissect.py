@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from engine.core.sanitise import clean
-from engine.traffic import calls, dns, nats, zmtp
-from engine.traffic.custom import CustomParser
 from engine.traffic.endpoints import Endpoints, Remembered
-from engine.traffic.flows import Flow, FlowTable, Side, distance
-from engine.traffic.http1 import is_response, judge
+from engine.traffic.flows import Flow, FlowTable, distance
+from engine.traffic.http1 import judge
 from engine.traffic.http_parser import HttpParser
-from engine.traffic.messages import BUILT_IN, Message
+from engine.traffic.looks import Found, Head, Looks
+from engine.traffic.messages import Message
 from engine.traffic.options import TrafficOptions
 from engine.traffic.packets import TCP, Segment
-from engine.traffic.parsers import Opaque, Parser, WasmParser, base_context
+from engine.traffic.parsers import Opaque, Parser, WasmParser
 from engine.traffic.reasons import Dropped, DropReason
-from engine.traffic.recognise import recognise
-from engine.wasm.abi import CLIENT_TO_SERVER, SERVER_TO_CLIENT
 
 if TYPE_CHECKING:
     from engine.wasm.host import WasmHost
@@ -26,33 +22,12 @@ if TYPE_CHECKING:
 NOBODY = "nobody"
 UNKNOWN = "unknown"
 
-_MIN_PAYLOAD = 2
 _MAX_TRIES = 16
 """Payloads of a flow that are looked at before it is taken for unknown for good."""
 _SHORT = 8
 """First payloads no longer than this may be the head of a record that is read in parts, as TLS
 libraries, Kafka and servers of DNS read theirs; what follows it tells its protocol."""
 _EXPIRE_EVERY_NS = 1_000_000_000
-_STEPS = {
-    "documented": ("http", "wasm", "dns", "custom", "name"),
-    "agent": ("wasm", "http", "dns", "custom", "name"),
-}
-_CUSTOM: tuple[tuple[Callable[[bytes], bool | None], type[CustomParser]], ...] = (
-    (nats.looks_like, nats.NatsParser),
-    (calls.is_dubbo, calls.DubboParser),
-    (calls.is_rocketmq, calls.RocketMqParser),
-)
-"""What tells whether the client speaks such a protocol, and what reads it."""
-
-_Found: TypeAlias = tuple[Parser, list[Message]]
-_Look: TypeAlias = Callable[[Flow, Segment, bytes], "_Found | str"]
-"""Tries a protocol: its parser and what is known at once, or why it is none."""
-
-
-class _Head(NamedTuple):
-    side: Side
-    payload: bytes
-    ts_ns: int
 
 
 class Dissector:
@@ -69,17 +44,10 @@ class Dissector:
         self._flows = FlowTable(self._options.flow_capacity)
         self._parsers: dict[int, Parser] = {}
         self._tries: dict[int, int] = {}
-        self._heads: dict[int, _Head] = {}
+        self._heads: dict[int, Head] = {}
         """Short first payloads that nobody has claimed yet."""
         self._expired_ns = 0
-        looks: dict[str, _Look] = {
-            "http": self._http,
-            "wasm": self._plugins,
-            "dns": self._dns,
-            "custom": self._custom,
-            "name": self._name,
-        }
-        self._looks = {step: looks[step] for step in _STEPS[self._options.order]}
+        self._looks = Looks(wasm, self._options, self._heads)
         self._servers = Endpoints() if self._options.cache else None
 
     @property
@@ -223,10 +191,10 @@ class Dissector:
 
     def _search(
         self, flow: Flow, segment: Segment, payload: bytes
-    ) -> tuple[_Found | None, list[str]]:
+    ) -> tuple[Found | None, list[str]]:
         """Look for each protocol in turn; what was found, and what was said on the way."""
         said: list[str] = []
-        for step, look in self._looks.items():
+        for step, look in self._looks.steps.items():
             outcome = look(flow, segment, payload)
             if not isinstance(outcome, str):
                 said.append(f"{step}: yes")
@@ -234,21 +202,20 @@ class Dissector:
                 return outcome, said
             said.append(f"{step}: {outcome}")
         if flow.l4 == TCP and judge(payload) == "maybe":
-            _orient(flow, segment, payload)
             said.append("taken for HTTP until it is told apart")
-            return (self._http_parser(flow), []), said
+            return self._looks.as_http(flow, segment, payload), said
         return None, said
 
     def _recall(
         self, flow: Flow, segment: Segment, payload: bytes, known: Remembered
-    ) -> tuple[_Found | None, list[str]]:
+    ) -> tuple[Found | None, list[str]]:
         """Take a flow for what its server has spoken before, without asking plugins again."""
         claim = known.claim
         if claim is not None and self._wasm is not None:
             said = f"remembered of its server: claimed by {claim.plugin} as {claim.number}"
             parser = WasmParser(flow, self._wasm, claim, self._options.truncation)
             return (parser, []), [f"{said} {claim.name}".rstrip()]
-        outcome = self._looks[known.step](flow, segment, payload)
+        outcome = self._looks.steps[known.step](flow, segment, payload)
         if isinstance(outcome, str):
             return None, [f"remembered of its server: {known.step}: {outcome}"]
         return outcome, [f"remembered of its server: {known.step}"]
@@ -268,77 +235,6 @@ class Dissector:
         if self._servers is not None:
             self._servers.failed(flow, segment.ts_ns)
 
-    def _http(self, flow: Flow, segment: Segment, payload: bytes) -> _Found | str:
-        if flow.l4 != TCP:
-            return "not TCP"
-        verdict = judge(payload)
-        if verdict != "yes":
-            return "too short to tell" if verdict == "maybe" else "no"
-        _orient(flow, segment, payload)
-        return self._http_parser(flow), []
-
-    def _http_parser(self, flow: Flow) -> HttpParser:
-        return HttpParser(flow, self._wasm, self._options.truncation)
-
-    def _plugins(self, flow: Flow, segment: Segment, payload: bytes) -> _Found | str:
-        if self._wasm is None:
-            return "no plugins"
-        if len(payload) < _MIN_PAYLOAD:
-            return "too short to be offered"
-        limit = self._options.truncation
-        context = base_context(flow, segment, flow.direction(segment), limit)
-        claim = self._wasm.check_payload(context, payload[:limit])
-        flow.calls += self._wasm.last_calls
-        if claim is None:
-            return "claimed by no plugin"
-        flow.decided(f"claimed by {claim.plugin} as {claim.number} {claim.name}".rstrip())
-        if claim.direction != flow.direction(segment):
-            flow.flip()
-        return WasmParser(flow, self._wasm, claim, limit), []
-
-    def _dns(self, flow: Flow, segment: Segment, payload: bytes) -> _Found | str:
-        head = self._head(flow, segment)
-        response = dns.looks_like(head + payload, flow.l4)
-        if response is None:
-            return "no"
-        if not flow.client_known:
-            _face(flow, segment, from_client=not response)
-        return dns.DnsParser(flow, flow.direction(segment), head), []
-
-    def _custom(self, flow: Flow, segment: Segment, payload: bytes) -> _Found | str:
-        if flow.l4 != TCP:
-            return "no"
-        if zmtp.looks_like(payload):
-            return zmtp.ZmtpParser(flow, self._wasm, self._options.truncation), []
-        for looks_like, parser in _CUSTOM:
-            from_client = looks_like(payload)
-            if from_client is not None:
-                if not flow.client_known:
-                    _face(flow, segment, from_client=from_client)
-                return parser(flow, self._wasm, self._options.truncation), []
-        return "no"
-
-    def _name(self, flow: Flow, segment: Segment, payload: bytes) -> _Found | str:
-        if flow.l4 != TCP:
-            return "no"
-        found = recognise(self._head(flow, segment) + payload)
-        if found is None:
-            return "no"
-        if not flow.client_known and found.from_client is not None:
-            _face(flow, segment, from_client=found.from_client)
-        message = Message(
-            segment.ts_ns, found.protocol, flow.client, flow.server, BUILT_IN, flow=flow
-        )
-        message.resource = clean(found.says, 1_024)
-        for name, value in found.facts.items():
-            message.note(name, value)
-        return Opaque(), [message]
-
-    def _head(self, flow: Flow, segment: Segment) -> bytes:
-        """What the sender of a segment said before it that was too short to tell."""
-        head = self._heads.get(flow.number)
-        return head.payload if head and head.side is flow.sides[flow.direction(segment)] else b""
-
     def _unknown(self, flow: Flow, segment: Segment, payload: bytes) -> Iterator[Message]:
         """Show a flow nobody understands, once; look at some more of its payloads."""
         tries = self._tries.get(flow.number, 0) + 1
@@ -349,7 +245,7 @@ class Dissector:
         side.lost = False
         head = self._heads.pop(flow.number, None)
         if tries == 1 and flow.l4 == TCP and len(payload) <= _SHORT:
-            self._heads[flow.number] = _Head(side, payload, segment.ts_ns)
+            self._heads[flow.number] = Head(side, payload, segment.ts_ns)
             return
         if head and head.side is side and len(head.payload) + len(payload) <= _SHORT:
             self._heads[flow.number] = head._replace(payload=head.payload + payload)
@@ -365,15 +261,3 @@ def _nobodys(flow: Flow, ts_ns: int, payload: bytes) -> Message:
     message = Message(ts_ns, UNKNOWN, flow.client, flow.server, NOBODY, flow=flow)
     message.head("first_bytes", payload[:64])
     return message
-
-
-def _orient(flow: Flow, segment: Segment, payload: bytes) -> None:
-    """Take the sender for the server if it answers in HTTP, otherwise for the client."""
-    if not flow.client_known:
-        _face(flow, segment, from_client=not is_response(payload))
-
-
-def _face(flow: Flow, segment: Segment, *, from_client: bool) -> None:
-    speaker = CLIENT_TO_SERVER if from_client else SERVER_TO_CLIENT
-    if flow.direction(segment) != speaker:
-        flow.flip()
