@@ -17,12 +17,11 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 
-from engine.core.capabilities import SIGHT, effective, grant, lacking
 from engine.core.clock import Clock
 from engine.core.counters import Counters, Tally
 from engine.core.errors import BoxscopeError, FailedError
 from engine.core.records import Record, RecordRing
-from engine.core.source import Logbook, Source, SourceState
+from engine.core.source import Logbook, Source
 from engine.discovery.attacher import Attacher
 from engine.discovery.attachment import Listed
 from engine.discovery.capture import Capture
@@ -34,6 +33,7 @@ from engine.discovery.matching import MatcherStage, PolicyMatcher
 from engine.discovery.observed import Event
 from engine.discovery.policy import Policy, policy_of
 from engine.discovery.scanner import Scanner
+from engine.discovery.sight import sight_of
 from engine.discovery.wakeups import Reason, WakeUps
 
 _RING_CAPACITY = 10_000
@@ -314,27 +314,8 @@ class PortWatcher(Source):
         )
 
     def _show_status(self) -> None:
-        dumped = self._scanner.dumped
-        failures = [*dumped.failures, *self._scanner.namespaces.lost]
-        reasons = list(dict.fromkeys(failure.message for failure in failures))
-        fixes = list(dict.fromkeys(failure.fix for failure in failures if failure.fix))
-        state: SourceState = "degraded" if failures else "running"
-        if dumped.failures and len(dumped.failures) == dumped.asked:
-            state = "failed"
-        needed: list[str] = []
-        if not failures and self._scanner.owners.denied and self._scanner.owners.unowned:
-            state = "degraded"
-            reasons.append(
-                "some ports belong to processes that may not be looked into; they are listed "
-                "without a process"
-            )
-            needed += SIGHT if lacking(SIGHT, effective()) else ()
-        if not self._scanner.namespaces.may_enter:
-            state = "degraded" if state == "running" else state
-            reasons.append("other network namespaces than this one are not looked at")
-            needed.append("CAP_SYS_ADMIN")
-        fixes.append(grant(needed, 0))
-        self.set_status(state, "; ".join(reasons), "; ".join(filter(None, fixes)))
+        sight = sight_of(self._scanner)
+        self.set_status(sight.state, "; ".join(sight.reasons), "; ".join(sight.fixes))
 
     def _matcher(self) -> PolicyMatcher:
         return PolicyMatcher(self.policy, show_all=self._show_all, attach=self._attach_selected)
