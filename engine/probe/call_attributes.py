@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from engine.core.fields import JsonValue
 from engine.probe.abi import EventFlag
-from engine.probe.call_readers import UNREAD, Absent, reader_of
+from engine.probe.call_readers import reader_of
+from engine.probe.call_sections import UNREAD, Absent
 from engine.probe.calls import CALLS, Call
 from engine.probe.raw import Attributes, Decoder, Raw
 from engine.probe.schema import Attribute

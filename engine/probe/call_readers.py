@@ -2,48 +2,23 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
-from typing import TypeAlias
 
 from engine.core.fields import JsonValue
 from engine.core.sanitise import clean
-from engine.probe.abi import FACTS, TUPLE, EventFlag, SectionKind
+from engine.probe.abi import FACTS, SectionKind
+from engine.probe.call_addresses import address, ends
+from engine.probe.call_polls import polled_descriptors
+from engine.probe.call_sections import MISSING, OMITTED, UNREAD, Absent, Reader, Value, section
 from engine.probe.calls import Call
-from engine.probe.notation import (
-    NOTATIONS,
-    creates,
-    epoll_events,
-    poll_events,
-    signal_set,
-    socket_option,
-)
+from engine.probe.notation import NOTATIONS, creates, signal_set, socket_option
 from engine.probe.raw import Raw
 from engine.probe.schema import Attribute
-from engine.probe.values import (
-    endpoint,
-    escaped,
-    family_name,
-    signal_name,
-    signed,
-    sockaddr,
-)
+from engine.probe.values import escaped, signal_name, signed
 
-_MISSING = int(EventFlag.MISSING)
-_INET = (socket.AF_INET, socket.AF_INET6)
 _NANOSECOND, _MICROSECOND = 1, 1_000
 _BITS = {"u8": 8, "f8": 8, "u16": 16, "f16": 16, "i16": 16, "u64": 64, "i64": 64}
 _SIGNED = frozenset({"fd", "err", "pid", "i16", "i32", "i64", "uid", "gid", "ms", "dyn"})
-
-
-class Absent:
-    """In place of a value: there is none, or it could not be read."""
-
-
-OMITTED, UNREAD = Absent(), Absent()
-Value: TypeAlias = "JsonValue | Absent"
-Reader: TypeAlias = Callable[[Raw], Value]
-"""Makes the value of one attribute."""
 
 
 def _number(attribute: Attribute) -> Callable[[int], JsonValue]:
@@ -60,23 +35,6 @@ def _number(attribute: Attribute) -> Callable[[int], JsonValue]:
     if kind in _SIGNED:
         return lambda value: ((value & mask) ^ sign) - sign
     return lambda value: value & mask
-
-
-def _section(raw: Raw, kind: SectionKind, argument: int, filled: bool = False) -> bytes | Absent:
-    """Captured memory.
-
-    Args:
-        raw: The event.
-        kind: What it is.
-        argument: Whose.
-        filled: By the call, so that only one that succeeded has it.
-    """
-    for section in raw.sections:
-        if section.kind == kind and section.argument == argument:
-            return section.data
-    if (filled and raw.result < 0) or not raw.flags & _MISSING:
-        return OMITTED
-    return UNREAD if argument > 5 or raw.args[argument] else OMITTED
 
 
 def _register(attribute: Attribute) -> Reader:
@@ -110,9 +68,9 @@ def _text(attribute: Attribute) -> Reader:
     lost = attribute.source == "e"
 
     def read(raw: Raw) -> Value:
-        found = _section(raw, SectionKind.TEXT, argument, filled)
+        found = section(raw, SectionKind.TEXT, argument, filled)
         if isinstance(found, Absent):
-            if lost and raw.flags & _MISSING and not raw.result:
+            if lost and raw.flags & MISSING and not raw.result:
                 return UNREAD
             return found if filled or found is UNREAD else None
         return clean(found.partition(b"\0")[0])
@@ -124,7 +82,7 @@ def _payload(attribute: Attribute) -> Reader:
     argument = attribute.argument
 
     def read(raw: Raw) -> Value:
-        found = _section(raw, SectionKind.DATA, argument, filled=True)
+        found = section(raw, SectionKind.DATA, argument, filled=True)
         if isinstance(found, Absent):
             return found if raw.result else ""
         return escaped(found)
@@ -137,7 +95,7 @@ def _messages(attribute: Attribute) -> Reader:
         found = [each.data for each in raw.sections if each.kind == SectionKind.DATA]
         if found:
             return [escaped(data) for data in found]
-        return UNREAD if raw.result > 0 and raw.flags & _MISSING else OMITTED
+        return UNREAD if raw.result > 0 and raw.flags & MISSING else OMITTED
 
     return read
 
@@ -146,7 +104,7 @@ def _content(attribute: Attribute) -> Reader:
     argument = attribute.argument
 
     def read(raw: Raw) -> Value:
-        found = _section(raw, SectionKind.DATA, argument, filled=True)
+        found = section(raw, SectionKind.DATA, argument, filled=True)
         return found if isinstance(found, Absent) else clean(found)
 
     return read
@@ -162,7 +120,7 @@ def _structure(attribute: Attribute) -> Reader:
         write = signal_set
 
     def read(raw: Raw) -> Value:
-        found = _section(raw, SectionKind.STRUCT, argument, filled)
+        found = section(raw, SectionKind.STRUCT, argument, filled)
         if isinstance(found, Absent):
             return found
         if len(found) < end:
@@ -184,48 +142,11 @@ def _duration(attribute: Attribute) -> Callable[[int], JsonValue] | None:
     return write
 
 
-def _descriptors(attribute: Attribute) -> Reader:
-    """poll's and epoll's lists, as `FD:EVENTS` each."""
-    argument, filled = attribute.argument, attribute.source == "L"
-    write = {"epoll": _of_epoll, "pollin": _of_poll, "pollout": _of_poll_result}
-    one, item = write[attribute.notation], 12 if attribute.notation == "epoll" else 8
-
-    def read(raw: Raw) -> Value:
-        found = _section(raw, SectionKind.STRUCT, argument, filled)
-        if isinstance(found, Absent):
-            return found if found is UNREAD or raw.result < 0 else ""
-        listed = (one(found[at : at + item]) for at in range(0, len(found), item))
-        return " ".join(filter(None, listed))
-
-    return read
-
-
-def _of_poll(item: bytes) -> str:
-    return f"{_signed_at(item, 0)}:{poll_events(int.from_bytes(item[4:6], 'little'))}"
-
-
-def _of_poll_result(item: bytes) -> str:
-    happened = int.from_bytes(item[6:8], "little")
-    return f"{_signed_at(item, 0)}:{poll_events(happened)}" if happened else ""
-
-
-def _of_epoll(item: bytes) -> str:
-    """What the program keeps with an event is its own affair; most keep the descriptor, in the
-    lower half, and leave the upper as it was."""
-    kept = int.from_bytes(item[4:12], "little")
-    shown = str(kept & 0xFFFFFFFF) if kept & 0xFFFFFFFF < 1 << 20 else hex(kept)
-    return f"{shown}:{epoll_events(int.from_bytes(item[:4], 'little'))}"
-
-
-def _signed_at(item: bytes, at: int) -> int:
-    return int.from_bytes(item[at : at + 4], "little", signed=True)
-
-
 def _bytes(attribute: Attribute) -> Reader:
     argument, filled = attribute.argument, attribute.source == "B"
 
     def read(raw: Raw) -> Value:
-        found = _section(raw, SectionKind.STRUCT, argument, filled)
+        found = section(raw, SectionKind.STRUCT, argument, filled)
         if isinstance(found, Absent):
             return found
         if attribute.key == "optlen":
@@ -243,7 +164,7 @@ def _field(attribute: Attribute) -> Reader:
     write = _number(attribute)
 
     def read(raw: Raw) -> Value:
-        found = _section(raw, SectionKind.STRUCT, argument)
+        found = section(raw, SectionKind.STRUCT, argument)
         if isinstance(found, Absent):
             return found
         if len(found) < offset + 2:
@@ -253,68 +174,13 @@ def _field(attribute: Attribute) -> Reader:
     return read
 
 
-def _address(attribute: Attribute) -> Reader:
-    argument, filled = attribute.argument, attribute.source.isupper()
-
-    def read(raw: Raw) -> Value:
-        found = _section(raw, SectionKind.SOCKADDR, argument, filled)
-        if isinstance(found, Absent):
-            return found
-        if len(found) < 2:
-            return OMITTED
-        family = int.from_bytes(found[:2], "little")
-        if attribute.key == "family":
-            return family_name(family)
-        return sockaddr(family, found)
-
-    return read
-
-
-def _ends(attribute: Attribute) -> Reader:
-    """Both ends of a socket: `FROM->TO`, or one of them."""
-    key, inbound = attribute.key, attribute.source in "uT"
-
-    def read(raw: Raw) -> Value:
-        found = _tuple(raw)
-        if found is None:
-            return "unix" if key == "family" and raw.section(SectionKind.FD_UNIX) else OMITTED
-        family, local_port, remote_port, local, remote = TUPLE.unpack(found)
-        if key == "family":
-            return family_name(family)
-        if family not in _INET:
-            return OMITTED
-        ours, peer = endpoint(family, local, local_port), endpoint(family, remote, remote_port)
-        if not remote_port:  # not connected: the call may name the other end
-            peer = _named_address(raw) or peer
-        if key == "tuple":
-            return f"{peer}->{ours}" if inbound else f"{ours}->{peer}"
-        return ours if key == "local" else peer
-
-    return read
-
-
-def _tuple(raw: Raw) -> bytes | None:
-    """The struct tuple of the event's descriptor; it may lie at the end of a struct fd_socket."""
-    for section in raw.sections:
-        if section.kind in (SectionKind.FD_SOCKET, SectionKind.TUPLE):
-            return section.data[-TUPLE.size :]
-    return None
-
-
-def _named_address(raw: Raw) -> str | None:
-    for section in raw.sections:
-        if section.kind == SectionKind.SOCKADDR:
-            return sockaddr(int.from_bytes(section.data[:2], "little"), section.data)
-    return None
-
-
 def _arguments(attribute: Attribute) -> Reader:
     first = attribute.source == "g"
 
     def read(raw: Raw) -> Value:
         found = raw.section(SectionKind.ARGV)
         if not found:
-            return UNREAD if raw.flags & _MISSING else OMITTED
+            return UNREAD if raw.flags & MISSING else OMITTED
         strings = [clean(each) for each in found.removesuffix(b"\0").split(b"\0")]
         return strings[0] if first else [*strings[1:]]
 
@@ -349,10 +215,10 @@ _MAKERS: dict[str, Callable[[Attribute], Reader]] = {
     **dict.fromkeys("sSe", _text),
     **dict.fromkeys("dvm", _payload),
     **dict.fromkeys("iow", _structure),
-    **dict.fromkeys("lL", _descriptors),
+    **dict.fromkeys("lL", polled_descriptors),
     **dict.fromkeys("bB", _bytes),
-    **dict.fromkeys("kKnN", _address),
-    **dict.fromkeys("tuT", _ends),
+    **dict.fromkeys("kKnN", address),
+    **dict.fromkeys("tuT", ends),
     **dict.fromkeys("gh", _arguments),
 }
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from engine.core.errors import ProbeError, UsageError
-from engine.probe.payload import Endpoint, Payload, PayloadSource
+from engine.probe.payload import PayloadSource
+from engine.probe.payload_items import Endpoint, Payload
 from engine.probe.probe import KernelProbe
 from tests.kernel.actor import Actor
 from tests.kernel.conftest import READY_S, new_probe

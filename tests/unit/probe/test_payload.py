@@ -10,8 +10,9 @@ import pytest
 
 from engine.core.clock import SystemClock
 from engine.core.errors import ProbeError, UsageError
-from engine.probe.payload import Endpoint, Payload, PayloadSource
+from engine.probe.payload import PayloadSource
 from engine.probe.payload_abi import PAYLOAD, Lack, PayloadKind
+from engine.probe.payload_items import Endpoint, Payload
 from engine.probe.payload_maps import PayloadCounters
 from engine.probe.ring import RingReader, Taken
 from tests.unit.probe.kernel_side import SIZE, KernelSide
