@@ -93,6 +93,11 @@ def map_update(descriptor: int, key: bytes, value: bytes) -> None:
     _map_call(Command.MAP_UPDATE_ELEM, descriptor, key, ctypes.create_string_buffer(value))
 
 
+def number_key(number: int) -> bytes:
+    """The key of a map whose keys are numbers of 32 bits."""
+    return number.to_bytes(4, "little")
+
+
 def map_delete(descriptor: int, key: bytes) -> None:
     """Delete an entry of a hash map.
 

@@ -134,7 +134,7 @@ class FilterMaps:
         if filters.faithful:
             rules |= Rule.KINDLING
         packed = CONFIG.pack(self._own, scope, bool(filters.excluded_comms), rules)
-        bpfsys.map_update(self._config, _key(0), packed)
+        bpfsys.map_update(self._config, bpfsys.number_key(0), packed)
 
     def _forget_followed(self) -> None:
         """Take out the children the kernel put in."""
@@ -145,9 +145,9 @@ class FilterMaps:
 
 def _ids_of(filters: Filters) -> dict[bytes, int]:
     """The numbers to be in the map, with what they stand for."""
-    ids = {_key(tgid): int(Pid.PROCESS) for tgid in filters.tgids}
+    ids = {bpfsys.number_key(tgid): int(Pid.PROCESS) for tgid in filters.tgids}
     for tid in filters.tids:
-        ids[_key(tid)] = ids.get(_key(tid), 0) | Pid.THREAD
+        ids[bpfsys.number_key(tid)] = ids.get(bpfsys.number_key(tid), 0) | Pid.THREAD
     return ids
 
 
@@ -180,7 +180,3 @@ def _delete(descriptor: int, key: bytes) -> None:
     except OSError as refused:
         if refused.errno != errno.ENOENT:  # the kernel forgets a followed child that ends
             raise
-
-
-def _key(number: int) -> bytes:
-    return number.to_bytes(4, "little")

@@ -15,6 +15,7 @@ from engine.probe.calls import CALLS
 from engine.probe.catalogue import EVENTS
 from engine.probe.events import COLUMNS, ROWS
 from engine.probe.payload_maps import PAYLOAD_PROGRAMS
+from engine.probe.per_cpu import PerCpuCounters
 from engine.probe.schema import SNAPLEN
 from engine.probe.wakeups import WAKEUP_PROGRAMS
 
@@ -64,7 +65,7 @@ def write_calls(descriptor: int, snaplen: int = SNAPLEN) -> None:
     for call in CALLS:
         if call.number is not None:
             packed = pack_call(call, snaplen)
-            bpfsys.map_update(descriptor, call.number.to_bytes(4, "little"), packed)
+            bpfsys.map_update(descriptor, bpfsys.number_key(call.number), packed)
 
 
 def own_tgid(program: int) -> int:
@@ -97,10 +98,9 @@ class CounterReader:
     """
 
     def __init__(self, stats: int, delivered: int, programs: Mapping[str, int]) -> None:
-        self._stats = stats
-        self._delivered = delivered
+        self._stats = PerCpuCounters(stats, STATS)
+        self._delivered = PerCpuCounters(delivered, DELIVERED)
         self._programs = dict(programs)
-        self._cpus = bpfsys.possible_cpus()
 
     def read(self) -> KernelCounters:
         """The totals now.
@@ -109,11 +109,9 @@ class CounterReader:
             ProbeError: if the kernel refuses.
         """
         try:
-            per_cpu = [
-                STATS.unpack(value)
-                for slot in Slot
-                for value in bpfsys.per_cpu_lookup(self._stats, _key(slot), STATS.size, self._cpus)
-            ]
+            produced, dropped, faults, unresolved, suppressed, unfollowed, unowned = (
+                self._stats.total(Slot)
+            )
             skipped = sum(
                 bpfsys.program_runs(program).skipped
                 for name, program in self._programs.items()
@@ -123,9 +121,6 @@ class CounterReader:
             raise ProbeError(
                 f"cannot read the probe's counters: {clean(str(refused))}"
             ) from refused
-        produced, dropped, faults, unresolved, suppressed, unfollowed, unowned = map(
-            sum, zip(*per_cpu, strict=True)
-        )
         return KernelCounters(
             produced, dropped, faults, unresolved, skipped, suppressed, unfollowed, unowned
         )
@@ -166,17 +161,9 @@ class CounterReader:
         for event in EVENTS:
             row = event.row
             try:
-                per_cpu = bpfsys.per_cpu_lookup(
-                    self._delivered, _key(row), DELIVERED.size, self._cpus
-                )
+                totals[row * COLUMNS : (row + 1) * COLUMNS] = self._delivered.total([row])
             except OSError as refused:
                 raise ProbeError(
                     f"cannot read the events delivered: {clean(str(refused))}"
                 ) from refused
-            summed = map(sum, zip(*map(DELIVERED.unpack, per_cpu), strict=True))
-            totals[row * COLUMNS : (row + 1) * COLUMNS] = summed
         return totals
-
-
-def _key(number: int) -> bytes:
-    return number.to_bytes(4, "little")

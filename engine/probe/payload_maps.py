@@ -10,6 +10,7 @@ from engine.core.errors import ProbeError
 from engine.core.sanitise import clean
 from engine.probe import bpfsys
 from engine.probe.payload_abi import PAYLOAD_CONFIG, PAYLOAD_STATS, PayloadSlot
+from engine.probe.per_cpu import PerCpuCounters
 from engine.probe.ring import RingReader, Taken
 
 PAYLOAD_PROGRAMS = ("on_payload_enter", "on_payload_exit", "on_payload_messages")
@@ -45,10 +46,9 @@ class PayloadMaps:
         self._ring_map, self._ring_bytes = maps["payload_ring"], ring_bytes
         self._tgids = maps["payload_tgids"]
         self._config = maps["payload_config"]
-        self._stats = maps["payload_stats"]
+        self._stats = PerCpuCounters(maps["payload_stats"], PAYLOAD_STATS)
         self._attach = attach
         self._chosen: frozenset[int] = frozenset()
-        self._cpus = bpfsys.possible_cpus()
 
     def set_chosen(self, tgids: frozenset[int], cap: int) -> None:
         """Capture up to `cap` bytes a message of these processes only; of none: detach.
@@ -59,12 +59,12 @@ class PayloadMaps:
         try:
             if tgids and self._ring is None:
                 self._ring = RingReader(self._ring_map, self._ring_bytes)
-            bpfsys.map_update(self._config, _key(0), PAYLOAD_CONFIG.pack(cap))
+            bpfsys.map_update(self._config, bpfsys.number_key(0), PAYLOAD_CONFIG.pack(cap))
             for tgid in self._chosen - tgids:
                 with contextlib.suppress(FileNotFoundError):
-                    bpfsys.map_delete(self._tgids, _key(tgid))
+                    bpfsys.map_delete(self._tgids, bpfsys.number_key(tgid))
             for tgid in tgids - self._chosen:
-                bpfsys.map_update(self._tgids, _key(tgid), bytes(8))
+                bpfsys.map_update(self._tgids, bpfsys.number_key(tgid), bytes(8))
         except OSError as refused:
             raise ProbeError(f"cannot choose processes: {clean(str(refused))}") from refused
         self._chosen = tgids
@@ -81,18 +81,11 @@ class PayloadMaps:
             ProbeError: if the kernel refuses.
         """
         try:
-            per_cpu = [
-                PAYLOAD_STATS.unpack(value)
-                for slot in PayloadSlot
-                for value in bpfsys.per_cpu_lookup(
-                    self._stats, _key(slot), PAYLOAD_STATS.size, self._cpus
-                )
-            ]
+            return PayloadCounters(*self._stats.total(PayloadSlot))
         except OSError as refused:
             raise ProbeError(
                 f"cannot read the payloads' counters: {clean(str(refused))}"
             ) from refused
-        return PayloadCounters(*map(sum, zip(*per_cpu, strict=True)))
 
     def losses(self) -> dict[int, int]:
         """Messages lost of each chosen process, since it was chosen.
@@ -104,7 +97,7 @@ class PayloadMaps:
         try:
             for tgid in self._chosen:
                 with contextlib.suppress(FileNotFoundError):
-                    value = bpfsys.map_lookup(self._tgids, _key(tgid), 8)
+                    value = bpfsys.map_lookup(self._tgids, bpfsys.number_key(tgid), 8)
                     lost[tgid] = int.from_bytes(value, "little")
         except OSError as refused:
             raise ProbeError(f"cannot read the losses: {clean(str(refused))}") from refused
@@ -114,7 +107,3 @@ class PayloadMaps:
         """Unmap. May be called twice."""
         if self._ring is not None:
             self._ring.close()
-
-
-def _key(number: int) -> bytes:
-    return number.to_bytes(4, "little")

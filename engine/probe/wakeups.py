@@ -18,9 +18,9 @@ from typing import Literal, TypeAlias
 
 from engine.core.errors import ProbeError
 from engine.core.sanitise import clean
-from engine.probe import bpfsys
 from engine.probe.attachments import Attachments
 from engine.probe.bytecode import LoadedPrograms
+from engine.probe.per_cpu import PerCpuCounters
 from engine.probe.ring import RingReader, spans
 
 WAKEUP_PROGRAMS = ("on_exec_wake", "on_exit_wake", "on_listen_wake")
@@ -75,10 +75,9 @@ class WakeUpTap:
     def __init__(self, loaded: LoadedPrograms, *, foreign_pids: bool) -> None:
         self.descriptor = loaded.maps["wakeup_ring"]
         self._ring = RingReader(self.descriptor, WAKEUP_RING_BYTES)
-        self._lost_map = loaded.maps["wakeups_lost"]
+        self._losses = PerCpuCounters(loaded.maps["wakeups_lost"], _LOST)
         self._foreign_pids = foreign_pids
         self._attachments = Attachments(loaded.programs, loaded.refused)
-        self._cpus = bpfsys.possible_cpus()
         self._lost = 0
 
     def attach(self) -> str:
@@ -110,7 +109,7 @@ class WakeUpTap:
             for at, _ in spans(memoryview(taken.data).cast("I"), taken.records):
                 kind, tgid = _WAKEUP.unpack_from(taken.data, at)
                 found[_CHANGES[kind], tgid] = None
-        lost = self._read_lost()
+        (lost,) = self._losses.total([0])
         if lost != self._lost:
             self._lost = lost
             found |= {(change, None): None for change in _CHANGES.values()}
@@ -126,10 +125,6 @@ class WakeUpTap:
     def detach(self) -> None:
         """Have nothing attached."""
         self._attachments.require(())
-
-    def _read_lost(self) -> int:
-        values = bpfsys.per_cpu_lookup(self._lost_map, bytes(4), _LOST.size, self._cpus)
-        return sum(_LOST.unpack(value)[0] for value in values)
 
 
 class ProcessWatch:
