@@ -21,6 +21,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from engine.core.errors import UsageError
+from engine.core.files import read_named
 from engine.core.sanitise import clean
 
 AGENT_NAME = "elkeid-agent"
@@ -62,17 +63,8 @@ def read_config(path: Path) -> ConfigList:
     Raises:
         UsageError: it cannot be read, or is no such list; the message says where.
     """
-    shown = clean(str(path))
-    try:
-        with path.open("rb") as opened:
-            text = opened.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise UsageError(
-            f"cannot read {shown}: {error.strerror}", fix="give the path of a YAML or JSON file"
-        ) from error
-    if len(text) > MAX_BYTES:
-        raise UsageError(f"{shown} is longer than {MAX_BYTES >> 20} MiB, so it is no plugin list")
-    return parse_config(text, shown)
+    text = read_named(path, MAX_BYTES, fix="give the path of a YAML or JSON file")
+    return parse_config(text, clean(str(path)))
 
 
 def parse_config(text: bytes, source: str) -> ConfigList:

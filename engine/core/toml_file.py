@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from engine.core.errors import UsageError
+from engine.core.files import read_bounded
 from engine.core.sanitise import clean
 
 MAX_BYTES = 256 * 1024
@@ -27,12 +28,8 @@ def read_text(path: Path) -> str:
         OSError: it cannot be read.
         UsageError: it is no text, or longer than `MAX_BYTES`.
     """
-    with path.open("rb") as opened:
-        read = opened.read(MAX_BYTES + 1)
-    if len(read) > MAX_BYTES:
-        raise UsageError(f"{clean(str(path))} is longer than {MAX_BYTES >> 10} KiB")
     try:
-        return read.decode()
+        return read_bounded(path, MAX_BYTES).decode()
     except UnicodeDecodeError as error:
         raise UsageError(
             f"{clean(str(path))} is not valid TOML: {error}", fix="mend or remove it"

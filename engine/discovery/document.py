@@ -15,6 +15,7 @@ from pathlib import Path
 import yaml
 
 from engine.core.errors import UsageError
+from engine.core.files import read_named
 from engine.core.sanitise import clean
 
 _LARGEST_FILE = 1 << 20
@@ -221,15 +222,7 @@ def read_document(path: Path, environ: Mapping[str, str]) -> Entry | None:
     Raises:
         UsageError: if it cannot be read or is no YAML.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST_FILE + 1)
-    except OSError as error:
-        raise UsageError(
-            f"{clean(str(path))} cannot be read: {error.strerror}", fix="check the path"
-        ) from error
-    if len(content) > _LARGEST_FILE:
-        raise UsageError(f"{clean(str(path))} is longer than {_LARGEST_FILE} bytes")
+    content = read_named(path, _LARGEST_FILE, fix="give the path of a YAML file")
     try:
         return parse_document(content.decode("utf-8"), str(path), environ)
     except UnicodeDecodeError as error:

@@ -25,6 +25,7 @@ from typing import NamedTuple
 import yaml
 
 from engine.core.errors import UsageError
+from engine.core.files import read_named
 from engine.core.sanitise import clean
 from engine.probe.filters import Filters
 from engine.probe.patterns import cells_of
@@ -58,17 +59,8 @@ def read_subscriptions(path: Path, *, faithful: bool = False) -> SubscriptionFil
     Raises:
         UsageError: it cannot be read, or an entry means nothing; the message says which.
     """
-    shown = clean(str(path))
-    try:
-        with path.open("rb") as opened:
-            text = opened.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise UsageError(
-            f"cannot read {shown}: {error.strerror}", fix="give the path of a YAML file"
-        ) from error
-    if len(text) > MAX_BYTES:
-        raise UsageError(f"{shown} is longer than {MAX_BYTES >> 20} MiB")
-    return parse_subscriptions(text, shown, faithful=faithful)
+    text = read_named(path, MAX_BYTES, fix="give the path of a YAML file")
+    return parse_subscriptions(text, clean(str(path)), faithful=faithful)
 
 
 def parse_subscriptions(text: bytes, source: str, *, faithful: bool = False) -> SubscriptionFile:

@@ -123,7 +123,7 @@ def test_what_is_no_usable_yaml_is_refused(text: str) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match="cannot read"):
         read_document(tmp_path / "absent.yaml", {})
     (tmp_path / "latin.yaml").write_bytes(b"a: \xff")
     with pytest.raises(UsageError, match="not UTF-8"):
