@@ -45,7 +45,9 @@ def test_without_a_probe_the_row_says_why_it_is_not_captured(
 
             why = "no traffic can be captured: not root"
             wait_until(lambda: told() == [(False, why)])
-            assert engine.snapshot().sources["discovery"].state in ("running", "degraded")
+            wait_until(
+                lambda: engine.snapshot().sources["discovery"].state in ("running", "degraded")
+            )
             assert engine.attached == frozenset()
 
 
