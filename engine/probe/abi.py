@@ -273,7 +273,16 @@ def definitions(
         payload_ring_bytes: Likewise, of the ring for payloads.
         describe_fds: Let events tell what their file descriptor is: path, addresses or inode.
     """
-    shared: dict[str, int] = {
+    found = _sizes() | _numbers() | _named_calls() | hooks.ROWS
+    found["RING_PAGES"] = ring_bytes // mmap.PAGESIZE
+    if describe_fds:
+        found["DESCRIBE_FD"] = 1
+    return found | payload_definitions(payload_ring_bytes) | dict(layout)
+
+
+def _sizes() -> dict[str, int]:
+    """How large structures and maps are."""
+    return {
         "NO_FD": NO_FD,
         "NO_ARGUMENT": NO_FD_ARGUMENT,
         "CALLS": CALLS,
@@ -286,7 +295,6 @@ def definitions(
         "COMMS": COMMS,
         "CALLS_IN_FLIGHT": CALLS_IN_FLIGHT,
         "WAKE_EVERY": WAKE_EVERY,
-        "RING_PAGES": ring_bytes // mmap.PAGESIZE,
         "EVENT_SIZE": EVENT.size,
         "CLOSING": CLOSING,
         "SLOTS": len(Slot),
@@ -298,33 +306,38 @@ def definitions(
         "PENDING_SIGNALS": PENDING_SIGNALS,
         "FAULT_KINDS": FAULT_KINDS,
         "RUNS": RUNS,
-        **hooks.ROWS,
-        **_named_calls(),
     }
-    for prefix, numbers in (
-        ("CAT", Category),
-        ("FD", FdType),
-        ("CAPTURE", Capture),
-        ("CALL", CallFlag),
-        ("COUNT", Count),
-        ("STEP", StepFlag),
-        ("EV", EventFlag),
-        ("SLOT", Slot),
-        ("SCOPE", Scope),
-        ("RULE", Rule),
-        ("PID", Pid),
-        ("COMM", Comm),
-        ("SECTION", SectionKind),
-        ("PATH", PathMark),
-        ("INODE", InodeKind),
-        ("OWNER", Provenance),
-        ("LIST", TimeList),
-        ("ROLE", Role),
-    ):
-        shared |= {f"{prefix}_{name}": int(value) for name, value in numbers.__members__.items()}
-    if describe_fds:
-        shared["DESCRIBE_FD"] = 1
-    return shared | payload_definitions(payload_ring_bytes) | dict(layout)
+
+
+_NUMBERS: tuple[tuple[str, type[IntEnum] | type[IntFlag]], ...] = (
+    ("CAT", Category),
+    ("FD", FdType),
+    ("CAPTURE", Capture),
+    ("CALL", CallFlag),
+    ("COUNT", Count),
+    ("STEP", StepFlag),
+    ("EV", EventFlag),
+    ("SLOT", Slot),
+    ("SCOPE", Scope),
+    ("RULE", Rule),
+    ("PID", Pid),
+    ("COMM", Comm),
+    ("SECTION", SectionKind),
+    ("PATH", PathMark),
+    ("INODE", InodeKind),
+    ("OWNER", Provenance),
+    ("LIST", TimeList),
+    ("ROLE", Role),
+)
+"""Numbers the C text knows by name, with what their names begin with there."""
+
+
+def _numbers() -> dict[str, int]:
+    return {
+        f"{prefix}_{name}": int(value)
+        for prefix, numbers in _NUMBERS
+        for name, value in numbers.__members__.items()
+    }
 
 
 def _named_calls() -> dict[str, int]:

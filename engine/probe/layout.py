@@ -37,6 +37,15 @@ class Layout:
     missing: dict[str, str]
     """Features this kernel cannot have, with the member that is absent."""
 
+    def has(self, feature: str) -> bool:
+        """Whether the programs may be compiled with a feature."""
+        return f"HAVE_{feature}" in self.defines
+
+    def lack(self, feature: str, member: str) -> None:
+        """Have them compiled without it, for want of a member."""
+        self.defines.pop(f"HAVE_{feature}", None)
+        self.missing[feature] = member
+
 
 def read_layout(btf: Btf) -> Layout:
     """Look every member up.
@@ -44,48 +53,60 @@ def read_layout(btf: Btf) -> Layout:
     Raises:
         ProbeError: if the BTF contradicts itself.
     """
-    defines: dict[str, int] = {}
-    missing: dict[str, str] = {}
+    layout = Layout({}, {})
+    _add_features(btf, layout)
+    _add_spans(layout)
+    for macro, (structure, path) in OPTIONAL.items():
+        try:
+            layout.defines[macro] = btf.offset(structure, path)
+        except KeyError:
+            layout.defines[macro] = 0
+    layout.defines["EXIT_TELLS_GROUP"] = int(layout.has("EXIT") and _exit_tells_group(btf))
+    layout.defines.update(_details(btf))
+    _add_what_is_no_member(btf, layout)
+    return layout
+
+
+def _add_features(btf: Btf, layout: Layout) -> None:
+    """The offsets of each feature, if all of its members are there."""
     for feature, members in MEMBERS.items():
         try:
             offsets = {macro: btf.offset(structure, path) for macro, structure, path in members}
             if feature in TRACEPOINTS:
                 _check_tracepoint(btf, feature)
         except KeyError as absent:
-            missing[feature] = str(absent.args[0])
+            layout.lack(feature, str(absent.args[0]))
         else:
-            defines |= offsets
-            defines[f"HAVE_{feature}"] = 1
+            layout.defines.update(offsets, **{f"HAVE_{feature}": 1})
+
+
+def _add_spans(layout: Layout) -> None:
+    """Where members lie that are read together, if that is near enough to each other."""
     for name, (feature, macros) in SPANS.items():
-        if f"HAVE_{feature}" in defines:
-            start, size = _span([defines[macro] for macro in macros if macro in defines])
-            defines |= {f"SPAN_{name}": start, f"SPAN_{name}_SIZE": size}
-            if size > _SPAN_MAX:
-                del defines[f"HAVE_{feature}"]
-                missing[feature] = f"{name.lower()} of the usual layout"
-    for macro, (structure, path) in OPTIONAL.items():
+        if not layout.has(feature):
+            continue
+        offsets = [layout.defines[macro] for macro in macros if macro in layout.defines]
+        start, size = _span(offsets)
+        layout.defines.update({f"SPAN_{name}": start, f"SPAN_{name}_SIZE": size})
+        if size > _SPAN_MAX:
+            layout.lack(feature, f"{name.lower()} of the usual layout")
+
+
+def _add_what_is_no_member(btf: Btf, layout: Layout) -> None:
+    """Enumerators, helpers, and an offset that is the sum of two."""
+    if layout.has("DROPS"):
         try:
-            defines[macro] = btf.offset(structure, path)
+            layout.defines.update(drop_definitions(btf.enumerators(DROP_REASONS)))
         except KeyError:
-            defines[macro] = 0
-    defines["EXIT_TELLS_GROUP"] = int("EXIT" not in missing and _exit_tells_group(btf))
-    defines |= _details(btf)
-    if "DROPS" not in missing:
-        try:
-            defines |= drop_definitions(btf.enumerators(DROP_REASONS))
-        except KeyError:
-            del defines["HAVE_DROPS"]
-            missing["DROPS"] = DROP_REASONS
+            layout.lack("DROPS", DROP_REASONS)
     if _has_helper(btf, "BPF_FUNC_task_pt_regs"):
-        defines["HAVE_TASK_REGS"] = 1
+        layout.defines["HAVE_TASK_REGS"] = 1
     else:
-        missing["TASK_REGS"] = "bpf_task_pt_regs"
-    if "SEEDS" not in missing:
+        layout.lack("TASK_REGS", "bpf_task_pt_regs")
+    if layout.has("SEEDS"):
         # From the struct socket that a struct sock points to.
-        defines["O_SOCKET_INODE_NUMBER"] = defines.pop("O_SOCKET_INODE") + defines.pop(
-            "O_INODE_NUMBER"
-        )
-    return Layout(defines, missing)
+        inode = layout.defines.pop("O_SOCKET_INODE")
+        layout.defines["O_SOCKET_INODE_NUMBER"] = inode + layout.defines.pop("O_INODE_NUMBER")
 
 
 def _check_tracepoint(btf: Btf, feature: str) -> None:
