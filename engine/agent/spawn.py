@@ -11,7 +11,8 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -83,36 +84,37 @@ def spawn(
         RequirementError: the C library is too old.
     """
     libc = _libc()
-    # Above the numbers that are overwritten, or an early dup2 would destroy a later source.
-    sources = {
-        target: fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, len(fds))
-        for target, source in fds.items()
-    }
     actions = ctypes.create_string_buffer(_STRUCT_BYTES)
     attributes = ctypes.create_string_buffer(_STRUCT_BYTES)
+    path = os.fsencode(executable)
+    argv = _string_array((path, *map(os.fsencode, arguments)))
+    environ = _string_array(tuple(b"%b=%b" % pair for pair in environment.items()))
     pid = ctypes.c_int()
-    try:
-        _check(libc.posix_spawn_file_actions_init(actions))
-        _check(libc.posix_spawnattr_init(attributes))
-        _fill_actions(libc, actions, directory, sources)
-        _fill_attributes(libc, attributes)
-        path = os.fsencode(executable)
-        _check(
-            libc.posix_spawn(
-                ctypes.byref(pid),
-                path,
-                actions,
-                attributes,
-                _string_array((path, *map(os.fsencode, arguments))),
-                _string_array(tuple(b"%b=%b" % pair for pair in environment.items())),
-            )
-        )
-    finally:
-        libc.posix_spawn_file_actions_destroy(actions)
-        libc.posix_spawnattr_destroy(attributes)
-        for source in sources.values():
-            os.close(source)
+    with _out_of_the_way(fds) as sources:
+        try:
+            _check(libc.posix_spawn_file_actions_init(actions))
+            _check(libc.posix_spawnattr_init(attributes))
+            _fill_actions(libc, actions, directory, sources)
+            _fill_attributes(libc, attributes)
+            _check(libc.posix_spawn(ctypes.byref(pid), path, actions, attributes, argv, environ))
+        finally:
+            libc.posix_spawn_file_actions_destroy(actions)
+            libc.posix_spawnattr_destroy(attributes)
     return pid.value
+
+
+@contextmanager
+def _out_of_the_way(fds: Mapping[int, int]) -> Iterator[Mapping[int, int]]:
+    """The descriptors again, above the numbers that are overwritten, or an early dup2 would
+    destroy a later source."""
+    moved: dict[int, int] = {}
+    try:
+        for target, source in fds.items():
+            moved[target] = fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, len(fds))
+        yield moved
+    finally:
+        for source in moved.values():
+            os.close(source)
 
 
 def _fill_actions(

@@ -7,7 +7,7 @@ Format: `discovery.instrument`, `exclude_instrument` and `survey` (globs), `serv
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -155,51 +155,71 @@ def read_criteria(
 def _read_criterion(
     item: Entry, section: str, index: int, dialect: Dialect, validated: bool
 ) -> Criterion:
-    members = item.members()
+    values = _Values(item.members(), dialect)
     where = f"discovery.{section}[{index}]"
     known = {*_KEYS, *(("exe_path_regexp",) if dialect == "regexp" else ())}
     known |= {"socket_apps"} if section == "survey" else set()
-    for key in members.keys() - known if validated else ():
-        raise _unknown(members[key], key, where if dialect == "glob" else f"index [{index}]", known)
-
-    def pattern(key: str) -> Pattern | None:
-        entry = members.get(key)
-        text = entry.text() if entry else ""
-        return compile_pattern(dialect, text, entry.place) if entry and text else None
-
-    def patterns(key: str) -> NamedPatterns:
-        entries = members[key].members() if key in members else {}
-        return tuple(
-            (name, compile_pattern(dialect, each.text(), each.place))
-            for name, each in entries.items()
-        )
-
-    def text(key: str) -> str:
-        return members[key].text() if key in members else ""
-
+    for key in values.members.keys() - known if validated else ():
+        shown = where if dialect == "glob" else f"index [{index}]"
+        raise _unknown(values.members[key], key, shown, known)
     return Criterion(
         where,
         dialect,
-        open_ports=PortEnum.read(members["open_ports"]) if "open_ports" in members else UNSET,
-        target_pids=read_pids(members.get("target_pids")),
-        exe_path=pattern("exe_path"),
-        exe_path_regexp=_as_regexp(pattern("exe_path_regexp")) if dialect == "regexp" else None,
-        cmd_args=pattern("cmd_args"),
-        languages=pattern("languages"),
-        containers_only="containers_only" in members and members["containers_only"].boolean(),
-        metadata=tuple(
-            (key, compile_pattern(dialect, entry.text(), entry.place))
-            for key, entry in members.items()
-            if key in METADATA or key not in known
-        ),
-        pod_labels=patterns("k8s_pod_labels"),
-        pod_annotations=patterns("k8s_pod_annotations"),
-        name=text("name"),
-        namespace=text("namespace"),
-        exports=_read_exports(members.get("exports")),
-        unused=tuple(key for key in UNUSED_OUTPUTS if key in members),
+        open_ports=values.ports("open_ports"),
+        target_pids=read_pids(values.members.get("target_pids")),
+        exe_path=values.pattern("exe_path"),
+        exe_path_regexp=values.regexp("exe_path_regexp") if dialect == "regexp" else None,
+        cmd_args=values.pattern("cmd_args"),
+        languages=values.pattern("languages"),
+        containers_only=values.switch("containers_only"),
+        metadata=values.metadata(known),
+        pod_labels=values.patterns("k8s_pod_labels"),
+        pod_annotations=values.patterns("k8s_pod_annotations"),
+        name=values.text("name"),
+        namespace=values.text("namespace"),
+        exports=_read_exports(values.members.get("exports")),
+        unused=tuple(key for key in UNUSED_OUTPUTS if key in values.members),
         survey=section == "survey",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Values:
+    """What an entry of a list says, by key; what it leaves out is empty."""
+
+    members: Mapping[str, Entry]
+    dialect: Dialect
+
+    def text(self, key: str) -> str:
+        return self.members[key].text() if key in self.members else ""
+
+    def switch(self, key: str) -> bool:
+        return key in self.members and self.members[key].boolean()
+
+    def ports(self, key: str) -> PortEnum:
+        return PortEnum.read(self.members[key]) if key in self.members else UNSET
+
+    def pattern(self, key: str) -> Pattern | None:
+        return self._compiled(self.members[key]) if self.text(key) else None
+
+    def regexp(self, key: str) -> Regexp | None:
+        pattern = self.pattern(key)
+        return pattern if isinstance(pattern, Regexp) else None
+
+    def patterns(self, key: str) -> NamedPatterns:
+        entries = self.members[key].members() if key in self.members else {}
+        return tuple((name, self._compiled(each)) for name, each in entries.items())
+
+    def metadata(self, known: Set[str]) -> NamedPatterns:
+        """What is asked of a container's metadata, keys nobody knows included."""
+        return tuple(
+            (key, self._compiled(entry))
+            for key, entry in self.members.items()
+            if key in METADATA or key not in known
+        )
+
+    def _compiled(self, entry: Entry) -> Pattern:
+        return compile_pattern(self.dialect, entry.text(), entry.place)
 
 
 def read_pids(entry: Entry | None) -> PortEnum:
@@ -223,10 +243,6 @@ def _read_exports(entry: Entry | None) -> tuple[str, ...] | None:
             )
         exports.append(item.text())
     return tuple(exports)
-
-
-def _as_regexp(pattern: Pattern | None) -> Regexp | None:
-    return pattern if isinstance(pattern, Regexp) else None
 
 
 def _unknown(entry: Entry, key: str, where: str, known: set[str]) -> UsageError:

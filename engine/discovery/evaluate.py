@@ -38,17 +38,15 @@ def decide(policy: Policy, candidate: Candidate, parent: Decision | None = None)
         for criterion, trace in zip(policy.finding, criteria, strict=True)
         if trace.matched
     ]
-    heir = bool(policy.inherit and parent and parent.is_selected)
-    surveyed = any(trace.matched for trace in survey)
-    excluded = any(trace.matched for trace in exclusions)
     left_out = _LEFT_OUT if policy.faithful and "exe" in candidate.hidden else ""
     verdict: Verdict = "not selected"
-    if (matching or heir or surveyed) and not left_out:
-        verdict = "surveyed"
-        if matching or heir:
-            verdict = "selected" if matching else "inherited"
-        if excluded:
-            verdict = "excluded"
+    if not left_out:
+        verdict = _verdict(
+            matches=bool(matching),
+            inherits=bool(policy.inherit and parent and parent.is_selected),
+            surveyed=any(trace.matched for trace in survey),
+            excluded=any(trace.matched for trace in exclusions),
+        )
     inherits = verdict == "inherited" and parent is not None
     selected = verdict in ("selected", "inherited")
     return Decision(
@@ -65,6 +63,16 @@ def decide(policy: Policy, candidate: Candidate, parent: Decision | None = None)
         notes=policy.notes,
         left_out=left_out,
     )
+
+
+def _verdict(*, matches: bool, inherits: bool, surveyed: bool, excluded: bool) -> Verdict:
+    if not (matches or inherits or surveyed):
+        return "not selected"
+    if excluded:
+        return "excluded"
+    if matches:
+        return "selected"
+    return "inherited" if inherits else "surveyed"
 
 
 def _root_text(parent: Decision) -> str:

@@ -172,10 +172,7 @@ class _Parser:
             case "[":
                 return self._array()
             case "(":
-                self._at += 1
-                inner = self._type()
-                self.expect(")")
-                return inner
+                return self._grouped()
             case "<-":
                 self._at += 1
                 self.expect("chan")
@@ -184,24 +181,36 @@ class _Parser:
                 self._at += 1
                 return self._channel()
             case "map":
-                self._at += 1
-                self.expect("[")
-                key = self._type()
-                self.expect("]")
-                return f"map[{key}]{self._type()}"
+                return self._map()
             case "func":
                 self._at += 1
                 return f"func{self._signature()}"
             case "interface":
-                self._at += 1
-                self.expect("{")
-                methods = self._methods()
-                self.expect("}")
-                return _interface_text(tuple(sorted(methods)))
+                return self._interface()
             case "struct":
                 self._at += 1
                 return self._struct()
         return self._named()
+
+    def _grouped(self) -> str:
+        self.expect("(")
+        inner = self._type()
+        self.expect(")")
+        return inner
+
+    def _map(self) -> str:
+        self.expect("map")
+        self.expect("[")
+        key = self._type()
+        self.expect("]")
+        return f"map[{key}]{self._type()}"
+
+    def _interface(self) -> str:
+        self.expect("interface")
+        self.expect("{")
+        methods = self._methods()
+        self.expect("}")
+        return _interface_text(tuple(sorted(methods)))
 
     def _array(self) -> str:
         self.expect("[")

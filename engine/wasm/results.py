@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from engine.wasm.abi import STATUS_NAMES, DecodeError
 from engine.wasm.infos import DIALECTS, Info, RequestInfo, ResponseInfo, TraceInfo
 from engine.wasm.legacy import OLDER, decode_exactly, decode_g4, united
-from engine.wasm.protobuf import decode_app_info
+from engine.wasm.protobuf import Fields, decode_app_info
 
 PB_MAGIC = b"PB"
 _TRACE_TEXTS = ("span_id", "parent_span_id", "x_request_id", "http_proxy_client")
@@ -75,43 +75,14 @@ def _decode_record(record: bytes, at: int, direction: int, any_sdk: bool) -> Inf
 
 def _from_protobuf(message: bytes, at: int) -> Info:
     app = decode_app_info(message, at)
-    request = app.message("req")
-    response = app.message("resp")
-    trace = app.message("trace")
     return Info(
         dialect="g5",
         req_len=app.number("req_len"),
         resp_len=app.number("resp_len"),
         request_id=app.number("request_id"),
-        request=None
-        if request is None
-        else RequestInfo(
-            version=request.text("version"),
-            type=request.text("type"),
-            domain=request.text("domain"),
-            resource=request.text("resource"),
-            endpoint=request.text("endpoint"),
-        ),
-        response=None
-        if response is None
-        else ResponseInfo(
-            status=_checked_status(response.number("status"), at),
-            code=response.number("code"),
-            exception=response.text("exception"),
-            result=response.text("result"),
-            type=response.text("type"),
-            endpoint=response.text("endpoint"),
-        ),
-        trace=None
-        if trace is None
-        else TraceInfo(
-            trace_ids=united(trace.texts("trace_ids"), trace.text("trace_id")),
-            span_id=trace.text("span_id"),
-            parent_span_id=trace.text("parent_span_id"),
-            x_request_id=trace.text("x_request_id"),
-            http_proxy_client=trace.text("http_proxy_client"),
-            sent_empty=tuple(name for name in _TRACE_TEXTS if trace.optional_text(name) == ""),
-        ),
+        request=_request(app.message("req")),
+        response=_response(app.message("resp"), at),
+        trace=_trace(app.message("trace")),
         protocol=app.text("protocol_str"),
         is_end=app.flag("is_end"),
         is_async=app.flag("is_async"),
@@ -123,6 +94,44 @@ def _from_protobuf(message: bytes, at: int) -> Info:
         biz_code=app.optional_text("biz_code"),
         biz_scenario=app.optional_text("biz_scenario"),
         biz_response_code=app.optional_text("biz_response_code"),
+    )
+
+
+def _request(found: Fields | None) -> RequestInfo | None:
+    if found is None:
+        return None
+    return RequestInfo(
+        version=found.text("version"),
+        type=found.text("type"),
+        domain=found.text("domain"),
+        resource=found.text("resource"),
+        endpoint=found.text("endpoint"),
+    )
+
+
+def _response(found: Fields | None, at: int) -> ResponseInfo | None:
+    if found is None:
+        return None
+    return ResponseInfo(
+        status=_checked_status(found.number("status"), at),
+        code=found.number("code"),
+        exception=found.text("exception"),
+        result=found.text("result"),
+        type=found.text("type"),
+        endpoint=found.text("endpoint"),
+    )
+
+
+def _trace(found: Fields | None) -> TraceInfo | None:
+    if found is None:
+        return None
+    return TraceInfo(
+        trace_ids=united(found.texts("trace_ids"), found.text("trace_id")),
+        span_id=found.text("span_id"),
+        parent_span_id=found.text("parent_span_id"),
+        x_request_id=found.text("x_request_id"),
+        http_proxy_client=found.text("http_proxy_client"),
+        sent_empty=tuple(name for name in _TRACE_TEXTS if found.optional_text(name) == ""),
     )
 
 
