@@ -14,11 +14,11 @@ from typing import Literal, NamedTuple
 
 from engine.core.errors import BoxscopeError
 from engine.probe import preflight
-from engine.probe.abi import definitions
 from engine.probe.attachments import TRACEPOINT_OF
 from engine.probe.btf import Btf
 from engine.probe.calls import BY_FD, CALLS, Category
 from engine.probe.catalogue import Cell, unavailable
+from engine.probe.definitions import definitions
 from engine.probe.events import Event
 from engine.probe.features import FEATURES
 from engine.probe.layout import Layout, read_layout

@@ -58,7 +58,7 @@ class PayloadSlot(IntEnum):
 
 
 def payload_definitions(ring_bytes: int) -> dict[str, int]:
-    """The definitions `bpf/payload.c` asks for beside those of `engine.probe.abi`.
+    """The definitions `bpf/payload.c` asks for beside those of `engine.probe.definitions`.
 
     Args:
         ring_bytes: Size of the payload ring, a power of two of pages.

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from engine.core.progress import Tasks
 from engine.probe import preflight
-from engine.probe.abi import definitions
 from engine.probe.availability import Availability, look
 from engine.probe.btf import Btf
+from engine.probe.definitions import definitions
 from engine.probe.layout import Layout, read_layout
 from engine.probe.loader import Loader
 from engine.probe.session import KernelSession

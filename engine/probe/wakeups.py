@@ -53,7 +53,7 @@ _CHANGES: Mapping[int, Change] = {
 
 
 def wakeup_definitions() -> dict[str, int]:
-    """The definitions `bpf/wakeups.c` asks for beside those of `engine.probe.abi`."""
+    """The definitions `bpf/wakeups.c` asks for beside those of `engine.probe.definitions`."""
     return {
         "WAKEUP_SIZE": _WAKEUP.size,
         "WAKEUP_RING_PAGES": WAKEUP_RING_BYTES // mmap.PAGESIZE,

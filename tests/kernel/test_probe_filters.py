@@ -9,8 +9,8 @@ import pytest
 
 from engine.core.errors import ProbeError, UsageError
 from engine.probe import bpfsys, setup
-from engine.probe.abi import definitions
 from engine.probe.btf import Btf
+from engine.probe.definitions import definitions
 from engine.probe.filters import Filters
 from engine.probe.layout import Layout, read_layout
 from engine.probe.loader import Loader

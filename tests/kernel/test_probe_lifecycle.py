@@ -16,10 +16,10 @@ import pytest
 
 from engine.core.errors import ProbeError
 from engine.probe import loader
-from engine.probe.abi import definitions
 from engine.probe.attachments import TRACEPOINT_OF
 from engine.probe.btf import Btf
 from engine.probe.bytecode import LoadedPrograms
+from engine.probe.definitions import definitions
 from engine.probe.layout import read_layout
 from engine.probe.loader import PROGRAMS, SOURCES, Loader
 from engine.probe.probe import KernelProbe
