@@ -25,7 +25,8 @@ from tui.console.moments import RecordsByNumber, first_since
 from tui.console.scope import Scope
 from tui.console.widgets.choice import Choice
 from tui.console.widgets.columns import Column, lift
-from tui.console.widgets.lines import GUTTER, LineView
+from tui.console.widgets.lines import LineView
+from tui.console.widgets.row_strips import GUTTER
 
 KEPT = 5_000
 """Rows a stream keeps to scroll back to."""
