@@ -53,7 +53,8 @@ from tui.console.wasm import WasmAsked, WasmCommands
 from tui.console.widgets.entry import Typed
 from tui.console.widgets.lines import LineView
 from tui.console.widgets.matrix import MatrixView
-from tui.console.widgets.stream import Skipped, StreamView
+from tui.console.widgets.stream import StreamView
+from tui.console.widgets.stream_rows import Skipped
 from tui.console.widgets.switches import CellKey
 from tui.console.widgets.table import TableView
 

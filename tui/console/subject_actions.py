@@ -19,7 +19,7 @@ from tui.console.format import count, size
 from tui.console.keymap import with_keys
 from tui.console.record_text import json_text, line_text
 from tui.console.widgets.lines import LineView
-from tui.console.widgets.stream import Skipped
+from tui.console.widgets.stream_rows import Skipped
 
 if TYPE_CHECKING:
     from tui.console.screens.parts import PartsScreen

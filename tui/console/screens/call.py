@@ -25,12 +25,12 @@ from tui.console.call_text import (
 from tui.console.calls import CallSearch, message_of, runs_of
 from tui.console.format import value_text
 from tui.console.keys import CALL_KEYS, RECORD_KEYS
+from tui.console.reader import RecordReader
 from tui.console.screens.parts import Part, PartsScreen
 from tui.console.values import bytes_of
 from tui.console.wasm import WasmAsked, WasmVerb
 from tui.console.widgets.calls import run_table
 from tui.console.widgets.hexdump import HexView
-from tui.console.widgets.stream import RecordReader
 
 RUNS_PART = 5
 

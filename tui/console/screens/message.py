@@ -19,13 +19,13 @@ from tui.console.call_text import Section, change_lines, decision_lines, named, 
 from tui.console.calls import calls_of
 from tui.console.format import ABSENT, field_lines, value_text
 from tui.console.keys import CALL_KEYS, RECORD_KEYS
+from tui.console.reader import RecordReader
 from tui.console.reasons import SESSIONS
 from tui.console.screens.parts import Part, PartsScreen
 from tui.console.traffic_text import UNREADABLE, is_unreadable, parser_text, request_text, side_text
 from tui.console.values import items_of, map_of, optional
 from tui.console.wasm import WasmAsked, WasmVerb
 from tui.console.widgets.calls import call_table
-from tui.console.widgets.stream import RecordReader
 
 _UNCHANGED = Content.styled("no plugin changed it", "dim")
 

@@ -24,11 +24,12 @@ from tui.console.format import ABSENT, field_lines, uptime, value_text
 from tui.console.history import History
 from tui.console.keys import PLUGIN_KEYS, STREAM_KEYS
 from tui.console.panes.events import event_columns
+from tui.console.reader import RecordReader
 from tui.console.screens.parts import Part, PartsScreen, update_lines
 from tui.console.widgets.columns import cell, record_columns
 from tui.console.widgets.frames import record_stream
 from tui.console.widgets.graph import Graph
-from tui.console.widgets.stream import RecordReader, StreamView
+from tui.console.widgets.stream import StreamView
 from tui.console.wording import is_module, state_text, state_tone, utc_text
 
 _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (

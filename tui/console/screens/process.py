@@ -25,12 +25,13 @@ from tui.console.panes.events import event_columns
 from tui.console.panes.ports import PortRow, port_columns, port_rows
 from tui.console.panes.traffic import message_columns
 from tui.console.processes import ProcessAsked, ProcessVerb
+from tui.console.reader import RecordReader
 from tui.console.scope import Process, Scope
 from tui.console.screens.detail import DetailScreen
 from tui.console.screens.parts import Part, PartsScreen, update_lines
 from tui.console.screens.plugin import figures_content
 from tui.console.widgets.lines import LineView
-from tui.console.widgets.stream import RecordReader, StreamView
+from tui.console.widgets.stream import StreamView
 from tui.console.widgets.table import TableView
 
 if TYPE_CHECKING:

@@ -18,12 +18,12 @@ from tui.console.call_text import Section, named, sections_content
 from tui.console.calls import runs_of_plugin
 from tui.console.format import ABSENT, count, field_lines, number, value_text
 from tui.console.keys import RUN_KEYS, STREAM_KEYS, WASM_KEYS
+from tui.console.reader import RecordReader
 from tui.console.screens.parts import Part, PartsScreen, update_lines
 from tui.console.traffic_text import wasm_state_text, wasm_state_tone
 from tui.console.values import items_of, map_of, texts_of, whole
 from tui.console.wasm import WasmAsked, WasmVerb
 from tui.console.widgets.calls import CallStream, export_table, run_table
-from tui.console.widgets.stream import RecordReader
 
 _HEADING = "Run again"
 
