@@ -24,10 +24,6 @@ from tui.console.trends import TRENDS
 class ChartActions(ScopeActions, PaletteActions):
     """The part of the application that is about figures, the doctor and tasks."""
 
-    def complain(self, error: BoxscopeError) -> None:
-        """Tell that something failed, and what to do."""
-        raise NotImplementedError
-
     def commands_of(self, screen: Screen[object]) -> Iterator[Command]:
         """Everything that can be done on a screen, every figure and what can be ended included."""
         yield from super().commands_of(screen)
