@@ -96,7 +96,7 @@ def figure_in_view(main: MainScreen) -> FigureId:
     """The figure of what is selected in the active pane, else of the pane."""
     if main.active is main.plugins and (plugin := main.plugins.selected) is not None:
         return FigureId("plugin", clean(str(plugin.get("plugin"))), "records")
-    if main.active is main.events and (key := main.events.matrix.cursor_key) is not None:
+    if main.active is main.events and (key := main.events.matrix.cursor.key) is not None:
         figure = FigureId("subscription", clean(":".join(key)), "events")
         if figure in main.history.figures:
             return figure

@@ -23,7 +23,8 @@ from tui.console.personal import PersonalActions
 from tui.console.presets import preset_choices
 from tui.console.switch_actions import SwitchActions
 from tui.console.themes import THEMES, about
-from tui.console.widgets.switches import CellKey, Switches
+from tui.console.widgets.cells import CellKey
+from tui.console.widgets.switches import Switches
 
 MOST_HITS = 60
 """Commands listed at once; whoever wants others types another word."""

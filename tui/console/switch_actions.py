@@ -10,8 +10,8 @@ from engine.core.errors import BoxscopeError
 from tui.console import screens
 from tui.console.looking import LookingApp
 from tui.console.presets import preset_choices
+from tui.console.widgets.cells import CellKey
 from tui.console.widgets.matrix import MatrixView
-from tui.console.widgets.switches import CellKey
 
 AFTER_COMMAND_S = (0.01, 0.02, 0.035, 0.055, 0.08)
 """When to look at the streams after a command, so that its effect is seen at once."""

@@ -20,12 +20,12 @@ from engine.core.snapshot import Snapshot
 from tui.console.format import ABSENT, count, duration, share, value_text
 from tui.console.keymap import with_keys
 from tui.console.panes.base import Pane
+from tui.console.widgets.cells import CellKey
 from tui.console.widgets.columns import Column, Tone, record_columns
 from tui.console.widgets.finder import Finder
 from tui.console.widgets.matrix import MatrixView
 from tui.console.widgets.matrix_line import describe
 from tui.console.widgets.stream import StreamView
-from tui.console.widgets.switches import CellKey
 
 _BESIDE_WIDTH = 150
 """From this width on the matrix stands beside the stream."""
@@ -247,7 +247,7 @@ class EventsPane(Pane):
     def describe_cell(self) -> None:
         """Write the line about what is under the cursor."""
         matrix = self.matrix
-        text = describe(matrix.switches, matrix.cursor_line, matrix.cursor_column)
+        text = describe(matrix.switches, matrix.cursor.line, matrix.cursor.column)
         _say(self.cell_line, with_keys(self.app, text) or " ")
 
     def on_matrix_view_cursor_moved(self) -> None:
