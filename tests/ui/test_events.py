@@ -15,8 +15,9 @@ from engine.core.fields import JsonValue
 from tests.ui.driving import screen_text, text_of, until
 from tests.ui.fake_engine import FakeEngine, record
 from tui.console.app import ConsoleApp
-from tui.console.panes.events import attributes_text, probe_text
+from tui.console.panes.events import probe_text
 from tui.console.widgets.cells import Line
+from tui.console.widgets.event_columns import attributes_text
 from tui.console.widgets.matrix import MatrixView
 
 OPENAT, READ, CONNECT = "syscall_exit-openat", "syscall_exit-read", "syscall_exit-connect"

@@ -6,7 +6,7 @@ from engine.core.records import Record
 from tui.console import screens
 from tui.console.links import Link
 from tui.console.panes.plugins import PluginRow
-from tui.console.panes.ports import PortRow
+from tui.console.panes.port_rows import PortRow
 from tui.console.reasons import Gap
 from tui.console.scope import Process
 from tui.console.subject_actions import SubjectActions

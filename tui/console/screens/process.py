@@ -21,15 +21,15 @@ from engine.engine import Engine
 from tui.console.browser import RecordBrowser
 from tui.console.format import duration, field_lines
 from tui.console.keys import PORT_KEYS, PROCESS_KEYS, STREAM_KEYS
-from tui.console.panes.events import event_columns
-from tui.console.panes.ports import PortRow, port_columns, port_rows
+from tui.console.panes.port_rows import PortRow, port_columns, port_rows
 from tui.console.panes.traffic import message_columns
+from tui.console.plugin_text import figures_content
 from tui.console.processes import ProcessAsked, ProcessVerb
 from tui.console.reader import RecordReader
 from tui.console.scope import Process, Scope
 from tui.console.screens.detail import DetailScreen
 from tui.console.screens.parts import Part, PartsScreen, update_lines
-from tui.console.screens.plugin import figures_content
+from tui.console.widgets.event_columns import event_columns
 from tui.console.widgets.lines import LineView
 from tui.console.widgets.stream import StreamView
 from tui.console.widgets.table import TableView
