@@ -8,6 +8,7 @@ from typing import Literal
 
 from textual.app import App
 from textual.message import Message
+from textual.widget import Widget
 
 from engine.core.errors import FailedError, UsageError
 from engine.core.records import Record
@@ -29,6 +30,23 @@ class WasmAsked(Message):
         self.verb = verb
         self.record = record
         """A plugin's row for `reload` and `unload`; a message or a call for the last two."""
+
+
+class RunsAgain(Widget):
+    """The keys that offer a payload again, of whatever shows messages or calls."""
+
+    @property
+    def offered(self) -> Record | None:
+        """The message or the call whose payload it is; None where none is selected."""
+        raise NotImplementedError
+
+    def action_run_again(self) -> None:
+        """Ask for the payload to be offered again."""
+        self.post_message(WasmAsked("run_again", self.offered))
+
+    def action_edit_payload(self) -> None:
+        """Ask for other bytes to offer."""
+        self.post_message(WasmAsked("edit", self.offered))
 
 
 class WasmCommands:

@@ -25,7 +25,7 @@ from tui.console.traffic_text import (
     wasm_state_text,
     wasm_state_tone,
 )
-from tui.console.wasm import WasmAsked
+from tui.console.wasm import RunsAgain, WasmAsked
 from tui.console.widgets.columns import Column, Remark, Tone, record_columns
 from tui.console.widgets.stream import StreamView
 from tui.console.widgets.table import TableView
@@ -153,7 +153,7 @@ def wasm_columns() -> tuple[Column[Record], ...]:
     )
 
 
-class TrafficPane(Pane):
+class TrafficPane(Pane, RunsAgain):
     """Messages above, Wasm plugins below."""
 
     number = 4
@@ -195,7 +195,7 @@ class TrafficPane(Pane):
         return self.wasm.chosen_row
 
     @property
-    def selected_message(self) -> Record | None:
+    def offered(self) -> Record | None:
         """The message under the cursor."""
         row = self.messages.cursor_row
         return row if isinstance(row, Record) else None
@@ -203,7 +203,7 @@ class TrafficPane(Pane):
     def offers(self, action: str) -> bool:
         """A plugin, or a message, has to be selected for what is done with one."""
         if action in ("run_again", "edit_payload"):
-            return self.is_live and self.selected_message is not None
+            return self.is_live and self.offered is not None
         return self.is_live and (action == "load_wasm" or self.selected_plugin is not None)
 
     # Keys.
@@ -219,11 +219,3 @@ class TrafficPane(Pane):
     def action_unload_wasm(self) -> None:
         """Ask for the selected plugin to be taken out of the chain."""
         self.post_message(WasmAsked("unload", self.selected_plugin))
-
-    def action_run_again(self) -> None:
-        """Ask for the selected message's payload to be offered again."""
-        self.post_message(WasmAsked("run_again", self.selected_message))
-
-    def action_edit_payload(self) -> None:
-        """Ask for other bytes to offer in place of the selected message's."""
-        self.post_message(WasmAsked("edit", self.selected_message))
