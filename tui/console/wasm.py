@@ -17,7 +17,11 @@ from engine.engine import Engine
 from tui.console import screens
 from tui.console.call_text import compared_text
 from tui.console.calls import call_of, calls_of, runs_of_plugin
+from tui.console.commanding import Commands
 from tui.console.values import bytes_of
+
+_TOLD = 300
+"""Characters of what is told of a repetition; a notice is no place for more."""
 
 WasmVerb = Literal["load", "reload", "unload", "run_again", "edit"]
 
@@ -49,13 +53,13 @@ class RunsAgain(Widget):
         self.post_message(WasmAsked("edit", self.offered))
 
 
-class WasmCommands:
-    """Carries the wishes out: asks what is missing, tells the engine, reports what came of it.
+class WasmCommands(Commands):
+    """Carries out what somebody wants done to Wasm plugins.
 
     Args:
-        app: Shows the dialogs and the reports.
-        engine: Does it, off the UI's thread.
-        changed: Called when the engine has done something.
+        app: As `Commands`.
+        engine: As `Commands`.
+        changed: As `Commands`.
         show_runs: Called with a call that was just repeated.
     """
 
@@ -66,9 +70,7 @@ class WasmCommands:
         changed: Callable[[], None],
         show_runs: Callable[[Record], None],
     ) -> None:
-        self._app = app
-        self._engine = engine
-        self._changed = changed
+        super().__init__(app, engine, changed)
         self._show_runs = show_runs
 
     async def carry_out(self, asked: WasmAsked) -> None:
@@ -77,11 +79,7 @@ class WasmCommands:
         Raises:
             BoxscopeError: it was refused.
         """
-        if self._engine.snapshot().source_label != "live":
-            raise FailedError(
-                "a recording has no Wasm plugins to act on",
-                fix="start boxscope without replay to act on this box",
-            )
+        self._require_box("Wasm plugins")
         if asked.verb == "load":
             await self._load()
             return
@@ -171,8 +169,4 @@ class WasmCommands:
         else:
             text = f"call {call.seq} was run {len(seqs)} times, {different} with another result"
         self._show_runs(call)
-        self._report(text)
-
-    def _report(self, text: str) -> None:
-        self._app.notify(clean(text, 300), markup=False)
-        self._changed()
+        self._report(clean(text, _TOLD))
