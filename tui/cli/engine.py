@@ -14,11 +14,13 @@ from tui.cli.diagnostics import say
 from tui.cli.export_options import exporting
 from tui.cli.options import Seconds, json_option
 from tui.cli.output import choose_output
-from tui.cli.selectors import discovery_config, source_options
+from tui.cli.selectors import SourceChoice, source_options
 from tui.cli.stream import StreamOptions, StreamRunner
 
 if TYPE_CHECKING:
+    from engine.discovery.config import DiscoveryConfig
     from engine.engine import Engine
+    from engine.live import Selection
 
 
 @click.command("engine")
@@ -39,19 +41,7 @@ if TYPE_CHECKING:
 def command(
     path: Path | None,
     group: str,
-    events: tuple[str, ...],
-    presets: tuple[str, ...],
-    files: tuple[Path, ...],
-    open_port: str | None,
-    exe: str,
-    beyla_config: Path | None,
-    faithful: bool,
-    inherit: bool | None,
-    attach: bool,
-    pids: tuple[int, ...],
-    pcap: Path | None,
-    wasm: tuple[Path, ...],
-    plugins: tuple[Path, ...],
+    choice: SourceChoice,
     otlp: dict[str, object],
     seconds: float | None,
     as_json: bool,
@@ -60,48 +50,55 @@ def command(
 
     Everything the console has runs; what is chosen here runs from the start.
     """
-    from engine.live import LiveEngine, PluginRequest, Selection
-    from engine.probe.filters import Filters
+    from engine.live import LiveEngine
     from engine.remote.address import Claim, own_address
     from engine.remote.server import EngineServer
-    from tui.cli.events import asked_subscriptions
 
-    loaded = load_settings({"open_port": open_port, **otlp})
-    chosen = bool(events or presets or files)
-    subscriptions, suppressed = (
-        asked_subscriptions(events, presets, files, faithful=faithful)
-        if chosen
-        else ((), frozenset[str]())
-    )
-    filters = Filters(tgids=frozenset(pids), excluded_comms=suppressed)
-    filters.check()
-    selection = Selection(
-        agent=True,
-        plugins=tuple(PluginRequest(plugin) for plugin in plugins),
-        modules=(),
-        discovery=True,
-        beyla=discovery_config(loaded, exe, beyla_config, faithful, inherit),
-        probe=True,
-        subscriptions=subscriptions,
-        filters=filters,
-        live=True,
-        attach=attach,
-        attach_pids=pids,
-        capture=pcap,
-        wasm=wasm,
-        strict=True,
-    )
+    loaded = load_settings({"open_port": choice.open_port, **otlp})
+    selection = _selection(choice, choice.discovery_config(loaded))
     engine = LiveEngine(selection, loaded.values)
     claim = Claim(path or own_address(), group)
     options = StreamOptions((), seconds, announce=lambda: _troubles(engine))
     with EngineServer(
         engine,
         claim,
-        base_pids=filters.tgids,
+        base_pids=frozenset(choice.pids),
         note=lambda level, text: engine.note("attach", level, text),
     ):
         say(f"the engine, process {os.getpid()}, listens at {claim.path}")
         return StreamRunner(engine, choose_output(as_json), options).run()
+
+
+def _selection(choice: SourceChoice, config: DiscoveryConfig) -> Selection:
+    """Everything the console has, and of it at once what is chosen.
+
+    Raises:
+        UsageError: some of it means nothing.
+    """
+    from engine.live import PluginRequest, Selection
+    from engine.probe.filters import Filters
+
+    subscriptions, suppressed = (
+        choice.asked_subscriptions() if choice.by_event else ((), frozenset[str]())
+    )
+    filters = Filters(tgids=frozenset(choice.pids), excluded_comms=suppressed)
+    filters.check()
+    return Selection(
+        agent=True,
+        plugins=tuple(PluginRequest(plugin) for plugin in choice.plugins),
+        modules=(),
+        discovery=True,
+        beyla=config,
+        probe=True,
+        subscriptions=subscriptions,
+        filters=filters,
+        live=True,
+        attach=choice.attach,
+        attach_pids=choice.pids,
+        capture=choice.pcap,
+        wasm=choice.wasm,
+        strict=True,
+    )
 
 
 def _troubles(engine: Engine) -> Iterable[str]:
