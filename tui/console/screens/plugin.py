@@ -23,8 +23,8 @@ from tui.console.figures import FigureId
 from tui.console.history import History
 from tui.console.keys import PLUGIN_KEYS, STREAM_KEYS
 from tui.console.plugin_text import figures_content, headline, stderr_lines
-from tui.console.reader import RecordReader
-from tui.console.screens.parts import Part, PartsScreen, update_lines
+from tui.console.screens.parts import Part, update_lines
+from tui.console.screens.streaming import StreamingScreen
 from tui.console.widgets.frames import record_stream
 from tui.console.widgets.graph import Graph
 from tui.console.widgets.plugin_streams import deed_stream, fault_stream, life_stream
@@ -41,7 +41,7 @@ def _those_of(name: JsonValue, kind: str) -> Callable[[Record], bool]:
     return lambda record: record.get(field) == name
 
 
-class PluginScreen(PartsScreen):
+class PluginScreen(StreamingScreen):
     """One plugin; goes on showing what was last known when it is unloaded."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -68,7 +68,7 @@ class PluginScreen(PartsScreen):
         records = Part("Records", self.records, part_id="record-part")
         if is_module(record):
             self.life, self.deeds = life_stream("life"), deed_stream("deeds")
-            self.streams: tuple[StreamView, ...] = (self.life, self.deeds, self.records)
+            streams: tuple[StreamView, ...] = (self.life, self.deeds, self.records)
             self.life.say_when_empty(f"nothing has become of {shown} yet")
             self.deeds.say_when_empty(f"the kernel has told nothing of {shown} yet")
             life = Part("Life", self.life, part_id="life-part")
@@ -77,11 +77,11 @@ class PluginScreen(PartsScreen):
         else:
             self.faults = fault_stream("faults")
             self.faults.say_when_empty(f"nothing {shown} sent was no record")
-            self.streams = (self.faults, self.records)
+            streams = (self.faults, self.records)
             throughput = Part("Throughput", *self._graphs, part_id="throughput")
             faults = Part("Faults", self.faults, part_id="fault-part")
             parts = (state, throughput, stderr, faults, records)
-        super().__init__(parts)
+        super().__init__(parts, streams)
         for stream in self.streams:
             stream.show_only(_those_of(name, stream.kind))
 
@@ -138,26 +138,7 @@ class PluginScreen(PartsScreen):
         if at_end:
             self._stderr_frame.scroll_end(animate=False)
 
-    def pull(self, reader: RecordReader) -> None:
-        """Let the streams in view take in what is new."""
-        for stream in self.streams:
-            if stream.size and stream.region:
-                stream.pull(reader)
-
     # Keys.
-
-    def action_follow(self) -> None:
-        """Go to the newest records, faults and steps."""
-        for stream in self.streams:
-            stream.follow()
-        self.refresh_bindings()
-
-    def action_pause(self) -> None:
-        """Hold the streams still, or let them go on."""
-        paused = not self.records.paused
-        for stream in self.streams:
-            stream.set_paused(paused)
-        self.refresh_bindings()
 
     def action_judge_module(self) -> None:
         """Ask what is known of the module's file."""
@@ -185,8 +166,6 @@ class PluginScreen(PartsScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What applies now."""
         match action:
-            case "follow":
-                return not all(stream.moving for stream in self.streams)
             case "send_task" | "restart_plugin" | "unload_plugin":
                 return not self._gone
             case "judge_module":
