@@ -11,7 +11,7 @@ import click
 
 from engine.core.errors import AttachError
 from engine.core.settings import load_settings
-from tui.cli.headless import Headless, or_headless
+from tui.cli.printing import Printing, or_printed
 from tui.cli.workspace import open_workspace
 
 if TYPE_CHECKING:
@@ -29,11 +29,12 @@ if TYPE_CHECKING:
 @click.option(
     "--read-only", is_flag=True, help="Have the engine refuse all that changes something."
 )
-@or_headless
+@or_printed
 def command(
     path: Path | None,
     read_only: bool,
-    stream: Headless | None,
+    kinds: tuple[str, ...],
+    printing: Printing | None,
 ) -> int:
     """Look at an engine that boxscope engine has started; it goes on when this ends."""
     from engine.remote.address import find_address
@@ -41,8 +42,8 @@ def command(
     from engine.remote.remote import RemoteEngine
 
     path = path or find_address()
-    if stream is not None:
-        return _stream(path, read_only, stream)
+    if printing is not None:
+        return _stream(path, read_only, kinds, printing)
     from tui.cli.console import open_console, require_terminal
 
     require_terminal()
@@ -55,24 +56,26 @@ def command(
         engine.stop()
 
 
-def _stream(path: Path, read_only: bool, stream: Headless) -> int:
+def _stream(path: Path, read_only: bool, kinds: tuple[str, ...], printing: Printing) -> int:
     from engine.remote.hello import Hello
     from engine.remote.remote import RemoteEngine
     from tui.cli.demo import FOR_PEOPLE, FOR_PROGRAMS
+    from tui.cli.output import choose_output
     from tui.cli.stream import StreamOptions, StreamRunner
 
-    chosen = stream.kinds or (FOR_PROGRAMS if stream.as_json else FOR_PEOPLE)
+    chosen = kinds or (FOR_PROGRAMS if printing.as_json else FOR_PEOPLE)
     engine = RemoteEngine(path, Hello(read_only=read_only, every=True, kinds=chosen, backlog=0))
     options = StreamOptions(
         chosen,
-        stream.seconds,
-        stream.count,
-        filter_text=stream.filter_text,
-        header=stream.as_json,
+        printing.seconds,
+        printing.count,
+        filter_text=printing.filter_text,
+        header=printing.as_json,
         done=lambda: bool(engine.lost),
         conclude=lambda: _caught_up(engine),
     )
-    runner = StreamRunner(engine, stream.output(chosen), options)
+    output = choose_output(printing.as_json, several_kinds=len(chosen) > 1)
+    runner = StreamRunner(engine, output, options)
     engine.start()
     return runner.run_or_fail("attach")
 

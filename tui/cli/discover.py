@@ -12,8 +12,9 @@ from engine.core.errors import UsageError
 from engine.core.settings import load_settings
 from tui.cli.diagnostics import say
 from tui.cli.export_options import exporting
-from tui.cli.options import bounded, filter_option, json_option, open_port_option
+from tui.cli.options import open_port_option
 from tui.cli.output import JsonOutput, choose_output, write_lines
+from tui.cli.printing import Printing, printed
 from tui.cli.selectors import discovery_config, selectors
 from tui.cli.stream import StreamOptions, StreamRunner
 
@@ -43,10 +44,8 @@ _POLICY = "policy"
     metavar="[PROCESS]",
     help="Say why a process (PID, :PORT or NAME) is selected or not; without, what is in force.",
 )
-@filter_option
-@bounded
 @exporting
-@json_option
+@printed
 def command(
     open_port: str | None,
     exe: str,
@@ -58,10 +57,7 @@ def command(
     attach: bool,
     show_all: bool,
     explain: str | None,
-    filter_text: str,
-    seconds: float | None,
-    count: int | None,
-    as_json: bool,
+    printing: Printing,
     otlp: dict[str, object],
 ) -> int:
     """List the processes that own a port, each with the condition that matched."""
@@ -71,7 +67,7 @@ def command(
     loaded = load_settings({"open_port": open_port, **otlp})
     config = discovery_config(loaded, exe, beyla_config, faithful, inherit)
     if explain is not None:
-        return _explain(explain, _policy(config), as_json)
+        return _explain(explain, _policy(config), printing.as_json)
     for note in _policy(config).notes:
         say(note)
     from engine.live import LiveEngine, Selection
@@ -94,15 +90,15 @@ def command(
 
     options = StreamOptions(
         ("process",),
-        seconds,
-        count,
-        filter_text=filter_text,
+        printing.seconds,
+        printing.count,
+        filter_text=printing.filter_text,
         done=scanned if once else lambda: False,
         ready=all_begun,
         announce=lambda: _without_probe(engine.snapshot().sources.get("probe")),
         tables=("capture_state",) if attach else (),
     )
-    output = choose_output(as_json, columns=_columns(once, show_all))
+    output = choose_output(printing.as_json, columns=_columns(once, show_all))
     return StreamRunner(engine, output, options).run_or_fail("discovery")
 
 

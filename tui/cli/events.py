@@ -12,8 +12,8 @@ from engine.core.errors import FailedError
 from engine.core.settings import load_settings
 from tui.cli.events_list import list_events
 from tui.cli.export_options import exporting
-from tui.cli.options import bounded, filter_option, json_option
 from tui.cli.output import choose_output
+from tui.cli.printing import Printing, printed
 from tui.cli.stream import StreamOptions, StreamRunner
 
 if TYPE_CHECKING:
@@ -71,10 +71,8 @@ _NAMED = 8
 @click.option(
     "--list", "list_", is_flag=True, help="List the events, and what this kernel can deliver."
 )
-@filter_option
-@bounded
 @exporting
-@json_option
+@printed
 def command(
     events: tuple[str, ...],
     presets: tuple[str, ...],
@@ -89,15 +87,12 @@ def command(
     segment_interval_s: float | None,
     cost: bool,
     list_: bool,
-    filter_text: str,
-    seconds: float | None,
-    count: int | None,
-    as_json: bool,
+    printing: Printing,
     otlp: dict[str, object],
 ) -> int:
     """Stream kernel events as they happen."""
     if list_:
-        return list_events(as_json)
+        return list_events(printing.as_json)
     from engine.live import LiveEngine, Selection
     from engine.probe.filters import Filters
 
@@ -123,16 +118,16 @@ def command(
     engine = LiveEngine(selection, settings.values)
     options = StreamOptions(
         ("kernel_event",),
-        seconds,
-        count,
-        filter_text=filter_text,
+        printing.seconds,
+        printing.count,
+        filter_text=printing.filter_text,
         ready=lambda: engine.snapshot().sources["probe"].state != "starting",
         done=lambda: engine.snapshot().sources["probe"].state == "failed",
         announce=lambda: announcement(engine, subscriptions, faithful=faithful, cost=cost),
         tables=("probe_state",),
         conclude=lambda: _costs(engine) if cost else (),
     )
-    return StreamRunner(engine, choose_output(as_json), options).run_or_fail("probe")
+    return StreamRunner(engine, choose_output(printing.as_json), options).run_or_fail("probe")
 
 
 def asked_subscriptions(

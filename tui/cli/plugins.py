@@ -11,9 +11,9 @@ from engine.core.errors import PluginError, UsageError
 from engine.core.records import Record
 from tui.cli.diagnostics import say
 from tui.cli.export_options import exporting
-from tui.cli.options import bounded, filter_option, json_option
 from tui.cli.output import choose_output, write_lines
 from tui.cli.plugin_sync import sync_plugins
+from tui.cli.printing import Printing, printed
 from tui.cli.stream import StreamOptions, StreamRunner
 
 if TYPE_CHECKING:
@@ -76,10 +76,8 @@ def print_sdk() -> int:
     metavar="SECONDS",
     help="Time between heartbeat records 1000 and 1001; 0 for none.",
 )
-@filter_option
-@bounded
 @exporting
-@json_option
+@printed
 def run_plugin(
     executable: Path,
     name: str,
@@ -93,10 +91,7 @@ def run_plugin(
     watch: bool,
     faithful: bool,
     heartbeat: float,
-    filter_text: str,
-    seconds: float | None,
-    count: int | None,
-    as_json: bool,
+    printing: Printing,
     otlp: dict[str, object],
 ) -> int:
     """Run the plugin EXECUTABLE where it lies, until it exits or the time is over."""
@@ -121,13 +116,13 @@ def run_plugin(
 
     options = StreamOptions(
         STREAMS if records else STREAMS[2:],
-        seconds,
-        count,
-        filter_text=filter_text,
+        printing.seconds,
+        printing.count,
+        filter_text=printing.filter_text,
         ready=load_and_send,
         done=lambda: run.over(comes_back=restart or watch),
     )
-    output = choose_output(as_json, several_kinds=True)
+    output = choose_output(printing.as_json, several_kinds=True)
     return StreamRunner(engine, output, options).run() or run.outcome()
 
 

@@ -14,8 +14,8 @@ from engine.core.settings import load_settings
 from tui.cli.diagnostics import INTERRUPTED, report, say
 from tui.cli.events import Subscriptions, announcement
 from tui.cli.export_options import exporting
-from tui.cli.options import bounded, filter_option, json_option
 from tui.cli.output import choose_output
+from tui.cli.printing import Printing, printed
 from tui.cli.selectors import SourceChoice, source_options
 from tui.cli.stream import StreamOptions, StreamRunner
 
@@ -40,20 +40,15 @@ _TAKING = ("wasm", "recording", "otlp")
     type=click.Choice(["payloads", "arguments"]),
     help="Leave these out of the file.",
 )
-@filter_option
-@bounded
 @exporting
-@json_option
+@printed
 def command(
     file: Path,
     choice: SourceChoice,
     keep: str,
     max_size: str,
     redact: tuple[str, ...],
-    filter_text: str,
-    seconds: float | None,
-    count: int | None,
-    as_json: bool,
+    printing: Printing,
     otlp: dict[str, object],
 ) -> int:
     """Record into FILE, which must not exist, until interrupted or the time is over.
@@ -64,21 +59,21 @@ def command(
     from engine.live import LiveEngine
     from engine.recording.options import read_options
 
-    options = read_options(keep, max_size, redact, filter_text)
+    options = read_options(keep, max_size, redact, printing.filter_text)
     loaded = load_settings({"open_port": choice.open_port, **otlp})
     wanted = _Wanted(choice)
     selection = wanted.selection(choice.asked_subscriptions(), choice.discovery_config(loaded))
     engine = LiveEngine(selection, loaded.values)
     engine.start_recording(file, options)
-    run = _Recording(engine, file, wanted.vital, count)
+    run = _Recording(engine, file, wanted.vital, printing.count)
     stream = StreamOptions(
         (),
-        seconds,
+        printing.seconds,
         done=run.over,
         ready=run.ready,
         announce=lambda: run.announcement(selection.subscriptions, choice.faithful),
     )
-    return run.outcome(StreamRunner(engine, choose_output(as_json), stream))
+    return run.outcome(StreamRunner(engine, choose_output(printing.as_json), stream))
 
 
 @dataclass(frozen=True)

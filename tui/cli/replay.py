@@ -11,7 +11,7 @@ from engine.core.errors import UsageError
 from engine.core.progress import Tasks
 from engine.core.settings import load_settings
 from tui.cli.diagnostics import say, waiting
-from tui.cli.headless import Headless, or_headless
+from tui.cli.printing import Printing, or_printed
 from tui.cli.workspace import open_workspace, workspace_option
 
 if TYPE_CHECKING:
@@ -28,14 +28,15 @@ if TYPE_CHECKING:
     metavar="TIME",
     help="Begin there: 14:03:22, +90s from its beginning, -10s before its end, or a date and time.",
 )
-@or_headless
+@or_printed
 @workspace_option
 def command(
     file: Path,
     workspace: Path | None,
     speed: float | None,
     moment: str,
-    stream: Headless | None,
+    kinds: tuple[str, ...],
+    printing: Printing | None,
 ) -> int:
     """Play FILE, written by record or by a --json command; needs no rights.
 
@@ -43,7 +44,7 @@ def command(
     """
     from engine.recording.replay import ReplayEngine
 
-    if stream is not None and workspace is not None:
+    if printing is not None and workspace is not None:
         raise UsageError("a workspace is for the console", fix="leave out --headless")
     opened = open_workspace(workspace)
     loaded = load_settings(workspace=opened.workspace.settings())
@@ -54,8 +55,8 @@ def command(
         say(f"{file}: {fault}; skipped")
     try:
         _set(engine, speed, moment)
-        if stream is not None:
-            return _stream(engine, stream, paced=speed is not None)
+        if printing is not None:
+            return _stream(engine, kinds, printing, paced=speed is not None)
         from tui.cli.console import open_console
 
         return open_console(engine, loaded, opened)
@@ -73,10 +74,16 @@ def _set(engine: ReplayEngine, speed: float | None, moment: str) -> None:
         playhead.seek(parse_moment(moment, playhead.first_ns, playhead.last_ns))
 
 
-def _stream(engine: ReplayEngine, stream: Headless, *, paced: bool) -> int:
+def _stream(
+    engine: ReplayEngine, kinds: tuple[str, ...], printing: Printing, *, paced: bool
+) -> int:
+    from tui.cli.output import choose_output
     from tui.cli.replay_stream import ReplayRunner
     from tui.cli.stream import StreamOptions
 
-    chosen = stream.kinds or engine.kinds
-    options = StreamOptions(chosen, stream.seconds, stream.count, filter_text=stream.filter_text)
-    return ReplayRunner(engine, stream.output(chosen), options, paced=paced).run()
+    chosen = kinds or engine.kinds
+    options = StreamOptions(
+        chosen, printing.seconds, printing.count, filter_text=printing.filter_text
+    )
+    output = choose_output(printing.as_json, several_kinds=len(chosen) > 1)
+    return ReplayRunner(engine, output, options, paced=paced).run()

@@ -11,8 +11,9 @@ import click
 from engine.core.errors import UsageError
 from engine.core.settings import load_settings
 from tui.cli.export_options import exporting
-from tui.cli.options import bounded, filter_option, json_option, open_port_option, reading
+from tui.cli.options import open_port_option, reading
 from tui.cli.output import choose_output
+from tui.cli.printing import Printing, printed
 from tui.cli.stream import StreamOptions, StreamRunner
 
 if TYPE_CHECKING:
@@ -30,10 +31,8 @@ _ENDED = ("off", "failed", "degraded")
 @click.option("--pcap", type=click.Path(path_type=Path), help="Read a capture instead.")
 @click.option("--wasm", type=click.Path(path_type=Path), multiple=True, help="Wasm plugins to ask.")
 @reading
-@filter_option
-@bounded
 @exporting
-@json_option
+@printed
 def command(
     open_port: str | None,
     exe: str,
@@ -42,10 +41,7 @@ def command(
     pcap: Path | None,
     wasm: tuple[Path, ...],
     reading: dict[str, object],
-    filter_text: str,
-    seconds: float | None,
-    count: int | None,
-    as_json: bool,
+    printing: Printing,
     otlp: dict[str, object],
 ) -> int:
     """Show requests and responses with status, latency and the processes at both ends.
@@ -77,12 +73,12 @@ def command(
         ),
         settings,
     )
-    kinds = ("l7_message", "wasm_result") if as_json else ("l7_message",)
+    kinds = ("l7_message", "wasm_result") if printing.as_json else ("l7_message",)
     stream = StreamOptions(
         kinds,
-        seconds,
-        count,
-        filter_text=filter_text,
+        printing.seconds,
+        printing.count,
+        filter_text=printing.filter_text,
         done=lambda: _state(engine, "probe" if live else "traffic") in ended,
         ready=lambda: not live or _listening(engine),
         announce=lambda: _attached(engine) if live else (),
@@ -90,7 +86,7 @@ def command(
         log_of="discovery" if live else "",
     )
     vital = ("probe", "traffic") if live else ("traffic",)
-    output = choose_output(as_json, several_kinds=len(kinds) > 1)
+    output = choose_output(printing.as_json, several_kinds=len(kinds) > 1)
     return StreamRunner(engine, output, stream).run_or_fail(*vital)
 
 
