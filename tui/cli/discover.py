@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from engine.discovery.config import DiscoveryConfig
     from engine.discovery.explain import Explanation
     from engine.discovery.policy import Policy
+    from engine.live import LiveEngine, Selection
 
 _POLICY = "policy"
 
@@ -80,7 +81,11 @@ def command(
         beyla=config,
         show_all=show_all,
     )
-    engine = LiveEngine(selection, loaded.values)
+    return _run(LiveEngine(selection, loaded.values), selection, printing, once=once)
+
+
+def _run(engine: LiveEngine, selection: Selection, printing: Printing, *, once: bool) -> int:
+    """Print the processes there are, and unless that is all what becomes of them."""
 
     def scanned() -> bool:
         return engine.snapshot().sources["discovery"].state != "starting"
@@ -96,9 +101,9 @@ def command(
         done=scanned if once else lambda: False,
         ready=all_begun,
         announce=lambda: _without_probe(engine.snapshot().sources.get("probe")),
-        tables=("capture_state",) if attach else (),
+        tables=("capture_state",) if selection.attach else (),
     )
-    output = choose_output(printing.as_json, columns=_columns(once, show_all))
+    output = choose_output(printing.as_json, columns=_columns(once, selection.show_all))
     return StreamRunner(engine, output, options).run_or_fail("discovery")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,27 +101,23 @@ def run_plugin(
 
     parsed = [_parse_task(task) for task in tasks]
     engine = PluginEngine(heartbeat_s=heartbeat, faithful=faithful, flags=otlp)
-    run = _Run(engine, strict)
-
-    def load_and_send() -> bool:
-        run.name = engine.plugins.load(
-            executable,
-            name=name,
-            detail=detail,
-            directory=directory,
-            inherit_env=inherit_env,
-            restart=restart,
-            watch=watch,
-        )
-        run.send(parsed)
-        return True
-
+    load = partial(
+        engine.plugins.load,
+        executable,
+        name=name,
+        detail=detail,
+        directory=directory,
+        inherit_env=inherit_env,
+        restart=restart,
+        watch=watch,
+    )
+    run = _Run(engine, load, parsed, strict)
     options = StreamOptions(
         STREAMS if records else STREAMS[2:],
         printing.seconds,
         printing.count,
         filter_text=printing.filter_text,
-        ready=load_and_send,
+        ready=run.begin,
         done=lambda: run.over(comes_back=restart or watch),
     )
     output = choose_output(printing.as_json, several_kinds=True)
@@ -127,20 +125,40 @@ def run_plugin(
 
 
 class _Run:
-    """One plugin run from the command line."""
+    """One plugin run from the command line.
 
-    def __init__(self, engine: PluginEngine, strict: bool) -> None:
-        self.name = ""
+    Args:
+        engine: Runs it.
+        load: Has the engine load it; gives its name.
+        tasks: What is sent to it then.
+        strict: A task that an agent would reject is said, and the next one sent.
+    """
+
+    def __init__(
+        self,
+        engine: PluginEngine,
+        load: Callable[[], str],
+        tasks: Sequence[tuple[int, str]],
+        strict: bool,
+    ) -> None:
+        self._name = ""
         self._engine = engine
+        self._load = load
+        self._tasks = tasks
         self._strict = strict
         self._rejected = False
         self._ended: Record | None = None
 
-    def send(self, tasks: list[tuple[int, str]]) -> None:
-        """Send the tasks; in strict mode a rejection is said and the next one sent."""
+    def begin(self) -> bool:
+        """Load it and send the tasks."""
+        self._name = self._load()
+        self._send(self._tasks)
+        return True
+
+    def _send(self, tasks: Iterable[tuple[int, str]]) -> None:
         for data_type, data in tasks:
             try:
-                self._engine.plugins.send_task(self.name, data_type, data, strict=self._strict)
+                self._engine.plugins.send_task(self._name, data_type, data, strict=self._strict)
             except PluginError as error:
                 if not self._strict:
                     raise
@@ -156,7 +174,7 @@ class _Run:
 
     def outcome(self) -> int:
         """1 if it ended by itself and badly, or a task was rejected; says what became of tasks."""
-        for status in self._engine.plugins.tasks(self.name):
+        for status in self._engine.plugins.tasks(self._name):
             say(f"task {status}")
         exit_code = self._ended.get("exit_code") if self._ended is not None else 0
         if self._ended is None or not exit_code:
@@ -164,7 +182,7 @@ class _Run:
         how = f"exit status {exit_code}"
         if isinstance(exit_code, int) and exit_code < 0:
             how = f"signal {-exit_code}"
-        say(f"plugin {self.name} ended with {how}; {self._ended.get('last_stderr') or ''}")
+        say(f"plugin {self._name} ended with {how}; {self._ended.get('last_stderr') or ''}")
         return 1
 
 

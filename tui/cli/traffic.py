@@ -56,23 +56,25 @@ def command(
             "traffic of what?",
             fix="give --open-port, --pid or --attach for processes, or --pcap for a capture",
         )
-    settings = load_settings({"open_port": open_port, **reading, **otlp}).values
     live = pcap is None
-    ended = ("failed",) if live else _ENDED
-    engine = LiveEngine(
-        Selection(
-            discovery=live,
-            exe=exe,
-            probe=live,
-            live=live,
-            attach=by_discovery,
-            attach_pids=pids,
-            capture=pcap,
-            wasm=wasm,
-            strict=True,
-        ),
-        settings,
+    selection = Selection(
+        discovery=live,
+        exe=exe,
+        probe=live,
+        live=live,
+        attach=by_discovery,
+        attach_pids=pids,
+        capture=pcap,
+        wasm=wasm,
+        strict=True,
     )
+    settings = load_settings({"open_port": open_port, **reading, **otlp})
+    return _run(LiveEngine(selection, settings.values), printing, live=live)
+
+
+def _run(engine: LiveEngine, printing: Printing, *, live: bool) -> int:
+    """Print the messages of processes, or of a capture."""
+    ended = ("failed",) if live else _ENDED
     kinds = ("l7_message", "wasm_result") if printing.as_json else ("l7_message",)
     stream = StreamOptions(
         kinds,
