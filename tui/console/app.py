@@ -15,7 +15,6 @@ from engine.engine import Engine
 from tui.console import screens
 from tui.console.asking import Questions
 from tui.console.charting import ChartActions
-from tui.console.commands import PluginAsked, PluginCommands
 from tui.console.engine_life import EngineLife
 from tui.console.keys import (
     KEYS,
@@ -30,6 +29,7 @@ from tui.console.keys import (
 from tui.console.opening import OpeningActions
 from tui.console.options import ConsoleOptions
 from tui.console.past import Past
+from tui.console.plugins import PluginAsked, PluginCommands
 from tui.console.processes import ProcessAsked, ProcessCommands
 from tui.console.recording import RecordingCommands
 from tui.console.replay_actions import ReplayActions

@@ -16,12 +16,12 @@ from engine.core.kinds import PLUGIN_STATE
 from engine.core.records import Record
 from engine.core.sanitise import clean
 from engine.core.snapshot import Snapshot
-from tui.console.commands import PluginAsked
 from tui.console.figures import FigureId
 from tui.console.format import count, sparkline, value_text
 from tui.console.history import History
 from tui.console.keys import PLUGIN_KEYS
 from tui.console.panes.base import Pane
+from tui.console.plugins import PluginAsked
 from tui.console.widgets.columns import Column, Remark, SortKey, Tone, lift, record_columns
 from tui.console.widgets.frames import record_stream
 from tui.console.widgets.row_cursor import RowCursor

@@ -18,11 +18,11 @@ from engine.core.kinds import KERNEL_EVENT
 from engine.core.records import Record
 from engine.core.sanitise import clean
 from engine.core.snapshot import Snapshot
-from tui.console.commands import PluginAsked, Verb
 from tui.console.figures import FigureId
 from tui.console.history import History
 from tui.console.keys import PLUGIN_KEYS, STREAM_KEYS
 from tui.console.plugin_text import figures_content, headline, stderr_lines
+from tui.console.plugins import PluginAsked, Verb
 from tui.console.screens.parts import Part, update_lines
 from tui.console.screens.streaming import StreamingScreen
 from tui.console.widgets.frames import record_stream
