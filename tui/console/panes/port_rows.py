@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -10,7 +10,8 @@ from engine.core.kinds import PROCESS
 from engine.core.records import Record
 from engine.core.sanitise import clean
 from tui.console.panes.captures import attached_text, attached_tone, captured_bytes, cost_text
-from tui.console.widgets.columns import Column, Tone, lift, record_columns
+from tui.console.widgets.columns import Column, Remark, Tone, lift, record_columns
+from tui.console.widgets.table import TableView
 
 FLASH_NS = 4_000_000_000
 """How long a new row keeps its `+` and a gone one stays with its `-`."""
@@ -194,4 +195,18 @@ def port_columns() -> tuple[Column[PortRow], ...]:
             help="Messages captured and their bytes, those lost, the time boxscope spends on one.",
         ),
         *processes[5:],
+    )
+
+
+def port_table(
+    *, empty: str, remark: Callable[[PortRow], Remark | None] | None = None
+) -> TableView[PortRow]:
+    """A table of such rows, as `TableView` describes it."""
+    return TableView(
+        port_columns(),
+        key=lambda row: row.key,
+        kind=PROCESS.name,
+        empty=empty,
+        remark=remark,
+        widget_id="ports",
     )

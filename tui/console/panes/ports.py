@@ -13,9 +13,8 @@ from engine.core.snapshot import Snapshot
 from tui.console.keys import PORT_KEYS
 from tui.console.panes.base import Pane
 from tui.console.panes.captures import Restarts, refusal
-from tui.console.panes.port_rows import Arrivals, PortRow, port_columns, port_rows
+from tui.console.panes.port_rows import Arrivals, PortRow, port_rows, port_table
 from tui.console.processes import ProcessAsked, ProcessVerb
-from tui.console.widgets.table import TableView
 
 _LOOKING = "looking for ports …"
 _NONE = "no process owns a port"
@@ -39,14 +38,7 @@ class PortsPane(Pane):
 
     def __init__(self) -> None:
         super().__init__()
-        self.table = TableView(
-            port_columns(),
-            key=lambda row: row.key,
-            kind="process",
-            empty=_LOOKING,
-            remark=lambda row: refusal(row.record),
-            widget_id="ports",
-        )
+        self.table = port_table(empty=_LOOKING, remark=lambda row: refusal(row.record))
         self._arrivals = Arrivals()
         self._restarts = Restarts()
         self._rows: list[PortRow] = []

@@ -21,7 +21,7 @@ from engine.engine import Engine
 from tui.console.browser import RecordBrowser
 from tui.console.format import duration, field_lines
 from tui.console.keys import PORT_KEYS, PROCESS_KEYS, STREAM_KEYS
-from tui.console.panes.port_rows import PortRow, port_columns, port_rows
+from tui.console.panes.port_rows import PortRow, port_rows, port_table
 from tui.console.panes.traffic import message_columns
 from tui.console.plugin_text import figures_content
 from tui.console.processes import ProcessAsked, ProcessVerb
@@ -32,7 +32,6 @@ from tui.console.screens.streaming import StreamingScreen
 from tui.console.widgets.event_columns import event_columns
 from tui.console.widgets.lines import LineView
 from tui.console.widgets.stream import StreamView
-from tui.console.widgets.table import TableView
 
 if TYPE_CHECKING:
     from engine.discovery.explain import Explanation
@@ -113,13 +112,7 @@ class ProcessScreen(StreamingScreen):
         self._facts = Static()
         self._plugin = Static()
         self._plugin_record: Record | None = None
-        self.ports = TableView(
-            port_columns(),
-            key=lambda row: row.key,
-            kind="process",
-            empty="it is not listed with a port",
-            widget_id="ports",
-        )
+        self.ports = port_table(empty="it is not listed with a port")
         self.events = StreamView(
             "kernel_event", event_columns(), empty="no events of it", widget_id="events"
         )
