@@ -27,7 +27,7 @@ class OpeningActions(SubjectActions):
             case PortRow(record=record) if record.pid is not None:
                 await self._open_process(Process(record.pid, record.comm or ""))
             case PortRow(record=record):
-                await self.open_detail(record, view)
+                await self.show_detail(record, view)
             case Link(target=Process() as process):
                 await self._open_process(process)
             case Link(target=Record() as record):
@@ -53,7 +53,7 @@ class OpeningActions(SubjectActions):
             case "wasm_plugin":
                 await self.cover(screens.WasmScreen(record, self.engine))
             case _:
-                await self.open_detail(record, view)
+                await self.show_detail(record, view)
 
     async def _open_process(self, process: Process) -> None:
         await self.cover(screens.ProcessScreen(process, self.engine))

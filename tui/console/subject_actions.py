@@ -49,9 +49,9 @@ class SubjectActions(LookingApp):
         """Open every field of the record."""
         record = self.subject
         if record is not None:
-            await self.open_detail(record, self.focused)
+            await self.show_detail(record, self.focused)
 
-    async def open_detail(self, record: Record, view: object) -> None:
+    async def show_detail(self, record: Record, view: object) -> None:
         """Open the screen with every field of a record, from the list it is in."""
         await self.cover(screens.DetailScreen(self.browser_of(record, view), self.engine))
 
