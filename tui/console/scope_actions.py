@@ -78,6 +78,8 @@ class ScopeActions(PaneActions):
 
     def note_selection(self) -> None:
         """Have the footer show what applies, if the rows came to be about another process."""
+        if not self.screen_stack:
+            return  # The last look may come while the application leaves.
         if (process := self.selected_process) != self._offered:
             self._offered = process
             self.refresh_bindings()
