@@ -224,7 +224,7 @@ def look_at_matrix(
 
     async def run_before(pilot: Pilot[None]) -> None:
         await pilot.press("3")
-        await until(pilot, lambda: app.main.events.matrix.cursor_line is not None)
+        await until(pilot, lambda: app.main.events.matrix.cursor.line is not None)
         await pilot.press(*keys)
         app.look()
         await until(pilot, lambda: shown in screen_text(pilot), shown)

@@ -15,9 +15,10 @@ from engine.core.fields import JsonValue
 from tests.ui.driving import screen_text, text_of, until
 from tests.ui.fake_engine import FakeEngine, record
 from tui.console.app import ConsoleApp
-from tui.console.panes.events import attributes_text, probe_text
+from tui.console.panes.events import probe_text
+from tui.console.widgets.cells import Line
+from tui.console.widgets.event_columns import attributes_text
 from tui.console.widgets.matrix import MatrixView
-from tui.console.widgets.switches import Line
 
 OPENAT, READ, CONNECT = "syscall_exit-openat", "syscall_exit-read", "syscall_exit-connect"
 IO, FILE, NET = Line("family", "io"), Line("family", "file"), Line("family", "net")
@@ -35,7 +36,7 @@ async def on_matrix(
     async with app.run_test(size=size) as pilot:
         await pilot.press("3")
         matrix = app.main.events.matrix
-        await until(pilot, lambda: matrix.cursor_key is not None)
+        await until(pilot, lambda: matrix.cursor.key is not None)
         yield app, matrix, pilot
 
 
@@ -97,7 +98,7 @@ async def test_arrows_move_between_cells_that_apply_names_and_families() -> None
         keys = "right right down down down down left left left up up"
         for key in keys.split():
             await pilot.press(key)
-            visited.append((matrix.cursor_line, matrix.cursor_column))
+            visited.append((matrix.cursor.line, matrix.cursor.column))
         assert visited == [
             (Line("event", READ), "net"),
             (Line("event", READ), "net"),
@@ -118,7 +119,7 @@ async def test_left_on_a_family_closes_it_and_right_opens_it() -> None:
     async with on_matrix(engine) as (_app, matrix, pilot):
         assert seen(matrix) == ["everything", "▾", "read", "▾", "openat", "▾", "connect"]
         await pilot.press("left", "left", "left")
-        assert (matrix.cursor_line, matrix.cursor_column) == (IO, "")
+        assert (matrix.cursor.line, matrix.cursor.column) == (IO, "")
         assert seen(matrix) == ["everything", "▸", "▾", "openat", "▾", "connect"]
         await pilot.press("enter")
         assert "read" in seen(matrix)
@@ -132,7 +133,7 @@ async def test_the_switch_of_a_family_turns_what_is_on_off_else_everything_on() 
     engine = FakeEngine()
     async with on_matrix(engine) as (app, matrix, pilot):
         await pilot.press("up")
-        assert matrix.cursor_line == IO
+        assert matrix.cursor.line == IO
         await pilot.press("t")
         await until(pilot, lambda: engine.calls == [("on", f"{READ}:file")])
         await pilot.press("left", "t")
@@ -198,7 +199,7 @@ async def test_searching_shows_what_fits_as_one_types() -> None:
         assert matrix.switches.categories == ("net",), "columns that nothing needs are gone"
         await pilot.press("enter")
         assert app.focused is matrix
-        assert matrix.cursor_key == (CONNECT, "net")
+        assert matrix.cursor.key == (CONNECT, "net")
         await pilot.press("t")
         await until(pilot, lambda: engine.calls == [("on", f"{CONNECT}:net")])
         await pilot.press("escape")
@@ -273,10 +274,10 @@ async def test_hundreds_of_events_begin_as_families() -> None:
         await until(pilot, lambda: app._notifications, "not everything at once")
         assert engine.calls == []
         await pilot.press("e", "end", "right")
-        assert matrix.cursor_key == ("syscall_exit-call299", "file")
+        assert matrix.cursor.key == ("syscall_exit-call299", "file")
         assert "call299" in text_of(matrix)
         await pilot.press("pageup", "pagedown")
-        assert matrix.cursor_key == ("syscall_exit-call299", "file")
+        assert matrix.cursor.key == ("syscall_exit-call299", "file")
         await pilot.press("home")
         assert "everything" in text_of(matrix)
 
@@ -330,14 +331,14 @@ async def test_the_selected_cell_stays_selected_when_events_are_added_before_it(
     engine = FakeEngine()
     async with on_matrix(engine) as (app, matrix, pilot):
         await pilot.press("down", "down")
-        assert matrix.cursor_key == (OPENAT, "file")
+        assert matrix.cursor.key == (OPENAT, "file")
         rows = [
             record("subscription", event="syscall_exit-close", category="net", on=False),
             *engine.snapshot().tables["subscription"],
         ]
         engine.set_table("subscription", rows)
         app.look_at_tables()
-        assert matrix.cursor_key == (OPENAT, "file")
+        assert matrix.cursor.key == (OPENAT, "file")
 
 
 async def test_with_nothing_subscribed_the_stream_says_what_to_do() -> None:

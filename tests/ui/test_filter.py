@@ -13,7 +13,8 @@ from tests.ui.driving import screen_text, text_of, until
 from tests.ui.fake_engine import FakeEngine, record
 from tui.console.app import ConsoleApp
 from tui.console.panes.ports import PortsPane
-from tui.console.widgets.stream import SOUGHT, Skipped, StreamView
+from tui.console.widgets.stream import StreamView
+from tui.console.widgets.stream_rows import SOUGHT, Skipped
 
 
 @asynccontextmanager

@@ -13,7 +13,8 @@ from tests.ui.fake_engine import NOW_NS, FakeEngine, record
 from tui.console.app import ConsoleApp
 from tui.console.format import count
 from tui.console.screens.go_to import GoToDialog
-from tui.console.widgets.stream import KEPT, PULLED, StreamView
+from tui.console.widgets.stream import StreamView
+from tui.console.widgets.stream_rows import KEPT, PULLED
 
 S = 1_000_000_000
 

@@ -12,7 +12,8 @@ from tests.ui.driving import until
 from tests.ui.fake_engine import FakeEngine, record
 from tui.console.app import ConsoleApp
 from tui.console.palette import MOST_HITS, Command, matches, preset_commands, subscription_commands
-from tui.console.widgets.switches import CellKey, Switches
+from tui.console.widgets.cells import CellKey
+from tui.console.widgets.switches import Switches
 
 CONNECT = ("syscall_exit-connect", "net")
 

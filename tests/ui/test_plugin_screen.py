@@ -14,8 +14,9 @@ from engine.core.records import Record
 from tests.ui.driving import screen_text, text_of, until
 from tests.ui.fake_engine import NOW_NS, FakeEngine, record
 from tui.console.app import ConsoleApp
+from tui.console.plugin_text import figures_content
 from tui.console.screens.dialog import Dialog
-from tui.console.screens.plugin import PluginScreen, figures_content
+from tui.console.screens.plugin import PluginScreen
 from tui.console.screens.record import RecordScreen
 
 LARGE, SMALL = (160, 45), (80, 24)

@@ -14,7 +14,8 @@ from tests.ui.fake_engine import FakeEngine, record
 from tui.console.app import ConsoleApp
 from tui.console.options import ConsoleOptions
 from tui.console.widgets.lines import LineView
-from tui.console.widgets.stream import KEPT, PULLED, SAMPLED, Skipped, StreamView
+from tui.console.widgets.stream import StreamView
+from tui.console.widgets.stream_rows import KEPT, PULLED, SAMPLED, Skipped
 
 
 @asynccontextmanager

@@ -19,7 +19,7 @@ from tui.console.screens.export import ALL, SELECTED, Exportable, ExportDialog
 from tui.console.screens.message import MessageScreen
 from tui.console.screens.process import ProcessScreen
 from tui.console.widgets.entry import Entry
-from tui.console.widgets.stream import PULLED
+from tui.console.widgets.stream_rows import PULLED
 
 
 def told(app: ConsoleApp) -> str:

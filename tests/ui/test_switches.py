@@ -7,14 +7,8 @@ import pytest
 from engine.core.records import Record
 from tests.ui.fake_engine import record
 from tests.values import now
-from tui.console.widgets.switches import (
-    ACTIVE_LOOKS,
-    EVERYTHING,
-    Line,
-    Switches,
-    family_of,
-    short_name,
-)
+from tui.console.widgets.cells import EVERYTHING, Line, family_of, short_name
+from tui.console.widgets.switches import ACTIVE_LOOKS, Switches
 
 OPENAT, READ, CLOSE = "syscall_exit-openat", "syscall_exit-read", "kprobe-tcp_close"
 

@@ -13,7 +13,7 @@ from engine.core.records import Record
 from tests.ui.driving import text_of, until
 from tests.ui.fake_engine import FakeEngine, record
 from tui.console.app import ConsoleApp
-from tui.console.panes.ports import PortRow
+from tui.console.panes.port_rows import PortRow
 from tui.console.widgets.table import TableView, nearest_kept
 
 

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from engine.core.errors import AttachError, UsageError
-from engine.core.kinds import KINDS
 from engine.core.settings import load_settings
-from tui.cli.options import bounded, filter_option, json_option
+from tui.cli.printing import Printing, or_printed
 from tui.cli.workspace import open_workspace, workspace_option
 
 if TYPE_CHECKING:
@@ -30,29 +29,14 @@ if TYPE_CHECKING:
 @click.option(
     "--read-only", is_flag=True, help="Have the engine refuse all that changes something."
 )
-@click.option("--headless", is_flag=True, help="A stream of records instead of the console.")
-@click.option(
-    "--kind",
-    "kinds",
-    multiple=True,
-    type=click.Choice([*KINDS]),
-    metavar="KIND",
-    help="With --headless: only records of this kind, such as kernel_event.",
-)
-@filter_option
-@bounded
-@json_option
+@or_printed
 @workspace_option
 def command(
     path: Path | None,
     read_only: bool,
-    headless: bool,
     kinds: tuple[str, ...],
+    printing: Printing | None,
     workspace: Path | None,
-    filter_text: str,
-    seconds: float | None,
-    count: int | None,
-    as_json: bool,
 ) -> int:
     """Look at an engine that boxscope engine has started; it goes on when this ends.
 
@@ -62,17 +46,12 @@ def command(
     from engine.remote.hello import Hello
     from engine.remote.remote import RemoteEngine
 
-    streamed = kinds or filter_text or seconds is not None or count is not None or as_json
-    if streamed and not headless:
-        raise UsageError(
-            "--kind, --filter, --for, --count and --json are for a stream", fix="add --headless"
-        )
-    if headless and workspace is not None:
+    if printing is not None and workspace is not None:
         raise UsageError("a workspace is for the console", fix="leave out --headless")
     opened = open_workspace(workspace)
     path = path or find_address()
-    if headless:
-        return _stream(path, read_only, kinds, filter_text, seconds, count, as_json)
+    if printing is not None:
+        return _stream(path, read_only, kinds, printing)
     from tui.cli.console import open_console, require_terminal
 
     require_terminal()
@@ -85,33 +64,25 @@ def command(
         engine.stop()
 
 
-def _stream(
-    path: Path,
-    read_only: bool,
-    kinds: tuple[str, ...],
-    filter_text: str,
-    seconds: float | None,
-    count: int | None,
-    as_json: bool,
-) -> int:
+def _stream(path: Path, read_only: bool, kinds: tuple[str, ...], printing: Printing) -> int:
     from engine.remote.hello import Hello
     from engine.remote.remote import RemoteEngine
     from tui.cli.demo import FOR_PEOPLE, FOR_PROGRAMS
     from tui.cli.output import choose_output
     from tui.cli.stream import StreamOptions, StreamRunner
 
-    chosen = kinds or (FOR_PROGRAMS if as_json else FOR_PEOPLE)
+    chosen = kinds or (FOR_PROGRAMS if printing.as_json else FOR_PEOPLE)
     engine = RemoteEngine(path, Hello(read_only=read_only, every=True, kinds=chosen, backlog=0))
     options = StreamOptions(
         chosen,
-        seconds,
-        count,
-        filter_text=filter_text,
-        header=as_json,
+        printing.seconds,
+        printing.count,
+        filter_text=printing.filter_text,
+        header=printing.as_json,
         done=lambda: bool(engine.lost),
         conclude=lambda: _caught_up(engine),
     )
-    output = choose_output(as_json, several_kinds=len(chosen) > 1)
+    output = choose_output(printing.as_json, several_kinds=len(chosen) > 1)
     runner = StreamRunner(engine, output, options)
     engine.start()
     return runner.run_or_fail("attach")

@@ -9,8 +9,9 @@ import click
 from engine.core.errors import UsageError
 from engine.core.settings import load_settings
 from tui.cli.export_options import exporting
-from tui.cli.options import bounded, filter_option, json_option, open_port_option
+from tui.cli.options import open_port_option
 from tui.cli.output import choose_output
+from tui.cli.printing import Printing, printed
 from tui.cli.stream import StreamOptions, StreamRunner
 from tui.cli.workspace import open_workspace, workspace_option
 
@@ -30,19 +31,14 @@ FOR_PROGRAMS = (*FOR_PEOPLE, "plugin_record", "subscription", "wasm_result", "st
 @click.command("demo")
 @click.option("--headless", is_flag=True, help="A stream of records instead of the console.")
 @open_port_option
-@filter_option
-@bounded
 @exporting
-@json_option
+@printed
 @workspace_option
 def command(
     headless: bool,
     open_port: str | None,
     workspace: Path | None,
-    filter_text: str,
-    seconds: float | None,
-    count: int | None,
-    as_json: bool,
+    printing: Printing,
     otlp: dict[str, object],
 ) -> int:
     """Demo plugins, services with visitors and their traffic, kernel events and a Wasm plugin."""
@@ -58,6 +54,12 @@ def command(
         from tui.cli.console import open_console
 
         return open_console(engine, loaded, opened)
-    kinds = FOR_PROGRAMS if as_json else FOR_PEOPLE
-    options = StreamOptions(kinds, seconds, count, filter_text=filter_text, header=as_json)
-    return StreamRunner(engine, choose_output(as_json, several_kinds=True), options).run()
+    kinds = FOR_PROGRAMS if printing.as_json else FOR_PEOPLE
+    options = StreamOptions(
+        kinds,
+        printing.seconds,
+        printing.count,
+        filter_text=printing.filter_text,
+        header=printing.as_json,
+    )
+    return StreamRunner(engine, choose_output(printing.as_json, several_kinds=True), options).run()

@@ -12,8 +12,9 @@ from engine.core.errors import UsageError
 from engine.core.settings import load_settings
 from tui.cli.diagnostics import say
 from tui.cli.export_options import exporting
-from tui.cli.options import bounded, filter_option, json_option, open_port_option
+from tui.cli.options import open_port_option
 from tui.cli.output import JsonOutput, choose_output, write_lines
+from tui.cli.printing import Printing, printed
 from tui.cli.selectors import discovery_config, selectors
 from tui.cli.stream import StreamOptions, StreamRunner
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from engine.discovery.config import DiscoveryConfig
     from engine.discovery.explain import Explanation
     from engine.discovery.policy import Policy
+    from engine.live import LiveEngine
+    from engine.selection import Selection
 
 _POLICY = "policy"
 
@@ -43,10 +46,8 @@ _POLICY = "policy"
     metavar="[PROCESS]",
     help="Say why a process (PID, :PORT or NAME) is selected or not; without, what is in force.",
 )
-@filter_option
-@bounded
 @exporting
-@json_option
+@printed
 def command(
     open_port: str | None,
     exe: str,
@@ -58,10 +59,7 @@ def command(
     attach: bool,
     show_all: bool,
     explain: str | None,
-    filter_text: str,
-    seconds: float | None,
-    count: int | None,
-    as_json: bool,
+    printing: Printing,
     otlp: dict[str, object],
 ) -> int:
     """List the processes that own a port, each with the condition that matched."""
@@ -71,7 +69,7 @@ def command(
     loaded = load_settings({"open_port": open_port, **otlp})
     config = discovery_config(loaded, exe, beyla_config, faithful, inherit)
     if explain is not None:
-        return _explain(explain, _policy(config), as_json)
+        return _explain(explain, _policy(config), printing.as_json)
     for note in _policy(config).notes:
         say(note)
     from engine.live import LiveEngine
@@ -85,7 +83,11 @@ def command(
         beyla=config,
         show_all=show_all,
     )
-    engine = LiveEngine(selection, loaded.values)
+    return _run(LiveEngine(selection, loaded.values), selection, printing, once=once)
+
+
+def _run(engine: LiveEngine, selection: Selection, printing: Printing, *, once: bool) -> int:
+    """Print the processes there are, and unless that is all what becomes of them."""
 
     def scanned() -> bool:
         return engine.snapshot().sources["discovery"].state != "starting"
@@ -95,15 +97,15 @@ def command(
 
     options = StreamOptions(
         ("process",),
-        seconds,
-        count,
-        filter_text=filter_text,
+        printing.seconds,
+        printing.count,
+        filter_text=printing.filter_text,
         done=scanned if once else lambda: False,
         ready=all_begun,
         announce=lambda: _without_probe(engine.snapshot().sources.get("probe")),
-        tables=("capture_state",) if attach else (),
+        tables=("capture_state",) if selection.attach else (),
     )
-    output = choose_output(as_json, columns=_columns(once, show_all))
+    output = choose_output(printing.as_json, columns=_columns(once, selection.show_all))
     return StreamRunner(engine, output, options).run_or_fail("discovery")
 
 

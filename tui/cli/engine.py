@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,13 +15,16 @@ from tui.cli.diagnostics import say
 from tui.cli.export_options import exporting
 from tui.cli.options import Seconds, json_option
 from tui.cli.output import choose_output
-from tui.cli.selectors import discovery_config, source_options
+from tui.cli.selectors import SourceChoice, source_options
 from tui.cli.stream import StreamOptions, StreamRunner
 from tui.cli.workspace import open_workspace, workspace_option
 
 if TYPE_CHECKING:
+    from engine.discovery.config import DiscoveryConfig
     from engine.engine import Engine
+    from engine.selection import Selection
     from engine.workspace import Workspace
+    from tui.cli.events import Subscriptions
 
 
 @click.command("engine")
@@ -42,19 +46,7 @@ if TYPE_CHECKING:
 def command(
     path: Path | None,
     group: str,
-    events: tuple[str, ...],
-    presets: tuple[str, ...],
-    files: tuple[Path, ...],
-    open_port: str | None,
-    exe: str,
-    beyla_config: Path | None,
-    faithful: bool,
-    inherit: bool | None,
-    attach: bool,
-    pids: tuple[int, ...],
-    pcap: Path | None,
-    wasm: tuple[Path, ...],
-    plugins: tuple[Path, ...],
+    choice: SourceChoice,
     workspace: Path | None,
     otlp: dict[str, object],
     seconds: float | None,
@@ -66,49 +58,57 @@ def command(
     is its subscriptions, ports, plugins, modules and Wasm plugins, beside those chosen by flags.
     """
     from engine.live import LiveEngine
-    from engine.probe.filters import Filters
     from engine.remote.address import Claim, own_address
     from engine.remote.server import EngineServer
-    from engine.selection import PluginRequest, Selection
-    from tui.cli.events import asked_subscriptions
 
-    asked = open_workspace(workspace, open_port=open_port, beyla_config=beyla_config).workspace
-    loaded = load_settings({"open_port": open_port, **otlp}, workspace=asked.settings())
-    chosen = bool(events or presets or files)
-    subscriptions, suppressed = (
-        asked_subscriptions(events, presets, files, faithful=faithful)
-        if chosen
-        else ((), frozenset[str]())
-    )
-    filters = Filters(tgids=frozenset(pids), excluded_comms=suppressed)
-    filters.check()
-    selection = Selection(
-        agent=True,
-        plugins=tuple(PluginRequest(plugin) for plugin in plugins),
-        modules=(),
-        discovery=True,
-        beyla=discovery_config(loaded, exe or asked.exe, asked.beyla_config, faithful, inherit),
-        probe=True,
-        subscriptions=(*subscriptions, *asked.pairs()),
-        filters=filters,
-        live=True,
-        attach=attach,
-        attach_pids=pids,
-        capture=pcap,
-        wasm=wasm,
-        strict=True,
-    )
+    opened = open_workspace(workspace, open_port=choice.open_port, beyla_config=choice.beyla_config)
+    asked = opened.workspace
+    loaded = load_settings({"open_port": choice.open_port, **otlp}, workspace=asked.settings())
+    choice = replace(choice, exe=choice.exe or asked.exe, beyla_config=asked.beyla_config)
+    selection = _selection(choice, choice.discovery_config(loaded), asked.pairs())
     engine = LiveEngine(selection, loaded.values)
     claim = Claim(path or own_address(), group)
     options = StreamOptions((), seconds, announce=lambda: _begin(engine, asked))
     with EngineServer(
         engine,
         claim,
-        base_pids=filters.tgids,
+        base_pids=frozenset(choice.pids),
         note=lambda level, text: engine.note("attach", level, text),
     ):
         say(f"the engine, process {os.getpid()}, listens at {claim.path}")
         return StreamRunner(engine, choose_output(as_json), options).run()
+
+
+def _selection(choice: SourceChoice, config: DiscoveryConfig, more: Subscriptions) -> Selection:
+    """Everything the console has, and of it at once what is chosen, with more kernel events.
+
+    Raises:
+        UsageError: some of it means nothing.
+    """
+    from engine.probe.filters import Filters
+    from engine.selection import PluginRequest, Selection
+
+    subscriptions, suppressed = (
+        choice.asked_subscriptions() if choice.by_event else ((), frozenset[str]())
+    )
+    filters = Filters(tgids=frozenset(choice.pids), excluded_comms=suppressed)
+    filters.check()
+    return Selection(
+        agent=True,
+        plugins=tuple(PluginRequest(plugin) for plugin in choice.plugins),
+        modules=(),
+        discovery=True,
+        beyla=config,
+        probe=True,
+        subscriptions=(*subscriptions, *more),
+        filters=filters,
+        live=True,
+        attach=choice.attach,
+        attach_pids=choice.pids,
+        capture=choice.pcap,
+        wasm=choice.wasm,
+        strict=True,
+    )
 
 
 def _begin(engine: Engine, workspace: Workspace) -> Iterable[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,12 @@ from engine.core.errors import FailedError
 from engine.core.settings import load_settings
 from tui.cli.events_list import list_events
 from tui.cli.export_options import exporting
-from tui.cli.options import bounded, filter_option, json_option
 from tui.cli.output import choose_output
+from tui.cli.printing import Printing, printed
 from tui.cli.stream import StreamOptions, StreamRunner
 
 if TYPE_CHECKING:
+    from engine.core.records import Record
     from engine.engine import Engine
     from engine.live import LiveEngine
 
@@ -71,10 +73,8 @@ _NAMED = 8
 @click.option(
     "--list", "list_", is_flag=True, help="List the events, and what this kernel can deliver."
 )
-@filter_option
-@bounded
 @exporting
-@json_option
+@printed
 def command(
     events: tuple[str, ...],
     presets: tuple[str, ...],
@@ -89,15 +89,12 @@ def command(
     segment_interval_s: float | None,
     cost: bool,
     list_: bool,
-    filter_text: str,
-    seconds: float | None,
-    count: int | None,
-    as_json: bool,
+    printing: Printing,
     otlp: dict[str, object],
 ) -> int:
     """Stream kernel events as they happen."""
     if list_:
-        return list_events(as_json)
+        return list_events(printing.as_json)
     from engine.live import LiveEngine
     from engine.probe.filters import Filters
     from engine.selection import Selection
@@ -122,18 +119,23 @@ def command(
         }
     )
     engine = LiveEngine(selection, settings.values)
+    told = partial(announcement, engine, subscriptions, faithful=faithful, cost=cost)
     options = StreamOptions(
         ("kernel_event",),
-        seconds,
-        count,
-        filter_text=filter_text,
-        ready=lambda: engine.snapshot().sources["probe"].state != "starting",
-        done=lambda: engine.snapshot().sources["probe"].state == "failed",
-        announce=lambda: announcement(engine, subscriptions, faithful=faithful, cost=cost),
+        printing.seconds,
+        printing.count,
+        filter_text=printing.filter_text,
+        ready=lambda: _state(engine) != "starting",
+        done=lambda: _state(engine) == "failed",
+        announce=told,
         tables=("probe_state",),
         conclude=lambda: _costs(engine) if cost else (),
     )
-    return StreamRunner(engine, choose_output(as_json), options).run_or_fail("probe")
+    return StreamRunner(engine, choose_output(printing.as_json), options).run_or_fail("probe")
+
+
+def _state(engine: Engine) -> str:
+    return engine.snapshot().sources["probe"].state
 
 
 def asked_subscriptions(
@@ -178,26 +180,35 @@ def announcement(
         for cell in cells_of_all(subscriptions, faithful=faithful)
     ]
     on = [row for row in asked if row.get("on")]
-    reasons: dict[str, list[str]] = {}
-    for row in asked:
-        if row.get("unavailable"):
-            reasons.setdefault(str(row.get("unavailable")), []).append(str(row.get("event")))
-    missing = [
-        f"{_some(list(dict.fromkeys(names)))}: {reason}" for reason, names in reasons.items()
-    ]
+    missing = list(_missing(asked))
     if missing and not on:
         raise FailedError(
             f"nothing of what was asked for can be delivered: {'; '.join(missing)}",
             fix="boxscope events --list tells what can",
         )
+    yield f"subscribed: {_subscribed(subscriptions, on)}"
+    for each in missing:
+        yield f"not available: {each}"
+
+
+def _missing(asked: Iterable[Record]) -> Iterator[str]:
+    """Why some of what was asked for cannot be delivered, each reason with its events."""
+    reasons: dict[str, list[str]] = {}
+    for row in asked:
+        if row.get("unavailable"):
+            reasons.setdefault(str(row.get("unavailable")), []).append(str(row.get("event")))
+    for reason, names in reasons.items():
+        yield f"{_some(list(dict.fromkeys(names)))}: {reason}"
+
+
+def _subscribed(subscriptions: Subscriptions, on: Sequence[Record]) -> str:
+    """What is subscribed, as it was asked for, and how much that is if it is not the same."""
     shown = [":".join(part for part in pair if part) for pair in subscriptions]
     text = ", ".join(shown) if len(shown) <= _NAMED else f"{len(shown)} subscriptions"
     if len(on) != len(shown):
         names = {row.get("event") for row in on}
         text += f" ({_number(len(names), 'event')}, {_number(len(on), 'switch', 'switches')})"
-    yield f"subscribed: {text}"
-    for each in missing:
-        yield f"not available: {each}"
+    return text
 
 
 def _costs(engine: LiveEngine) -> Iterable[str]:

@@ -10,8 +10,9 @@ import click
 
 from engine.core.records import Record
 from tui.cli.diagnostics import say
-from tui.cli.options import Seconds, bounded, filter_option, json_option
+from tui.cli.options import Seconds
 from tui.cli.output import choose_output
+from tui.cli.printing import Printing, printed
 from tui.cli.stream import StreamOptions, StreamRunner
 
 if TYPE_CHECKING:
@@ -61,9 +62,7 @@ _FAILED = frozenset(
 @click.option("--anyway", is_flag=True, help="Open a Go plugin that will end its runner, too.")
 @click.option("--no-events", is_flag=True, help="Do not look what it does in the kernel.")
 @click.option("--records", is_flag=True, help="Print the records it writes to its pipe, too.")
-@filter_option
-@bounded
-@json_option
+@printed
 def run_module(
     file: Path,
     symbol: str,
@@ -78,10 +77,7 @@ def run_module(
     anyway: bool,
     no_events: bool,
     records: bool,
-    filter_text: str,
-    seconds: float | None,
-    count: int | None,
-    as_json: bool,
+    printing: Printing,
 ) -> int:
     """Run the module FILE where an accident of its does no harm: this is no sandbox.
 
@@ -100,14 +96,14 @@ def run_module(
     run = _Run(LiveEngine(selection, load_settings().values), wanted, name)
     options = StreamOptions(
         (*STREAMS, "plugin_record") if records else STREAMS,
-        seconds,
-        count,
-        filter_text=filter_text,
+        printing.seconds,
+        printing.count,
+        filter_text=printing.filter_text,
         every=run.concerns,
         ready=run.load,
-        done=run.over if seconds is None else lambda: False,
+        done=run.over if printing.seconds is None else lambda: False,
     )
-    runner = StreamRunner(run.engine, choose_output(as_json, several_kinds=True), options)
+    runner = StreamRunner(run.engine, choose_output(printing.as_json, several_kinds=True), options)
     return runner.run() or run.outcome()
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from engine.core.errors import ModuleLoadError, UsageError
+from engine.core.fields import JsonValue
 from engine.core.sanitise import clean
 from tui.cli.module_run import run_module
 from tui.cli.options import json_option
 from tui.cli.output import JsonOutput, write_lines
 
 if TYPE_CHECKING:  # the reader of ELF files is loaded only when a file is really looked at
+    from engine.modules.conformance import Conformance
+    from engine.modules.inspection import Inspection
     from engine.modules.outcome import Verdict
     from engine.modules.signature import Interface
 
@@ -84,9 +88,6 @@ def _check(
     from engine.modules.conformance import conformances
     from engine.modules.filekind import MODULES
     from engine.modules.inspection import inspect
-    from engine.modules.inspection_json import conformance_as_json, inspection_as_json
-    from tui.module_text import conformance_lines, verdict_lines
-    from tui.opening_text import opening_lines
 
     try:
         found = inspect(Path(file))
@@ -95,26 +96,63 @@ def _check(
             raise
         found = None  # plugin.Open has its own words for it
     judged = conformances(found, wanted) if found and wanted and found.kind in MODULES else ()
+    known = _Known(file, found, verdict, wanted, judged)
     if as_json:
-        shown = {
-            "kind": "module_verdict",
-            **(inspection_as_json(found) if found else {"file": clean(file)}),
-        }
-        if verdict:
-            shown["host"] = verdict.as_json()
-        if wanted:
-            shown["interface"] = conformance_as_json(wanted, judged)
         output = JsonOutput()
-        output.object(shown)
+        output.object(known.as_json())
         output.flush()
     else:
-        if verdict:
-            write_lines(opening_lines(verdict))
-        if found and (alone or verdict is None):
-            write_lines(["", clean(file)] if not alone else [""] if verdict else [])
-            write_lines(verdict_lines(found))
-        if wanted:
-            write_lines(conformance_lines(wanted, judged))
-    satisfied = wanted is None or any(each.conforms for each in judged)
-    loads = verdict.outcome == "opens" if verdict else found is not None and found.loadable
-    return loads and satisfied
+        write_lines(known.lines(alone=alone))
+    return known.good
+
+
+class _Known(NamedTuple):
+    """What is known of one file."""
+
+    file: str
+    found: Inspection | None
+    verdict: Verdict | None
+    """What plugin.Open of a host does with it, if that was asked for."""
+    wanted: Interface | None
+    judged: tuple[Conformance, ...]
+
+    @property
+    def good(self) -> bool:
+        """Whether all that was asked is so."""
+        if self.verdict:
+            loads = self.verdict.outcome == "opens"
+        else:
+            loads = self.found is not None and self.found.loadable
+        return loads and (self.wanted is None or any(each.conforms for each in self.judged))
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """It as an object."""
+        from engine.modules.inspection_json import conformance_as_json, inspection_as_json
+
+        told = inspection_as_json(self.found) if self.found else {"file": clean(self.file)}
+        shown: dict[str, JsonValue] = {"kind": "module_verdict", **told}
+        if self.verdict:
+            shown["host"] = self.verdict.as_json()
+        if self.wanted:
+            shown["interface"] = conformance_as_json(self.wanted, self.judged)
+        return shown
+
+    def lines(self, *, alone: bool) -> Iterator[str]:
+        """It for people.
+
+        Args:
+            alone: No other file is told of.
+        """
+        from tui.module_text import conformance_lines, verdict_lines
+        from tui.opening_text import opening_lines
+
+        if self.verdict:
+            yield from opening_lines(self.verdict)
+        if self.found and (alone or self.verdict is None):
+            if not alone:
+                yield from ("", clean(self.file))
+            elif self.verdict:
+                yield ""
+            yield from verdict_lines(self.found)
+        if self.wanted:
+            yield from conformance_lines(self.wanted, self.judged)

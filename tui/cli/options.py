@@ -5,23 +5,12 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import TypeVar
 
 import click
-
-F = TypeVar("F", bound=Callable[..., object])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON Lines, one object a line.")
 open_port_option = click.option(
     "--open-port", metavar="SPEC", help="Ports, such as 80,8000-8999. Default: any open port."
-)
-
-filter_option = click.option(
-    "--filter",
-    "filter_text",
-    default="",
-    metavar="EXPR",
-    help="Only records like this, as in 'comm == nginx and latency_ms > 5ms'.",
 )
 
 
@@ -43,16 +32,6 @@ class Seconds(click.FloatRange):
         if math.isnan(seconds):
             self.fail(f"{value!r} is not a number of seconds.", param, ctx)
         return seconds
-
-
-def bounded(command: F) -> F:
-    """Add `--for SECONDS` and `--count N`."""
-    command = click.option("--for", "seconds", type=Seconds(), help="Stop after so many seconds.")(
-        command
-    )
-    return click.option("--count", type=click.IntRange(min=1), help="Stop after so many records.")(
-        command
-    )
 
 
 def reading(command: Callable[..., int]) -> Callable[..., int]:

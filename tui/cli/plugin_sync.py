@@ -13,8 +13,8 @@ import click
 
 from engine.core.errors import BoxscopeError, PluginError, UsageError
 from tui.cli.diagnostics import report, say
-from tui.cli.options import bounded, filter_option, json_option
 from tui.cli.output import JsonOutput, Output, choose_output, write_lines
+from tui.cli.printing import Printing, printed
 from tui.cli.stream import StreamOptions, StreamRunner
 
 if TYPE_CHECKING:
@@ -41,9 +41,7 @@ _LOOK_S = 1.0
 )
 @click.option("--watch", is_flag=True, help="Carry the list out again whenever CONFIG changes.")
 @click.option("--records", is_flag=True, help="Print every record, not only the states.")
-@filter_option
-@bounded
-@json_option
+@printed
 def sync_plugins(
     config: Path,
     dry_run: bool,
@@ -51,10 +49,7 @@ def sync_plugins(
     run_dir: Path | None,
     watch: bool,
     records: bool,
-    filter_text: str,
-    seconds: float | None,
-    count: int | None,
-    as_json: bool,
+    printing: Printing,
 ) -> int:
     """Make the running plugins those of the list CONFIG (YAML or JSON).
 
@@ -65,15 +60,20 @@ def sync_plugins(
         raise UsageError("--from goes with --dry-run", fix="add --dry-run")
     wanted = _read(config)
     if dry_run:
-        return _print_plan(wanted, _read(old) if old else (), run_dir, as_json)
+        return _print_plan(wanted, _read(old) if old else (), run_dir, printing.as_json)
     from tui.cli.plugin_engine import PluginEngine
     from tui.cli.plugins import STREAMS
 
     engine = PluginEngine(heartbeat_s=60.0, run_dir=run_dir)
-    output = choose_output(as_json, several_kinds=True)
+    output = choose_output(printing.as_json, several_kinds=True)
     job = _SyncJob(engine, output, config, wanted, watch=watch)
     options = StreamOptions(
-        STREAMS if records else STREAMS[2:], seconds, count, ready=job.begin, done=job.done
+        STREAMS if records else STREAMS[2:],
+        printing.seconds,
+        printing.count,
+        filter_text=printing.filter_text,
+        ready=job.begin,
+        done=job.done,
     )
     return StreamRunner(engine, output, options).run() or job.outcome()
 

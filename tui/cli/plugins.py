@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +13,9 @@ from engine.core.errors import PluginError, UsageError
 from engine.core.records import Record
 from tui.cli.diagnostics import say
 from tui.cli.export_options import exporting
-from tui.cli.options import bounded, filter_option, json_option
 from tui.cli.output import choose_output, write_lines
 from tui.cli.plugin_sync import sync_plugins
+from tui.cli.printing import Printing, printed
 from tui.cli.stream import StreamOptions, StreamRunner
 
 if TYPE_CHECKING:
@@ -76,10 +78,8 @@ def print_sdk() -> int:
     metavar="SECONDS",
     help="Time between heartbeat records 1000 and 1001; 0 for none.",
 )
-@filter_option
-@bounded
 @exporting
-@json_option
+@printed
 def run_plugin(
     executable: Path,
     name: str,
@@ -93,10 +93,7 @@ def run_plugin(
     watch: bool,
     faithful: bool,
     heartbeat: float,
-    filter_text: str,
-    seconds: float | None,
-    count: int | None,
-    as_json: bool,
+    printing: Printing,
     otlp: dict[str, object],
 ) -> int:
     """Run the plugin EXECUTABLE where it lies, until it exits or the time is over."""
@@ -104,48 +101,64 @@ def run_plugin(
 
     parsed = [_parse_task(task) for task in tasks]
     engine = PluginEngine(heartbeat_s=heartbeat, faithful=faithful, flags=otlp)
-    run = _Run(engine, strict)
-
-    def load_and_send() -> bool:
-        run.name = engine.plugins.load(
-            executable,
-            name=name,
-            detail=detail,
-            directory=directory,
-            inherit_env=inherit_env,
-            restart=restart,
-            watch=watch,
-        )
-        run.send(parsed)
-        return True
-
+    load = partial(
+        engine.plugins.load,
+        executable,
+        name=name,
+        detail=detail,
+        directory=directory,
+        inherit_env=inherit_env,
+        restart=restart,
+        watch=watch,
+    )
+    run = _Run(engine, load, parsed, strict)
     options = StreamOptions(
         STREAMS if records else STREAMS[2:],
-        seconds,
-        count,
-        filter_text=filter_text,
-        ready=load_and_send,
+        printing.seconds,
+        printing.count,
+        filter_text=printing.filter_text,
+        ready=run.begin,
         done=lambda: run.over(comes_back=restart or watch),
     )
-    output = choose_output(as_json, several_kinds=True)
+    output = choose_output(printing.as_json, several_kinds=True)
     return StreamRunner(engine, output, options).run() or run.outcome()
 
 
 class _Run:
-    """One plugin run from the command line."""
+    """One plugin run from the command line.
 
-    def __init__(self, engine: PluginEngine, strict: bool) -> None:
-        self.name = ""
+    Args:
+        engine: Runs it.
+        load: Has the engine load it; gives its name.
+        tasks: What is sent to it then.
+        strict: A task that an agent would reject is said, and the next one sent.
+    """
+
+    def __init__(
+        self,
+        engine: PluginEngine,
+        load: Callable[[], str],
+        tasks: Sequence[tuple[int, str]],
+        strict: bool,
+    ) -> None:
+        self._name = ""
         self._engine = engine
+        self._load = load
+        self._tasks = tasks
         self._strict = strict
         self._rejected = False
         self._ended: Record | None = None
 
-    def send(self, tasks: list[tuple[int, str]]) -> None:
-        """Send the tasks; in strict mode a rejection is said and the next one sent."""
+    def begin(self) -> bool:
+        """Load it and send the tasks."""
+        self._name = self._load()
+        self._send(self._tasks)
+        return True
+
+    def _send(self, tasks: Iterable[tuple[int, str]]) -> None:
         for data_type, data in tasks:
             try:
-                self._engine.plugins.send_task(self.name, data_type, data, strict=self._strict)
+                self._engine.plugins.send_task(self._name, data_type, data, strict=self._strict)
             except PluginError as error:
                 if not self._strict:
                     raise
@@ -161,7 +174,7 @@ class _Run:
 
     def outcome(self) -> int:
         """1 if it ended by itself and badly, or a task was rejected; says what became of tasks."""
-        for status in self._engine.plugins.tasks(self.name):
+        for status in self._engine.plugins.tasks(self._name):
             say(f"task {status}")
         exit_code = self._ended.get("exit_code") if self._ended is not None else 0
         if self._ended is None or not exit_code:
@@ -169,7 +182,7 @@ class _Run:
         how = f"exit status {exit_code}"
         if isinstance(exit_code, int) and exit_code < 0:
             how = f"signal {-exit_code}"
-        say(f"plugin {self.name} ended with {how}; {self._ended.get('last_stderr') or ''}")
+        say(f"plugin {self._name} ended with {how}; {self._ended.get('last_stderr') or ''}")
         return 1
 
 

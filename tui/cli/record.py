@@ -12,11 +12,11 @@ import click
 from engine.core.errors import BoxscopeError, FailedError, UsageError
 from engine.core.settings import load_settings
 from tui.cli.diagnostics import INTERRUPTED, report, say
-from tui.cli.events import Subscriptions, announcement, asked_subscriptions
+from tui.cli.events import Subscriptions, announcement
 from tui.cli.export_options import exporting
-from tui.cli.options import bounded, filter_option, json_option
 from tui.cli.output import choose_output
-from tui.cli.selectors import discovery_config, source_options
+from tui.cli.printing import Printing, printed
+from tui.cli.selectors import SourceChoice, source_options
 from tui.cli.stream import StreamOptions, StreamRunner
 
 if TYPE_CHECKING:
@@ -41,32 +41,15 @@ _TAKING = ("wasm", "recording", "otlp")
     type=click.Choice(["payloads", "arguments"]),
     help="Leave these out of the file.",
 )
-@filter_option
-@bounded
 @exporting
-@json_option
+@printed
 def command(
     file: Path,
-    events: tuple[str, ...],
-    presets: tuple[str, ...],
-    files: tuple[Path, ...],
-    open_port: str | None,
-    exe: str,
-    beyla_config: Path | None,
-    faithful: bool,
-    inherit: bool | None,
-    attach: bool,
-    pids: tuple[int, ...],
-    pcap: Path | None,
-    wasm: tuple[Path, ...],
-    plugins: tuple[Path, ...],
+    choice: SourceChoice,
     keep: str,
     max_size: str,
     redact: tuple[str, ...],
-    filter_text: str,
-    seconds: float | None,
-    count: int | None,
-    as_json: bool,
+    printing: Printing,
     otlp: dict[str, object],
 ) -> int:
     """Record into FILE, which must not exist, until interrupted or the time is over.
@@ -77,61 +60,42 @@ def command(
     from engine.live import LiveEngine
     from engine.recording.options import read_options
 
-    options = read_options(keep, max_size, redact, filter_text)
-    loaded = load_settings({"open_port": open_port, **otlp})
-    choice = _Choice(
-        by_event=bool(events or presets or files),
-        by_port=attach or open_port is not None or bool(exe or beyla_config),
-        attach=attach,
-        pids=pids,
-        pcap=pcap,
-        wasm=wasm,
-        plugins=plugins,
-    )
-    selection = choice.selection(
-        asked_subscriptions(events, presets, files, faithful=faithful),
-        discovery_config(loaded, exe, beyla_config, faithful, inherit),
-    )
+    options = read_options(keep, max_size, redact, printing.filter_text)
+    loaded = load_settings({"open_port": choice.open_port, **otlp})
+    wanted = _Wanted(choice)
+    selection = wanted.selection(choice.asked_subscriptions(), choice.discovery_config(loaded))
     engine = LiveEngine(selection, loaded.values)
     engine.start_recording(file, options)
-    run = _Recording(engine, file, choice.vital, count)
+    run = _Recording(engine, file, wanted.vital, printing.count)
     stream = StreamOptions(
         (),
-        seconds,
+        printing.seconds,
         done=run.over,
         ready=run.ready,
-        announce=lambda: run.announcement(selection.subscriptions, faithful),
+        announce=lambda: run.announcement(selection.subscriptions, choice.faithful),
     )
-    return run.outcome(StreamRunner(engine, choose_output(as_json), stream))
+    return run.outcome(StreamRunner(engine, choose_output(printing.as_json), stream))
 
 
 @dataclass(frozen=True)
-class _Choice:
-    """What somebody wants recorded."""
+class _Wanted:
+    """What a choice means for a recording."""
 
-    by_event: bool
-    by_port: bool
-    attach: bool
-    pids: tuple[int, ...]
-    pcap: Path | None
-    wasm: tuple[Path, ...]
-    plugins: tuple[Path, ...]
+    choice: SourceChoice
 
     @property
     def nothing(self) -> bool:
         """Whether nothing was chosen, which means the default."""
-        return not (self.by_event or self.by_port or self.pids or self.pcap or self.plugins)
-
-    @property
-    def live(self) -> bool:
-        """Whether the traffic of processes is wanted."""
-        return self.attach or bool(self.pids)
+        choice = self.choice
+        return not (
+            choice.by_event or choice.by_port or choice.pids or choice.pcap or choice.plugins
+        )
 
     @property
     def vital(self) -> tuple[str, ...]:
         """Sources without which the recording is not what was asked for."""
-        probe = ("probe",) if self.by_event or self.live else ()
-        return (*probe, *(("traffic",) if self.pcap else ()), "recording")
+        probe = ("probe",) if self.choice.by_event or self.choice.live else ()
+        return (*probe, *(("traffic",) if self.choice.pcap else ()), "recording")
 
     def selection(
         self, asked: tuple[Subscriptions, frozenset[str]], config: DiscoveryConfig
@@ -144,27 +108,28 @@ class _Choice:
         from engine.probe.filters import Filters
         from engine.selection import PluginRequest, Selection
 
-        if self.wasm and not self.live and self.pcap is None:
+        choice = self.choice
+        if choice.wasm and not choice.live and choice.pcap is None:
             raise UsageError(
                 "Wasm plugins for the traffic of what?", fix="--attach, --pid or --pcap"
             )
-        by_event = self.by_event or self.nothing
+        by_event = choice.by_event or self.nothing
         subscriptions, suppressed = asked if by_event else ((), frozenset[str]())
-        filters = Filters(tgids=frozenset(self.pids), excluded_comms=suppressed)
+        filters = Filters(tgids=frozenset(choice.pids), excluded_comms=suppressed)
         filters.check()
         return Selection(
-            agent=bool(self.plugins),
-            plugins=tuple(PluginRequest(path) for path in self.plugins),
-            discovery=self.by_port or self.nothing or self.live,
+            agent=bool(choice.plugins),
+            plugins=tuple(PluginRequest(path) for path in choice.plugins),
+            discovery=choice.by_port or self.nothing or choice.live,
             beyla=config,
-            probe=by_event or self.live,
+            probe=by_event or choice.live,
             subscriptions=subscriptions,
             filters=filters,
-            live=self.live,
-            attach=self.attach,
-            attach_pids=self.pids,
-            capture=self.pcap,
-            wasm=self.wasm,
+            live=choice.live,
+            attach=choice.attach,
+            attach_pids=choice.pids,
+            capture=choice.pcap,
+            wasm=choice.wasm,
             strict=True,
         )
 

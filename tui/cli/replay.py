@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from engine.core.errors import UsageError
-from engine.core.kinds import KINDS
 from engine.core.progress import Tasks
 from engine.core.settings import load_settings
 from tui.cli.diagnostics import say, waiting
-from tui.cli.options import bounded, filter_option, json_option
+from tui.cli.printing import Printing, or_printed
 from tui.cli.workspace import open_workspace, workspace_option
 
 if TYPE_CHECKING:
@@ -21,15 +20,6 @@ if TYPE_CHECKING:
 
 @click.command("replay")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--headless", is_flag=True, help="A stream of records instead of the console.")
-@click.option(
-    "--kind",
-    "kinds",
-    multiple=True,
-    type=click.Choice([*KINDS]),
-    metavar="KIND",
-    help="With --headless: only records of this kind, such as kernel_event.",
-)
 @click.option("--speed", type=float, metavar="N", help="So many seconds of it in one.")
 @click.option(
     "--from",
@@ -38,21 +28,15 @@ if TYPE_CHECKING:
     metavar="TIME",
     help="Begin there: 14:03:22, +90s from its beginning, -10s before its end, or a date and time.",
 )
-@filter_option
-@bounded
-@json_option
+@or_printed
 @workspace_option
 def command(
     file: Path,
     workspace: Path | None,
-    headless: bool,
-    kinds: tuple[str, ...],
     speed: float | None,
     moment: str,
-    filter_text: str,
-    seconds: float | None,
-    count: int | None,
-    as_json: bool,
+    kinds: tuple[str, ...],
+    printing: Printing | None,
 ) -> int:
     """Play FILE, written by record or by a --json command; needs no rights.
 
@@ -60,12 +44,7 @@ def command(
     """
     from engine.recording.replay import ReplayEngine
 
-    streamed = kinds or filter_text or seconds is not None or count is not None or as_json
-    if streamed and not headless:
-        raise UsageError(
-            "--kind, --filter, --for, --count and --json are for a stream", fix="add --headless"
-        )
-    if headless and workspace is not None:
+    if printing is not None and workspace is not None:
         raise UsageError("a workspace is for the console", fix="leave out --headless")
     opened = open_workspace(workspace)
     loaded = load_settings(workspace=opened.workspace.settings())
@@ -76,8 +55,8 @@ def command(
         say(f"{file}: {fault}; skipped")
     try:
         _set(engine, speed, moment)
-        if headless:
-            return _stream(engine, kinds, speed, filter_text, seconds, count, as_json)
+        if printing is not None:
+            return _stream(engine, kinds, printing, paced=speed is not None)
         from tui.cli.console import open_console
 
         return open_console(engine, loaded, opened)
@@ -96,19 +75,15 @@ def _set(engine: ReplayEngine, speed: float | None, moment: str) -> None:
 
 
 def _stream(
-    engine: ReplayEngine,
-    kinds: tuple[str, ...],
-    speed: float | None,
-    filter_text: str,
-    seconds: float | None,
-    count: int | None,
-    as_json: bool,
+    engine: ReplayEngine, kinds: tuple[str, ...], printing: Printing, *, paced: bool
 ) -> int:
     from tui.cli.output import choose_output
     from tui.cli.replay_stream import ReplayRunner
     from tui.cli.stream import StreamOptions
 
     chosen = kinds or engine.kinds
-    options = StreamOptions(chosen, seconds, count, filter_text=filter_text)
-    output = choose_output(as_json, several_kinds=len(chosen) > 1)
-    return ReplayRunner(engine, output, options, paced=speed is not None).run()
+    options = StreamOptions(
+        chosen, printing.seconds, printing.count, filter_text=printing.filter_text
+    )
+    output = choose_output(printing.as_json, several_kinds=len(chosen) > 1)
+    return ReplayRunner(engine, output, options, paced=paced).run()

@@ -11,8 +11,9 @@ import click
 from engine.core.errors import UsageError
 from engine.core.settings import load_settings
 from tui.cli.export_options import exporting
-from tui.cli.options import bounded, filter_option, json_option, open_port_option, reading
+from tui.cli.options import open_port_option, reading
 from tui.cli.output import choose_output
+from tui.cli.printing import Printing, printed
 from tui.cli.stream import StreamOptions, StreamRunner
 
 if TYPE_CHECKING:
@@ -30,10 +31,8 @@ _ENDED = ("off", "failed", "degraded")
 @click.option("--pcap", type=click.Path(path_type=Path), help="Read a capture instead.")
 @click.option("--wasm", type=click.Path(path_type=Path), multiple=True, help="Wasm plugins to ask.")
 @reading
-@filter_option
-@bounded
 @exporting
-@json_option
+@printed
 def command(
     open_port: str | None,
     exe: str,
@@ -42,10 +41,7 @@ def command(
     pcap: Path | None,
     wasm: tuple[Path, ...],
     reading: dict[str, object],
-    filter_text: str,
-    seconds: float | None,
-    count: int | None,
-    as_json: bool,
+    printing: Printing,
     otlp: dict[str, object],
 ) -> int:
     """Show requests and responses with status, latency and the processes at both ends.
@@ -61,29 +57,31 @@ def command(
             "traffic of what?",
             fix="give --open-port, --pid or --attach for processes, or --pcap for a capture",
         )
-    settings = load_settings({"open_port": open_port, **reading, **otlp}).values
     live = pcap is None
-    ended = ("failed",) if live else _ENDED
-    engine = LiveEngine(
-        Selection(
-            discovery=live,
-            exe=exe,
-            probe=live,
-            live=live,
-            attach=by_discovery,
-            attach_pids=pids,
-            capture=pcap,
-            wasm=wasm,
-            strict=True,
-        ),
-        settings,
+    selection = Selection(
+        discovery=live,
+        exe=exe,
+        probe=live,
+        live=live,
+        attach=by_discovery,
+        attach_pids=pids,
+        capture=pcap,
+        wasm=wasm,
+        strict=True,
     )
-    kinds = ("l7_message", "wasm_result") if as_json else ("l7_message",)
+    settings = load_settings({"open_port": open_port, **reading, **otlp})
+    return _run(LiveEngine(selection, settings.values), printing, live=live)
+
+
+def _run(engine: LiveEngine, printing: Printing, *, live: bool) -> int:
+    """Print the messages of processes, or of a capture."""
+    ended = ("failed",) if live else _ENDED
+    kinds = ("l7_message", "wasm_result") if printing.as_json else ("l7_message",)
     stream = StreamOptions(
         kinds,
-        seconds,
-        count,
-        filter_text=filter_text,
+        printing.seconds,
+        printing.count,
+        filter_text=printing.filter_text,
         done=lambda: _state(engine, "probe" if live else "traffic") in ended,
         ready=lambda: not live or _listening(engine),
         announce=lambda: _attached(engine) if live else (),
@@ -91,7 +89,7 @@ def command(
         log_of="discovery" if live else "",
     )
     vital = ("probe", "traffic") if live else ("traffic",)
-    output = choose_output(as_json, several_kinds=len(kinds) > 1)
+    output = choose_output(printing.as_json, several_kinds=len(kinds) > 1)
     return StreamRunner(engine, output, stream).run_or_fail(*vital)
 
 

@@ -14,9 +14,10 @@ from engine.core.records import Record
 from engine.core.settings import load_settings
 from engine.core.snapshot import Snapshot
 from tui.cli.inspection_text import inspection_lines
-from tui.cli.options import bounded, filter_option, json_option, reading
+from tui.cli.options import json_option, reading
 from tui.cli.output import ColumnOutput, JsonOutput, write_lines
 from tui.cli.payloads import payload_options
+from tui.cli.printing import Printing, printed
 from tui.cli.stream import StreamOptions, StreamRunner
 
 if TYPE_CHECKING:
@@ -62,9 +63,7 @@ def inspect_wasm(file: Path, as_json: bool) -> int:
 @click.option(
     "--watch", is_flag=True, help="Go on, and load a plugin again when its file has changed."
 )
-@filter_option
-@bounded
-@json_option
+@printed
 def run_wasm(
     files: tuple[Path, ...],
     pcap: Path | None,
@@ -74,10 +73,7 @@ def run_wasm(
     faithful: bool,
     measure: bool,
     watch: bool,
-    filter_text: str,
-    seconds: float | None,
-    count: int | None,
-    as_json: bool,
+    printing: Printing,
 ) -> int:
     """Run the plugins FILES, in this order, on a capture or on one payload."""
     from engine.live import LiveEngine
@@ -99,13 +95,13 @@ def run_wasm(
     kinds = ("l7_message", "wasm_result", "wasm_plugin")
     options = StreamOptions(
         kinds,
-        seconds,
-        count,
-        filter_text=filter_text,
+        printing.seconds,
+        printing.count,
+        filter_text=printing.filter_text,
         done=finished,
         conclude=lambda: _refusals(engine.snapshot()),
     )
-    output = JsonOutput() if as_json else _ComparingOutput(several_kinds=True)
+    output = JsonOutput() if printing.as_json else _ComparingOutput(several_kinds=True)
     return StreamRunner(engine, output, options).run_or_fail("traffic", "wasm")
 
 

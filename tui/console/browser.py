@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from engine.core.kinds import KINDS
 from engine.core.records import Record
-from tui.console.widgets.stream import RecordReader
+from tui.console.reader import RecordReader
 
 _WINDOW = 1_000
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from engine.core.kinds import L7_MESSAGE, WASM_RESULT
 from engine.core.records import Record
+from tui.console.reader import RecordReader
 from tui.console.values import items_of, map_of, optional, whole
-from tui.console.widgets.stream import RecordReader
 
 _WINDOW = 500
 _MOST = 500

@@ -25,10 +25,6 @@ from tui.console.trends import TRENDS
 class ChartActions(ScopeActions, PaletteActions):
     """The part of the application that is about figures, the doctor and tasks."""
 
-    def complain(self, error: BoxscopeError) -> None:
-        """Tell that something failed, and what to do."""
-        raise NotImplementedError
-
     def commands_of(self, screen: Screen[object]) -> Iterator[Command]:
         """Everything that can be done on a screen, every figure and what can be ended included."""
         yield from super().commands_of(screen)
@@ -107,7 +103,7 @@ def figure_in_view(main: MainScreen) -> FigureId:
     """The figure of what is selected in the active pane, else of the pane."""
     if main.active is main.plugins and (plugin := main.plugins.selected) is not None:
         return FigureId("plugin", clean(str(plugin.get("plugin"))), "records")
-    if main.active is main.events and (key := main.events.matrix.cursor_key) is not None:
+    if main.active is main.events and (key := main.events.matrix.cursor.key) is not None:
         figure = FigureId("subscription", clean(":".join(key)), "events")
         if figure in main.history.figures:
             return figure

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from engine.core.clock import parse_rfc3339
 from engine.core.filters.units import read_number
-from engine.core.records import Batch
+from tui.console.reader import RecordsByNumber
 
 EXAMPLES = "13:05, 13:05:07.250, -30s, -5m, now"
 
@@ -52,16 +51,6 @@ def _time_of_day(text: str, now_ns: int) -> int | None:
     if told_ns > now_ns:
         told_ns = int((moment - timedelta(days=1)).timestamp()) * 1_000_000_000 + nanos
     return told_ns
-
-
-class RecordsByNumber(Protocol):
-    """Records that are kept by number."""
-
-    def since(self, kind: str, seq: int, limit: int = ...) -> Batch:
-        """Records of a kind numbered above `seq`, oldest first."""
-
-    def last_seq(self, kind: str) -> int:
-        """Number of the newest record of a kind."""
 
 
 def first_since(reader: RecordsByNumber, kind: str, ts_ns: int) -> tuple[int, bool]:

@@ -21,8 +21,10 @@ from engine.core.errors import BoxscopeError
 from engine.core.sanitise import clean
 from tui.console.personal import PersonalActions
 from tui.console.presets import preset_choices
+from tui.console.switch_actions import SwitchActions
 from tui.console.themes import THEMES, about
-from tui.console.widgets.switches import CellKey, Switches
+from tui.console.widgets.cells import CellKey
+from tui.console.widgets.switches import Switches
 
 MOST_HITS = 60
 """Commands listed at once; whoever wants others types another word."""
@@ -81,19 +83,10 @@ def _match(command: Command, words: Sequence[str]) -> Match | None:
     return Match((within, first, len(title)), command, tuple(spans))
 
 
-class PaletteActions(PersonalActions):
+class PaletteActions(PersonalActions, SwitchActions):
     """The part of the application that offers commands by name."""
 
     COMMANDS = {lambda: ConsoleCommands}  # noqa: RUF012
-
-    @property
-    def is_live(self) -> bool:
-        """Whether there is a box to act on, and not a recording."""
-        raise NotImplementedError
-
-    def switch(self, keys: Sequence[CellKey], wanted: bool) -> None:
-        """Turn subscriptions on or off."""
-        raise NotImplementedError
 
     def commands_of(self, screen: Screen[object]) -> Iterator[Command]:
         """Everything that can be done on a screen."""

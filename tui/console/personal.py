@@ -5,20 +5,17 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
-from textual.app import App
-
 from engine.core.errors import BoxscopeError
 from engine.core.filters import Filter
 from engine.core.sanitise import clean
 from engine.core.settings import config_path
-from engine.engine import Engine
 from engine.workspace import PANES, Restored, Workspace
 from engine.workspace_parts import load_parts, with_engine_state
 from tui.console import screens
 from tui.console.keymap import Keymap
+from tui.console.looking import LookingApp
 from tui.console.opening import run_opening
 from tui.console.options import ConsoleOptions
-from tui.console.screens.main import MainScreen
 from tui.console.themes import OWN
 
 READ_FOR_S = 30.0
@@ -26,21 +23,14 @@ READ_FOR_S = 30.0
 _NAME = "boxscope-workspace.toml"
 
 
-class PersonalActions(App[None]):
+class PersonalActions(LookingApp):
     """The part of the application that is about how somebody likes it."""
 
-    engine: Engine
-    main: MainScreen
     keymap: Keymap
-    options: ConsoleOptions
 
     @property
     def ports(self) -> str | None:
         """The ports that were asked for; None if nobody did."""
-        raise NotImplementedError
-
-    def look(self) -> None:
-        """Look at everything at once."""
         raise NotImplementedError
 
     # Keys and colours.
@@ -94,14 +84,7 @@ class PersonalActions(App[None]):
         except BoxscopeError as gone:  # an engine of another process can be
             self._restored = Restored(errors=(gone,))
         for error in self._restored.errors:
-            text = clean(error.message) + (f"\n{clean(error.fix)}" if error.fix else "")
-            self.notify(
-                text,
-                title="not restored",
-                severity="error",
-                timeout=READ_FOR_S,
-                markup=False,
-            )
+            self.complain(error, title="not restored", seconds=READ_FOR_S)
         self.look()
 
     def _shown_workspace(self) -> Workspace:

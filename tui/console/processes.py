@@ -14,6 +14,7 @@ from engine.core.errors import UsageError
 from engine.core.sanitise import clean
 from engine.engine import Engine
 from tui.console import screens
+from tui.console.commanding import Commands
 from tui.console.keymap import with_keys
 
 if TYPE_CHECKING:
@@ -39,13 +40,13 @@ class ProcessAsked(Message):
         return self.verb != "attach"
 
 
-class ProcessCommands:
-    """Carries the wishes out.
+class ProcessCommands(Commands):
+    """Carries out what somebody wants to know or done about processes.
 
     Args:
-        app: Shows the screens and the reports.
-        engine: Explains, off the UI's thread.
-        changed: Called when the engine has done something.
+        app: As `Commands`.
+        engine: As `Commands`.
+        changed: As `Commands`.
         ports: The ports that were asked for before; None if nobody did.
     """
 
@@ -56,9 +57,7 @@ class ProcessCommands:
         changed: Callable[[], None],
         ports: str | None = None,
     ) -> None:
-        self._app = app
-        self._engine = engine
-        self._changed = changed
+        super().__init__(app, engine, changed)
         self.ports = ports
         """The ports that were asked for last; None if nobody did."""
 
@@ -112,8 +111,7 @@ class ProcessCommands:
         ports = await self._app.push_screen_wait(dialog)
         if ports is not None:
             self.ports = ports
-            self._app.notify(f"looking for {clean(ports).strip() or 'any port'}", markup=False)
-            self._changed()
+            self._report(f"looking for {ports.strip() or 'any port'}")
 
 
 def _pid_of(asked: ProcessAsked, otherwise: str = "") -> int:

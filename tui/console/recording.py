@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from datetime import datetime
 
-from textual.app import App
-
-from engine.core.sanitise import clean
 from engine.core.snapshot import RecordingFacts
-from engine.engine import Engine
 from tui.console import screens
+from tui.console.commanding import Commands
 from tui.console.format import count, size
 from tui.console.keymap import with_keys
 
 
-class RecordingCommands:
-    """Carries the wishes out; each waits for dialogs, so it is for a worker.
-
-    Args:
-        app: Shows the dialogs and the reports.
-        engine: Records, off the UI's thread.
-        changed: Called when the engine has done something.
-    """
-
-    def __init__(self, app: App[None], engine: Engine, changed: Callable[[], None]) -> None:
-        self._app = app
-        self._engine = engine
-        self._changed = changed
+class RecordingCommands(Commands):
+    """Carries the wishes out; each waits for dialogs, so it is for a worker."""
 
     async def toggle(self) -> None:
         """End the recording, or ask for one and begin it.
@@ -67,10 +52,6 @@ class RecordingCommands:
             if letter.isascii() and (letter.isalnum() or letter in "-_")
         )
         return f"boxscope-{host or 'box'}{what}-{datetime.now():%Y%m%d-%H%M%S}.db"
-
-    def _report(self, text: str) -> None:
-        self._app.notify(clean(text), markup=False)
-        self._changed()
 
 
 def _written(facts: RecordingFacts) -> str:

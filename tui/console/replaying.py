@@ -7,19 +7,19 @@ from collections.abc import Callable
 
 from textual.app import App
 
-from engine.core.sanitise import clean
 from engine.engine import Engine
 from engine.recording.playhead import FASTEST, SLOWEST, Playhead
 from tui.console import screens
+from tui.console.commanding import Commands
 
 _SPEEDS = (SLOWEST, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 100.0, FASTEST)
 
 
-class ReplayCommands:
+class ReplayCommands(Commands):
     """Moves the playhead of a replay.
 
     Args:
-        app: Shows the dialog and the reports.
+        app: As `Commands`.
         engine: The replay.
         playhead: Where it is.
         changed: Called when it is elsewhere.
@@ -28,10 +28,8 @@ class ReplayCommands:
     def __init__(
         self, app: App[None], engine: Engine, playhead: Playhead, changed: Callable[[], None]
     ) -> None:
-        self._app = app
-        self._engine = engine
+        super().__init__(app, engine, changed)
         self._playhead = playhead
-        self._changed = changed
 
     @property
     def busy(self) -> bool:
@@ -68,5 +66,4 @@ class ReplayCommands:
     async def next_problem(self) -> None:
         """Stand still on the next loss or error, and say what it is."""
         found = await asyncio.to_thread(self._engine.next_problem)
-        self._app.notify(clean(found) or "no loss and no error from here on", markup=False)
-        self._changed()
+        self._report(found or "no loss and no error from here on")

@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-from textual.app import App
-
-from engine.engine import Engine
 from tui.console import screens
+from tui.console.pane_actions import PaneActions
 from tui.console.scope import Process
-from tui.console.scoping import Scoping
-from tui.console.screens.main import MainScreen, Place
-from tui.console.screens.parts import PartsScreen
+from tui.console.screens.main import Place
 from tui.console.widgets.header import HeaderLine
 from tui.console.widgets.lines import LineView
 
 
-class ScopeActions(App[None]):
+class ScopeActions(PaneActions):
     """The part of the application that is about scopes and processes."""
 
-    engine: Engine
-    main: MainScreen
-    scoping: Scoping
     _offered: Process | None = None
     """The process that the footer's keys were shown for."""
-
-    def look(self) -> None:
-        """Look at everything at once; what is in view has changed."""
-        raise NotImplementedError
-
-    async def cover(self, screen: PartsScreen) -> None:
-        """Put a screen over the panes."""
-        raise NotImplementedError
-
-    def action_overview(self) -> None:
-        """Show all panes."""
-        raise NotImplementedError
 
     def action_scope(self) -> None:
         """All panes about the selected process only; again, about what they were about before."""

@@ -5,39 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from textual.app import App
 
 from engine.core.records import Record
 from engine.core.sanitise import clean
-from engine.engine import Engine
 from engine.recording.export import ExportFacts, export_records
 from tui.console import screens
 from tui.console.browser import RecordBrowser
 from tui.console.format import count, size
 from tui.console.keymap import with_keys
+from tui.console.looking import LookingApp
 from tui.console.opening import run_opening
 from tui.console.record_text import json_text, line_text
 from tui.console.widgets.lines import LineView
-from tui.console.widgets.stream import Skipped
-
-if TYPE_CHECKING:
-    from tui.console.screens.parts import PartsScreen
+from tui.console.widgets.stream_rows import Skipped
 
 COMMON_LIMIT = 74_994
 """Bytes of a copy that every terminal takes; several know no limit, many end there."""
 
 
-class SubjectActions(App[None]):
+class SubjectActions(LookingApp):
     """The part of the application that is about one record, and about selected text."""
 
-    engine: Engine
     _mouse_is_ours = True
-
-    async def cover(self, screen: PartsScreen) -> None:
-        """Put a screen over the panes."""
-        raise NotImplementedError
 
     @property
     def subject(self) -> Record | None:
@@ -61,9 +50,11 @@ class SubjectActions(App[None]):
         """Open every field of the record."""
         record = self.subject
         if record is not None:
-            await self.cover(
-                screens.DetailScreen(self.browser_of(record, self.focused), self.engine)
-            )
+            await self.show_detail(record, self.focused)
+
+    async def show_detail(self, record: Record, view: object) -> None:
+        """Open the screen with every field of a record, from the list it is in."""
+        await self.cover(screens.DetailScreen(self.browser_of(record, view), self.engine))
 
     # Copying.
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from textual.app import App
 from textual.message import Message
+from textual.widget import Widget
 
 from engine.core.errors import FailedError, UsageError
 from engine.core.records import Record
@@ -16,7 +17,12 @@ from engine.engine import Engine
 from tui.console import screens
 from tui.console.call_text import compared_text
 from tui.console.calls import call_of, calls_of, runs_of_plugin
+from tui.console.commanding import Commands
+from tui.console.opening import ask
 from tui.console.values import bytes_of
+
+_TOLD = 300
+"""Characters of what is told of a repetition; a notice is no place for more."""
 
 WasmVerb = Literal["load", "reload", "unload", "run_again", "edit"]
 
@@ -36,13 +42,30 @@ class WasmAsked(Message):
         return self.verb != "reload"
 
 
-class WasmCommands:
-    """Carries the wishes out: asks what is missing, tells the engine, reports what came of it.
+class RunsAgain(Widget):
+    """The keys that offer a payload again, of whatever shows messages or calls."""
+
+    @property
+    def offered(self) -> Record | None:
+        """The message or the call whose payload it is; None where none is selected."""
+        raise NotImplementedError
+
+    def action_run_again(self) -> None:
+        """Ask for the payload to be offered again."""
+        ask(self, WasmAsked("run_again", self.offered))
+
+    def action_edit_payload(self) -> None:
+        """Ask for other bytes to offer."""
+        ask(self, WasmAsked("edit", self.offered))
+
+
+class WasmCommands(Commands):
+    """Carries out what somebody wants done to Wasm plugins.
 
     Args:
-        app: Shows the dialogs and the reports.
-        engine: Does it, off the UI's thread.
-        changed: Called when the engine has done something.
+        app: As `Commands`.
+        engine: As `Commands`.
+        changed: As `Commands`.
         show_runs: Called with a call that was just repeated.
     """
 
@@ -53,9 +76,7 @@ class WasmCommands:
         changed: Callable[[], None],
         show_runs: Callable[[Record], None],
     ) -> None:
-        self._app = app
-        self._engine = engine
-        self._changed = changed
+        super().__init__(app, engine, changed)
         self._show_runs = show_runs
 
     async def carry_out(self, asked: WasmAsked) -> None:
@@ -64,11 +85,7 @@ class WasmCommands:
         Raises:
             BoxscopeError: it was refused.
         """
-        if self._engine.snapshot().source_label != "live":
-            raise FailedError(
-                "a recording has no Wasm plugins to act on",
-                fix="start boxscope without replay to act on this box",
-            )
+        self._require_box("Wasm plugins")
         if asked.verb == "load":
             await self._load()
             return
@@ -158,8 +175,4 @@ class WasmCommands:
         else:
             text = f"call {call.seq} was run {len(seqs)} times, {different} with another result"
         self._show_runs(call)
-        self._report(text)
-
-    def _report(self, text: str) -> None:
-        self._app.notify(clean(text, 300), markup=False)
-        self._changed()
+        self._report(clean(text, _TOLD))

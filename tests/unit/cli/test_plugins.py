@@ -294,6 +294,15 @@ def test_a_list_that_cannot_be_carried_out_whole_ends_badly(tmp_path: Path) -> N
     assert lines[-1]["kind"] == "stats"
 
 
+def test_a_filter_chooses_what_is_told_of_the_plugins_on_a_list(tmp_path: Path) -> None:
+    brief = b"#!/bin/sh\nexit 0\n"
+    with web_server({"/brief": brief}) as web:
+        items = [item(brief, web.url("/brief"), name) for name in ("one", "two")]
+        path = listed(tmp_path / "list.yaml", *items)
+        lines = objects(plugins("sync", path, "--json", "--filter", "plugin == two"))
+    assert {state["plugin"] for state in of_kind(lines, "plugin_state")} == {"two"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

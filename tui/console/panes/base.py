@@ -13,12 +13,13 @@ from textual.widget import Widget
 
 from engine.core.snapshot import Snapshot
 from engine.core.source import SourceStatus
+from tui.console.reader import RecordReader
 from tui.console.scope import Scope
 from tui.console.widgets.lines import LineView
 from tui.console.widgets.list_tools import ListTools
 from tui.console.widgets.marking import mark
 from tui.console.widgets.notice import Notice
-from tui.console.widgets.stream import RecordReader, StreamView
+from tui.console.widgets.stream import StreamView
 
 _TITLE_EDGE = 6
 """Cells of the border beside a title, and between its parts."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from textwrap import wrap
 
 from textual.app import ComposeResult
@@ -13,19 +12,19 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from engine.core.fields import JsonValue
-from engine.core.kinds import KERNEL_EVENT, PROBE_STATE
+from engine.core.kinds import PROBE_STATE
 from engine.core.records import Record
 from engine.core.sanitise import clean
 from engine.core.snapshot import Snapshot
-from tui.console.format import ABSENT, count, duration, share, value_text
+from tui.console.format import count, duration, share
 from tui.console.keymap import with_keys
 from tui.console.panes.base import Pane
-from tui.console.widgets.columns import Column, Tone, record_columns
+from tui.console.widgets.cells import CellKey
+from tui.console.widgets.event_columns import event_columns
 from tui.console.widgets.finder import Finder
 from tui.console.widgets.matrix import MatrixView
 from tui.console.widgets.matrix_line import describe
 from tui.console.widgets.stream import StreamView
-from tui.console.widgets.switches import CellKey
 
 _BESIDE_WIDTH = 150
 """From this width on the matrix stands beside the stream."""
@@ -33,108 +32,9 @@ _BESIDE_WIDTH = 150
 _ROOMY_HEIGHT = 22
 """Below this many lines the matrix needs the line about the probe for itself."""
 
-_ENDS = ("sip", "sport", "dip", "dport")
-_LAST = ("family", "res", "fd", "dirfd")
-
 NOTHING_ON = "nothing is subscribed: choose a cell above and press {toggle}"
 WAITING = "waiting for the first event"
 FAILED = "there are no events: the probe has failed, as told above"
-
-
-def result_text(record: Record) -> str:
-    """What the call returned: the error's name, else the value."""
-    return value_text(record.get("errno") or record.get("result"))
-
-
-def direction_text(record: Record) -> str:
-    """`>` enter, `<` exit, as strace-like tools print it."""
-    direction = str(record.get("direction") or "")
-    return {"enter": ">", "exit": "<"}.get(direction, clean(direction))
-
-
-def comm_text(record: Record) -> str:
-    """The thread's name, `sh@doctor` where a module caused what it did."""
-    name, module = value_text(record.comm), record.get("module")
-    return f"{name}@{clean(str(module))}" if module else name
-
-
-def attributes_text(record: Record) -> str:
-    """The other values, those that tell most first: ends as `SRC:PORT->DST:PORT`, then names.
-
-    What another column has already, or is a mere number of a descriptor, comes last.
-    """
-    attributes = record.get("attributes")
-    if not isinstance(attributes, Mapping):
-        return value_text(attributes)
-    rest = dict(attributes)
-    ends = ""
-    if all(rest.get(name) is not None for name in _ENDS):
-        sip, sport, dip, dport = (value_text(rest.pop(name)) for name in _ENDS)
-        ends = f"{sip}:{sport}->{dip}:{dport} "
-    last = {name: rest.pop(name) for name in _LAST if name in rest}
-    return ends + value_text({**rest, **last}) if rest or last else ends.rstrip() or ABSENT
-
-
-def event_columns() -> tuple[Column[Record], ...]:
-    """The columns of the stream."""
-    declared = {
-        column.name: column
-        for column in record_columns(
-            KERNEL_EVENT,
-            [
-                "ts",
-                "cpu",
-                "pid",
-                "tid",
-                "comm",
-                "category",
-                "name",
-                "latency_ns",
-                "fd",
-                "fd_name",
-                "attributes",
-            ],
-            titles={"ts": "time", "category": "cat", "latency_ns": "latency"},
-            widths={"comm": 12, "name": 13, "latency_ns": 7, "attributes": 14, "pid": 7},
-            priorities={"attributes": 1, "latency_ns": 4, "category": 5, "pid": 2},
-            tones={"ts": lambda record: "dim"},
-            flex="attributes",
-            ample=44,
-        )
-    }
-    return (
-        declared["ts"],
-        declared["cpu"],
-        declared["pid"],
-        declared["tid"],
-        replace(
-            declared["comm"],
-            text=comm_text,
-            tone=lambda record: "strong" if record.get("module") else "",
-            help="Name of the thread; NAME@MODULE where a module caused what it did.",
-        ),
-        declared["category"],
-        Column("direction", "", 1, direction_text, priority=2, help="> enter, < exit."),
-        declared["name"],
-        Column(
-            "result",
-            "result",
-            8,
-            result_text,
-            "right",
-            3,
-            tone=_result_tone,
-            help="What the call returned: the error's name, else the value.",
-        ),
-        declared["latency_ns"],
-        declared["fd"],
-        declared["fd_name"],
-        replace(declared["attributes"], text=attributes_text),
-    )
-
-
-def _result_tone(record: Record) -> Tone:
-    return "bad" if record.get("errno") else ""
 
 
 def probe_text(row: Record) -> str:
@@ -247,7 +147,7 @@ class EventsPane(Pane):
     def describe_cell(self) -> None:
         """Write the line about what is under the cursor."""
         matrix = self.matrix
-        text = describe(matrix.switches, matrix.cursor_line, matrix.cursor_column)
+        text = describe(matrix.switches, matrix.cursor.line, matrix.cursor.column)
         _say(self.cell_line, with_keys(self.app, text) or " ")
 
     def on_matrix_view_cursor_moved(self) -> None:

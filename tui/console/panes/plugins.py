@@ -16,16 +16,16 @@ from engine.core.kinds import PLUGIN_STATE
 from engine.core.records import Record
 from engine.core.sanitise import clean
 from engine.core.snapshot import Snapshot
-from tui.console.commands import PluginAsked
 from tui.console.figures import FigureId
 from tui.console.format import count, sparkline, value_text
 from tui.console.history import History
 from tui.console.keys import PLUGIN_KEYS
 from tui.console.opening import ask
 from tui.console.panes.base import Pane
+from tui.console.plugins import PluginAsked
 from tui.console.widgets.columns import Column, Remark, SortKey, Tone, lift, record_columns
 from tui.console.widgets.frames import record_stream
-from tui.console.widgets.lines import LineView
+from tui.console.widgets.row_cursor import RowCursor
 from tui.console.widgets.table import TableView
 from tui.console.wording import is_module, state_text, state_tone
 
@@ -210,7 +210,7 @@ class PluginsPane(Pane):
         values = self.history.last(figure, _SPARK_WIDTH).values
         return list(dropwhile(isnan, values))
 
-    def on_line_view_cursor_moved(self, message: LineView.CursorMoved) -> None:
+    def on_row_cursor_moved(self, message: RowCursor.Moved) -> None:
         """Selecting a plugin shows its records only."""
         if isinstance(message.row, PluginRow):
             self._show_records_of(str(message.row.record.get("plugin")))

@@ -26,7 +26,7 @@ from tui.console.traffic_text import (
     wasm_state_text,
     wasm_state_tone,
 )
-from tui.console.wasm import WasmAsked
+from tui.console.wasm import RunsAgain, WasmAsked
 from tui.console.widgets.columns import Column, Remark, Tone, record_columns
 from tui.console.widgets.stream import StreamView
 from tui.console.widgets.table import TableView
@@ -154,7 +154,7 @@ def wasm_columns() -> tuple[Column[Record], ...]:
     )
 
 
-class TrafficPane(Pane):
+class TrafficPane(Pane, RunsAgain):
     """Messages above, Wasm plugins below."""
 
     number = 4
@@ -196,7 +196,7 @@ class TrafficPane(Pane):
         return self.wasm.chosen_row
 
     @property
-    def selected_message(self) -> Record | None:
+    def offered(self) -> Record | None:
         """The message under the cursor."""
         row = self.messages.cursor_row
         return row if isinstance(row, Record) else None
@@ -204,7 +204,7 @@ class TrafficPane(Pane):
     def offers(self, action: str) -> bool:
         """A plugin, or a message, has to be selected for what is done with one."""
         if action in ("run_again", "edit_payload"):
-            return self.is_live and self.selected_message is not None
+            return self.is_live and self.offered is not None
         return self.is_live and (action == "load_wasm" or self.selected_plugin is not None)
 
     # Keys.
@@ -220,11 +220,3 @@ class TrafficPane(Pane):
     def action_unload_wasm(self) -> None:
         """Ask for the selected plugin to be taken out of the chain."""
         ask(self, WasmAsked("unload", self.selected_plugin))
-
-    def action_run_again(self) -> None:
-        """Ask for the selected message's payload to be offered again."""
-        ask(self, WasmAsked("run_again", self.selected_message))
-
-    def action_edit_payload(self) -> None:
-        """Ask for other bytes to offer in place of the selected message's."""
-        ask(self, WasmAsked("edit", self.selected_message))

@@ -25,18 +25,18 @@ from tui.console.call_text import (
 from tui.console.calls import CallSearch, message_of, runs_of
 from tui.console.format import value_text
 from tui.console.keys import CALL_KEYS, RECORD_KEYS
-from tui.console.opening import ask, run_opening
-from tui.console.screens.parts import Part, PartsScreen
+from tui.console.reader import RecordReader
+from tui.console.screens.browsing import BrowsingScreen
+from tui.console.screens.parts import Part
 from tui.console.values import bytes_of
-from tui.console.wasm import WasmAsked, WasmVerb
+from tui.console.wasm import RunsAgain
 from tui.console.widgets.calls import run_table
 from tui.console.widgets.hexdump import HexView
-from tui.console.widgets.stream import RecordReader
 
 RUNS_PART = 5
 
 
-class CallScreen(PartsScreen):
+class CallScreen(BrowsingScreen, RunsAgain):
     """One call; stays on it while others arrive, and shows each that repeats it.
 
     Args:
@@ -49,7 +49,6 @@ class CallScreen(PartsScreen):
     BINDINGS: ClassVar[list[BindingType]] = [*CALL_KEYS, *RECORD_KEYS]
 
     def __init__(self, browser: RecordBrowser, reader: RecordReader, *, runs: bool = False) -> None:
-        self._browser = browser
         self._reader = reader
         self._begin_with_runs = runs
         self._facts, self._result, self._output = Static(), Static(), Static()
@@ -65,13 +64,14 @@ class CallScreen(PartsScreen):
         self._decision: Section | None = None
         facts, result, output = self._frames
         super().__init__(
+            browser,
             (
                 Part("Call", facts, part_id="call"),
                 Part("Result", result, part_id="result"),
                 Part("Output", output, part_id="output"),
                 Part("Payload", self._payload, part_id="payload"),
                 Part("Run again", self.runs, part_id="run-part"),
-            )
+            ),
         )
 
     @property
@@ -79,17 +79,10 @@ class CallScreen(PartsScreen):
         """The call that is looked at."""
         return self._browser.record
 
-    @property
-    def subject(self) -> Record:
-        """What the screen is about."""
-        return self._browser.record
-
     def on_mount(self) -> None:
-        """Show the call."""
-        super().on_mount()
-        self._draw()
+        """Begin with the repetitions, if they are what is asked for."""
         if self._begin_with_runs:
-            self.show_runs()
+            self.go(RUNS_PART)
 
     def on_unmount(self) -> None:
         """Look for nothing any more."""
@@ -102,7 +95,8 @@ class CallScreen(PartsScreen):
 
     # Showing.
 
-    def _draw(self, remark: str = "") -> None:
+    def draw(self) -> None:
+        """Show another call."""
         call = self.call
         self._decision = None
         self._draw_facts()
@@ -117,7 +111,7 @@ class CallScreen(PartsScreen):
         self._search.give_up()
         self._search = runs_of(self._reader, call)
         self.runs.set_rows(())
-        self._say(remark)
+        self.head()
         self._look_for_runs()
         self.run_worker(self._find_decision(), group="decision", exclusive=True)
 
@@ -135,7 +129,8 @@ class CallScreen(PartsScreen):
             self._decision = "Why this parser", decision_lines(message)
             self._draw_facts()
 
-    def _say(self, remark: str = "") -> None:
+    def head(self, remark: str = "") -> None:
+        """Write which call it is, and what the plugin answered."""
         call = self.call
         tone = {"good": "$text-success", "bad": "$text-error"}.get(action_tone(call), "")
         repeated = call.get("rerun_of")
@@ -164,25 +159,7 @@ class CallScreen(PartsScreen):
             self.runs.set_rows(search.found)
             self.runs.move_to(self.runs.row_count - 1)
 
-    # Keys.
-
-    def action_step(self, direction: int) -> None:
-        """Go to the next or the previous call of the plugin."""
-        run_opening(self, self._step(direction), group="step", name="step", exclusive=True)
-
-    async def _step(self, direction: int) -> None:
-        if await asyncio.to_thread(self._browser.step, direction):
-            self._draw()
-        else:
-            self._say("there is no newer one yet" if direction > 0 else "no earlier one is kept")
-
-    def action_run_again(self) -> None:
-        """Ask for the payload to be offered again."""
-        self._ask("run_again")
-
-    def action_edit_payload(self) -> None:
-        """Ask for other bytes to offer."""
-        self._ask("edit")
-
-    def _ask(self, verb: WasmVerb) -> None:
-        ask(self, WasmAsked(verb, self.call))
+    @property
+    def offered(self) -> Record:
+        """The call, which is made again."""
+        return self.call

@@ -21,6 +21,7 @@ from tui.console.widgets.chart_text import Chart
 from tui.console.widgets.columns import Column, Tone
 from tui.console.widgets.finder import Finder
 from tui.console.widgets.lines import LineView
+from tui.console.widgets.row_cursor import RowCursor
 from tui.console.widgets.table import TableView
 
 WINDOWS_S = (60, 300, KEPT)
@@ -144,7 +145,7 @@ class ChartScreen(PartsScreen):
 
     # Choosing.
 
-    def on_line_view_cursor_moved(self, message: LineView.CursorMoved) -> None:
+    def on_row_cursor_moved(self, message: RowCursor.Moved) -> None:
         """Draw the figure under the cursor."""
         message.stop()
         if isinstance(message.row, FigureRow) and message.row.figure != self.figure:

@@ -12,7 +12,6 @@ from textual.content import Content
 from textual.widgets import Static
 
 from engine.core.kinds import KINDS, TABLE_KEYS
-from engine.core.records import Record
 from engine.core.sanitise import clean
 from engine.core.snapshot import Snapshot
 from engine.engine import Engine
@@ -21,9 +20,10 @@ from tui.console.format import size
 from tui.console.keymap import with_keys
 from tui.console.keys import DETAIL_KEYS, GAP_KEYS, RECORD_KEYS
 from tui.console.links import Link, links_of, process_of
-from tui.console.opening import ask, run_opening
+from tui.console.opening import ask
 from tui.console.reasons import Gap, gap_lines, why_lines
 from tui.console.record_text import bytes_in, distance, fields_content, times_lines
+from tui.console.screens.browsing import BrowsingScreen
 from tui.console.screens.parts import Part, PartsScreen, update_lines
 from tui.console.widgets.columns import Column
 from tui.console.widgets.hexdump import HexView
@@ -48,7 +48,7 @@ def _section(title: str, lines: Sequence[Content]) -> Content:
     return Content("\n").join([Content.styled(title, "bold underline"), *lines, Content("")])
 
 
-class DetailScreen(PartsScreen):
+class DetailScreen(BrowsingScreen):
     """The detail of one record; stays on it while others arrive.
 
     Args:
@@ -59,7 +59,6 @@ class DetailScreen(PartsScreen):
     BINDINGS: ClassVar[list[BindingType]] = [*RECORD_KEYS, *DETAIL_KEYS]
 
     def __init__(self, browser: RecordBrowser, engine: Engine) -> None:
-        self._browser = browser
         self._engine = engine
         self._why, self._times, self._fields = Static(), Static(), Static()
         self._frame = VerticalScroll(self._why, self._times, self._fields)
@@ -69,26 +68,18 @@ class DetailScreen(PartsScreen):
         self.links = link_table()
         self._bytes_part = Part("Bytes", self._hex, part_id="bytes")
         super().__init__(
+            browser,
             (
                 Part("Record", self._frame, part_id="fields"),
                 self._bytes_part,
                 Part("Belongs to", self.links, part_id="link-part"),
-            )
+            ),
         )
-
-    @property
-    def subject(self) -> Record:
-        """The record that is looked at."""
-        return self._browser.record
-
-    def on_mount(self) -> None:
-        """Show the record."""
-        super().on_mount()
-        self._draw()
 
     # Showing.
 
-    def _draw(self, remark: str = "") -> None:
+    def draw(self) -> None:
+        """Show another record."""
         record, snapshot = self.subject, self._engine.snapshot()
         kind = KINDS[record.kind]
         self._why.update(_section("Why it is here", why_lines(record, snapshot)))
@@ -104,7 +95,7 @@ class DetailScreen(PartsScreen):
         self._all_bytes, self._bytes_shown = list(bytes_in(record, self._browser.body())), 0
         self._draw_bytes()
         self.links.set_rows(())
-        self._show_times(snapshot.wall_ns, remark)
+        self._show_times(snapshot.wall_ns)
         self.run_worker(self._find_links(), group="links", exclusive=True)
 
     def _draw_bytes(self) -> None:
@@ -127,6 +118,10 @@ class DetailScreen(PartsScreen):
         """Tell how long ago it was by now."""
         self._show_times(snapshot.wall_ns)
 
+    def head(self, remark: str = "") -> None:
+        """Write which record it is, and how long ago it was."""
+        self._show_times(self._engine.snapshot().wall_ns, remark)
+
     def _show_times(self, now_ns: int, remark: str = "") -> None:
         record = self.subject
         update_lines(self._times, _section("Times", times_lines(record, now_ns)))
@@ -147,17 +142,6 @@ class DetailScreen(PartsScreen):
             self._bytes_part.display = False
 
     # Keys.
-
-    def action_step(self, direction: int) -> None:
-        """Go to the next or the previous record of its kind."""
-        run_opening(self, self._step(direction), group="step", name="step", exclusive=True)
-
-    async def _step(self, direction: int) -> None:
-        if await asyncio.to_thread(self._browser.step, direction):
-            self._draw()
-        else:
-            remark = "there is no newer one yet" if direction > 0 else "no earlier one is kept"
-            self._show_times(self._engine.snapshot().wall_ns, remark)
 
     def action_other_bytes(self) -> None:
         """Show other bytes of the same record."""

@@ -19,6 +19,7 @@ from tui.console.keys import DOCTOR_KEYS
 from tui.console.screens.parts import Part, PartsScreen, update_lines
 from tui.console.widgets.columns import Column, Tone
 from tui.console.widgets.lines import LineView
+from tui.console.widgets.row_cursor import RowCursor
 from tui.console.widgets.table import TableView
 
 
@@ -130,7 +131,7 @@ class DoctorScreen(PartsScreen):
             update_lines(self._detail, need_content(need))
         self.refresh_bindings()
 
-    def on_line_view_cursor_moved(self, message: LineView.CursorMoved) -> None:
+    def on_row_cursor_moved(self, message: RowCursor.Moved) -> None:
         """Tell the check under the cursor in full."""
         message.stop()
         self._show(message.row if isinstance(message.row, Need) else None)

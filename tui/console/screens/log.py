@@ -15,9 +15,10 @@ from engine.core.sanitise import clean
 from engine.core.snapshot import Snapshot
 from tui.console.format import count, value_text
 from tui.console.keys import STREAM_KEYS
-from tui.console.screens.parts import Part, PartsScreen
+from tui.console.screens.parts import Part
+from tui.console.screens.streaming import StreamingScreen
 from tui.console.widgets.columns import Column, Tone, record_columns
-from tui.console.widgets.stream import RecordReader, StreamView
+from tui.console.widgets.stream import StreamView
 
 _TONES: Mapping[object, Tone] = {"error": "bad", "warning": "warn"}
 _TIME = {"ts": "time"}
@@ -104,23 +105,20 @@ def traffic_stream() -> StreamView:
     return StreamView(TRAFFIC_STATE.name, columns, empty=empty, widget_id="traffic-states")
 
 
-class LogScreen(PartsScreen):
+class LogScreen(StreamingScreen):
     """Lists of the kinds that no pane shows, as they come."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*STREAM_KEYS]
 
     def __init__(self) -> None:
         self.log_lines = log_stream()
-        self.streams = (self.log_lines, stats_stream(), probe_stream(), traffic_stream())
+        streams = (self.log_lines, stats_stream(), probe_stream(), traffic_stream())
         titles = ("Log", "Counters", "Probe", "Traffic")
-        super().__init__(
-            tuple(
-                Part(title, stream, part_id=f"{stream.id}-part")
-                for title, stream in zip(titles, self.streams, strict=True)
-            )
-        )
-
-    # Showing.
+        parts = [
+            Part(title, stream, part_id=f"{stream.id}-part")
+            for title, stream in zip(titles, streams, strict=True)
+        ]
+        super().__init__(parts, streams)
 
     def show(self, snapshot: Snapshot) -> None:
         """Tell whose log it is, and for how long."""
@@ -134,30 +132,3 @@ class LogScreen(PartsScreen):
                 (told, "$text-warning"),
             )
         )
-
-    def pull(self, reader: RecordReader) -> None:
-        """Let the streams in view take in what is new."""
-        for stream in self.streams:
-            if stream.size and stream.region:
-                stream.pull(reader)
-
-    # Keys.
-
-    def action_follow(self) -> None:
-        """Go to the newest ones."""
-        for stream in self.streams:
-            stream.follow()
-        self.refresh_bindings()
-
-    def action_pause(self) -> None:
-        """Hold the streams still, or let them go on."""
-        paused = not self.log_lines.paused
-        for stream in self.streams:
-            stream.set_paused(paused)
-        self.refresh_bindings()
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """What applies now."""
-        if action == "follow":
-            return not all(stream.moving for stream in self.streams)
-        return super().check_action(action, parameters)

@@ -15,6 +15,7 @@ from tui.console.panes.events import EventsPane
 from tui.console.panes.plugins import PluginsPane
 from tui.console.panes.ports import PortsPane
 from tui.console.panes.traffic import TrafficPane
+from tui.console.reader import RecordReader
 from tui.console.scope import Scope
 from tui.console.trends import TRENDS, trend
 from tui.console.widgets.header import HeaderLine
@@ -22,7 +23,6 @@ from tui.console.widgets.honesty import HonestyLine
 from tui.console.widgets.keyline import KeyLine
 from tui.console.widgets.marking import mark
 from tui.console.widgets.selection import SelectsLines
-from tui.console.widgets.stream import RecordReader
 from tui.console.widgets.tabs import Tab, TabStrip
 
 GRID_WIDTH = 100

@@ -19,14 +19,14 @@ from tui.console.call_text import Section, change_lines, decision_lines, named, 
 from tui.console.calls import calls_of
 from tui.console.format import ABSENT, field_lines, value_text
 from tui.console.keys import CALL_KEYS, RECORD_KEYS
-from tui.console.opening import ask, run_opening
+from tui.console.reader import RecordReader
 from tui.console.reasons import SESSIONS
-from tui.console.screens.parts import Part, PartsScreen
+from tui.console.screens.browsing import BrowsingScreen
+from tui.console.screens.parts import Part
 from tui.console.traffic_text import UNREADABLE, is_unreadable, parser_text, request_text, side_text
 from tui.console.values import items_of, map_of, optional
-from tui.console.wasm import WasmAsked, WasmVerb
+from tui.console.wasm import RunsAgain
 from tui.console.widgets.calls import call_table
-from tui.console.widgets.stream import RecordReader
 
 _UNCHANGED = Content.styled("no plugin changed it", "dim")
 
@@ -83,7 +83,7 @@ def changes_of(message: Record, calls: Sequence[Record]) -> list[Content]:
     return lines or [_UNCHANGED]
 
 
-class MessageScreen(PartsScreen):
+class MessageScreen(BrowsingScreen, RunsAgain):
     """One message; stays on it while others arrive.
 
     Args:
@@ -95,7 +95,6 @@ class MessageScreen(PartsScreen):
     BINDINGS: ClassVar[list[BindingType]] = [*CALL_KEYS, *RECORD_KEYS]
 
     def __init__(self, browser: RecordBrowser, reader: RecordReader) -> None:
-        self._browser = browser
         self._reader = reader
         self._facts, self._decision, self._changes = Static(), Static(), Static()
         self._frames = tuple(
@@ -104,12 +103,13 @@ class MessageScreen(PartsScreen):
         self.calls = call_table(widget_id="calls", empty="no plugin was called for it")
         facts, decision, changes = self._frames
         super().__init__(
+            browser,
             (
                 Part("Message", facts, part_id="message"),
                 Part("Why this parser", decision, part_id="decision"),
                 Part("Before and after", changes, part_id="changes"),
                 Part("Calls", self.calls, part_id="call-part"),
-            )
+            ),
         )
 
     @property
@@ -117,17 +117,8 @@ class MessageScreen(PartsScreen):
         """The message that is looked at."""
         return self._browser.record
 
-    @property
-    def subject(self) -> Record:
-        """What the screen is about."""
-        return self._browser.record
-
-    def on_mount(self) -> None:
-        """Show the message."""
-        super().on_mount()
-        self._draw()
-
-    def _draw(self, remark: str = "") -> None:
+    def draw(self) -> None:
+        """Show another message."""
         message = self.message
         self._facts.update(sections_content(message_sections(message)))
         self._decision.update(Content("\n").join(decision_lines(message)))
@@ -135,7 +126,7 @@ class MessageScreen(PartsScreen):
         self.calls.set_rows(())
         for frame in self._frames:
             frame.scroll_home(animate=False)
-        self._say(remark)
+        self.head()
         self.run_worker(self._find_calls(), group="calls", exclusive=True)
 
     async def _find_calls(self) -> None:
@@ -145,7 +136,8 @@ class MessageScreen(PartsScreen):
             self.calls.set_rows(calls)
             self._changes.update(Content("\n").join(changes_of(message, calls)))
 
-    def _say(self, remark: str = "") -> None:
+    def head(self, remark: str = "") -> None:
+        """Write which message it is."""
         message = self.message
         self.say(
             Content.assemble(
@@ -158,27 +150,11 @@ class MessageScreen(PartsScreen):
 
     # Keys.
 
-    def action_step(self, direction: int) -> None:
-        """Go to the next or the previous message."""
-        run_opening(self, self._step(direction), group="step", name="step", exclusive=True)
-
-    async def _step(self, direction: int) -> None:
-        if await asyncio.to_thread(self._browser.step, direction):
-            self._draw()
-        else:
-            self._say("there is no newer one yet" if direction > 0 else "no earlier one is kept")
-
-    def action_run_again(self) -> None:
-        """Ask for the payload to be offered again."""
-        self._ask("run_again")
-
-    def action_edit_payload(self) -> None:
-        """Ask for other bytes to offer."""
-        self._ask("edit")
-
-    def _ask(self, verb: WasmVerb) -> None:
+    @property
+    def offered(self) -> Record:
+        """The selected call, else whichever was made for the message."""
         selected = self.calls.cursor_row
-        ask(self, WasmAsked(verb, self.message if selected is None else selected))
+        return self.message if selected is None else selected
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What applies now."""

@@ -19,11 +19,11 @@ from textual.widgets import Static
 from engine.core.records import Record
 from engine.core.snapshot import Snapshot
 from tui.console.keys import PART_KEYS, SUBJECT_KEYS
+from tui.console.reader import RecordReader
 from tui.console.widgets.entry import TextInput
 from tui.console.widgets.keyline import KeyLine
 from tui.console.widgets.list_tools import ListTools
 from tui.console.widgets.selection import SelectsLines
-from tui.console.widgets.stream import RecordReader
 from tui.console.widgets.tabs import Tab, TabStrip
 
 ALL_HEIGHT = 30

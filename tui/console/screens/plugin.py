@@ -14,142 +14,26 @@ from textual.content import Content
 from textual.widgets import Static
 
 from engine.core.fields import JsonValue
-from engine.core.kinds import KERNEL_EVENT, MODULE_EVENT, PLUGIN_FAULT, PLUGIN_STATE
+from engine.core.kinds import KERNEL_EVENT
 from engine.core.records import Record
 from engine.core.sanitise import clean
 from engine.core.snapshot import Snapshot
-from tui.console.commands import PluginAsked, Verb
 from tui.console.figures import FigureId
-from tui.console.format import ABSENT, field_lines, uptime, value_text
 from tui.console.history import History
 from tui.console.keys import PLUGIN_KEYS, STREAM_KEYS
 from tui.console.opening import ask
-from tui.console.panes.events import event_columns
-from tui.console.screens.parts import Part, PartsScreen, update_lines
-from tui.console.widgets.columns import cell, record_columns
+from tui.console.plugin_text import figures_content, headline, stderr_lines
+from tui.console.plugins import PluginAsked, Verb
+from tui.console.screens.parts import Part, update_lines
+from tui.console.screens.streaming import StreamingScreen
 from tui.console.widgets.frames import record_stream
 from tui.console.widgets.graph import Graph
-from tui.console.widgets.stream import RecordReader, StreamView
-from tui.console.wording import is_module, state_text, state_tone, utc_text
+from tui.console.widgets.plugin_streams import deed_stream, fault_stream, life_stream
+from tui.console.widgets.stream import StreamView
+from tui.console.wording import is_module
 
-_GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    (
-        "Process",
-        (
-            "state",
-            "error",
-            "kill_in_s",
-            "exit_code",
-            "pid",
-            "pgid",
-            "comm",
-            "plugin_kind",
-            "version",
-            "started",
-            "restarts",
-        ),
-    ),
-    ("Sends", ("tx_rate", "tx_speed", "tx_count", "tx_bytes", "dropped", "agent_dropped")),
-    ("Tasks", ("last_task", "tasks_waiting", "rx_count", "rx_bytes", "rx_rate", "rx_speed")),
-    ("Uses", ("cpu", "rss", "fds", "read_speed", "write_speed", "disk")),
-)
-_ELSEWHERE = frozenset({"kind", "seq", "ts", "plugin", "stderr", "last_stderr"})
-"""Fields that are shown in other parts of the screen."""
-_ONLY_IF_KNOWN = frozenset({"error", "kill_in_s", "exit_code"})
-_BAD_STEPS = frozenset(
-    {"refused", "symbol_missing", "interface_missing", "panicked", "exited", "killed", "garbage"}
-)
 GRAPH_S = 300
 """Samples that the graphs of throughput show; one is taken a second."""
-_NAME_WIDTH = 14
-_VALUE_WIDTH = 20
-_LEAST_HELP = 12
-
-
-def figures_content(record: Record, width: int) -> Content:
-    """The fields of a plugin in groups, with what they mean as far as the width allows."""
-    lines: list[Content] = []
-    named = {name for _title, names in _GROUPS for name in names}
-    declared = {field.name for field in PLUGIN_STATE.all_fields()}
-    others = tuple(sorted(declared - named - _ELSEWHERE))
-    for title, names in (*_GROUPS, *((("Other", others),) if others else ())):
-        lines.append(Content.styled(title, "bold underline"))
-        lines += [
-            _figure(record, name, width)
-            for name in names
-            if name not in _ONLY_IF_KNOWN or record.get(name) not in (None, "")
-        ]
-    return Content("\n").join(lines)
-
-
-def _figure(record: Record, name: str, width: int) -> Content:
-    field = PLUGIN_STATE.field(name)
-    value = record.get(name)
-    if name == "started":
-        text = utc_text(value) or ABSENT
-    else:
-        text = value_text(value, field.unit) if field.type == "float" else _exact(value, field.unit)
-    text = text.ljust(_VALUE_WIDTH)
-    room = width - _NAME_WIDTH - len(text) - 1
-    remark = f" {cell(field.help, room)}" if room >= _LEAST_HELP else ""
-    return Content.assemble((name.ljust(_NAME_WIDTH), "bold"), text, (remark, "dim italic"))
-
-
-def _exact(value: JsonValue, unit: str) -> str:
-    return field_lines(value, unit)[0]
-
-
-def stderr_lines(record: Record) -> Sequence[str]:
-    """The last lines of stderr, oldest first, fit to be shown."""
-    lines = record.get("stderr")
-    if isinstance(lines, Sequence) and not isinstance(lines, str) and lines:
-        return [clean(str(line)) for line in lines]
-    last = record.get("last_stderr")
-    return [clean(str(last))] if last else []
-
-
-def fault_stream(widget_id: str) -> StreamView:
-    """The pieces of a plugin's stream that are no records."""
-    return StreamView(
-        PLUGIN_FAULT.name,
-        record_columns(
-            PLUGIN_FAULT,
-            ["ts", "reason", "length", "bytes", "agent_reading"],
-            titles={"ts": "time", "agent_reading": "a real agent"},
-            widths={"agent_reading": 20, "bytes": 24, "length": 8},
-            tones={"ts": lambda record: "dim", "reason": lambda record: "warn"},
-            priorities={"agent_reading": 2, "reason": 1, "length": 2, "bytes": 3},
-            flex="agent_reading",
-            ample=40,
-        ),
-        widget_id=widget_id,
-    )
-
-
-def life_stream(widget_id: str) -> StreamView:
-    """The steps of a module's life."""
-    return StreamView(
-        MODULE_EVENT.name,
-        record_columns(
-            MODULE_EVENT,
-            ["ts", "event", "symbol", "text", "frame", "elapsed_us"],
-            titles={"ts": "time", "elapsed_us": "took"},
-            widths={"event": 19, "symbol": 12, "text": 20, "frame": 20, "elapsed_us": 8},
-            tones={
-                "ts": lambda record: "dim",
-                "event": lambda record: "bad" if record.get("event") in _BAD_STEPS else "",
-            },
-            priorities={"text": 1, "event": 1, "symbol": 2, "frame": 5, "elapsed_us": 3},
-            flex="text",
-            ample=40,
-        ),
-        widget_id=widget_id,
-    )
-
-
-def deed_stream(widget_id: str) -> StreamView:
-    """What a module did, as the kernel tells it."""
-    return StreamView(KERNEL_EVENT.name, event_columns(), widget_id=widget_id)
 
 
 def _those_of(name: JsonValue, kind: str) -> Callable[[Record], bool]:
@@ -158,7 +42,7 @@ def _those_of(name: JsonValue, kind: str) -> Callable[[Record], bool]:
     return lambda record: record.get(field) == name
 
 
-class PluginScreen(PartsScreen):
+class PluginScreen(StreamingScreen):
     """One plugin; goes on showing what was last known when it is unloaded."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -185,7 +69,7 @@ class PluginScreen(PartsScreen):
         records = Part("Records", self.records, part_id="record-part")
         if is_module(record):
             self.life, self.deeds = life_stream("life"), deed_stream("deeds")
-            self.streams: tuple[StreamView, ...] = (self.life, self.deeds, self.records)
+            streams: tuple[StreamView, ...] = (self.life, self.deeds, self.records)
             self.life.say_when_empty(f"nothing has become of {shown} yet")
             self.deeds.say_when_empty(f"the kernel has told nothing of {shown} yet")
             life = Part("Life", self.life, part_id="life-part")
@@ -194,11 +78,11 @@ class PluginScreen(PartsScreen):
         else:
             self.faults = fault_stream("faults")
             self.faults.say_when_empty(f"nothing {shown} sent was no record")
-            self.streams = (self.faults, self.records)
+            streams = (self.faults, self.records)
             throughput = Part("Throughput", *self._graphs, part_id="throughput")
             faults = Part("Faults", self.faults, part_id="fault-part")
             parts = (state, throughput, stderr, faults, records)
-        super().__init__(parts)
+        super().__init__(parts, streams)
         for stream in self.streams:
             stream.show_only(_those_of(name, stream.kind))
 
@@ -231,7 +115,7 @@ class PluginScreen(PartsScreen):
 
     def _draw(self) -> None:
         record = self.record
-        self.say(self._headline())
+        self.say(headline(record, None if self._gone else self._now_ns))
         self._draw_figures(changed=True)
         self._draw_stderr(stderr_lines(record))
         subject = clean(str(record.get("plugin")))
@@ -255,43 +139,7 @@ class PluginScreen(PartsScreen):
         if at_end:
             self._stderr_frame.scroll_end(animate=False)
 
-    def _headline(self) -> Content:
-        record = self.record
-        name = clean(str(record.get("plugin")))
-        if self._gone:
-            gone = "is not on the list any more; this is what was last known"
-            return Content.assemble((f" {name} ", "bold"), gone)
-        tone = {"good": "$text-success", "warn": "$text-warning", "bad": "$text-error"}
-        started, pid = record.get("started"), record.pid
-        now_s = self._now_ns // 1_000_000_000
-        return Content.assemble(
-            (f" {name} ", "bold"),
-            (state_text(record), tone.get(state_tone(record), "")),
-            f"  pid {pid}" if pid is not None else "",
-            f"  up {uptime(max(0, now_s - started))}" if isinstance(started, int) else "",
-            f"  {clean(str(record.get('error') or ''))}",
-        )
-
-    def pull(self, reader: RecordReader) -> None:
-        """Let the streams in view take in what is new."""
-        for stream in self.streams:
-            if stream.size and stream.region:
-                stream.pull(reader)
-
     # Keys.
-
-    def action_follow(self) -> None:
-        """Go to the newest records, faults and steps."""
-        for stream in self.streams:
-            stream.follow()
-        self.refresh_bindings()
-
-    def action_pause(self) -> None:
-        """Hold the streams still, or let them go on."""
-        paused = not self.records.paused
-        for stream in self.streams:
-            stream.set_paused(paused)
-        self.refresh_bindings()
 
     def action_judge_module(self) -> None:
         """Ask what is known of the module's file."""
@@ -319,8 +167,6 @@ class PluginScreen(PartsScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What applies now."""
         match action:
-            case "follow":
-                return not all(stream.moving for stream in self.streams)
             case "send_task" | "restart_plugin" | "unload_plugin":
                 return not self._gone
             case "judge_module":

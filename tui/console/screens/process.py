@@ -22,17 +22,17 @@ from tui.console.browser import RecordBrowser
 from tui.console.format import duration, field_lines
 from tui.console.keys import PORT_KEYS, PROCESS_KEYS, STREAM_KEYS
 from tui.console.opening import ask
-from tui.console.panes.events import event_columns
-from tui.console.panes.ports import PortRow, port_columns, port_rows
+from tui.console.panes.port_rows import PortRow, port_rows, port_table
 from tui.console.panes.traffic import message_columns
+from tui.console.plugin_text import figures_content
 from tui.console.processes import ProcessAsked, ProcessVerb
 from tui.console.scope import Process, Scope
 from tui.console.screens.detail import DetailScreen
-from tui.console.screens.parts import Part, PartsScreen, update_lines
-from tui.console.screens.plugin import figures_content
+from tui.console.screens.parts import Part, update_lines
+from tui.console.screens.streaming import StreamingScreen
+from tui.console.widgets.event_columns import event_columns
 from tui.console.widgets.lines import LineView
-from tui.console.widgets.stream import RecordReader, StreamView
-from tui.console.widgets.table import TableView
+from tui.console.widgets.stream import StreamView
 
 if TYPE_CHECKING:
     from engine.discovery.explain import Explanation
@@ -78,7 +78,7 @@ def _fact(name: str, text: str) -> Content:
     return Content.assemble((name.ljust(_NAME_WIDTH), "bold"), text)
 
 
-class ProcessScreen(PartsScreen):
+class ProcessScreen(StreamingScreen):
     """One process; goes on showing what was last known when it has ended.
 
     Args:
@@ -113,13 +113,7 @@ class ProcessScreen(PartsScreen):
         self._facts = Static()
         self._plugin = Static()
         self._plugin_record: Record | None = None
-        self.ports = TableView(
-            port_columns(),
-            key=lambda row: row.key,
-            kind="process",
-            empty="it is not listed with a port",
-            widget_id="ports",
-        )
+        self.ports = port_table(empty="it is not listed with a port")
         self.events = StreamView(
             "kernel_event", event_columns(), empty="no events of it", widget_id="events"
         )
@@ -133,7 +127,8 @@ class ProcessScreen(PartsScreen):
                 Part("Events", self.events, part_id="process-events"),
                 Part("Traffic", self.traffic, part_id="process-traffic"),
                 Part("Plugin", VerticalScroll(self._plugin), part_id="process-plugin"),
-            )
+            ),
+            (self.events, self.traffic),
         )
         self._scope = Scope(process)
         for stream in self.streams:
@@ -143,11 +138,6 @@ class ProcessScreen(PartsScreen):
     def subject(self) -> Record | None:
         """The row of the process, if it is listed."""
         return self._record
-
-    @property
-    def streams(self) -> tuple[StreamView, ...]:
-        """What comes of the process."""
-        return (self.events, self.traffic)
 
     def on_mount(self) -> None:
         """Show what is known already, and find out the rest."""
@@ -212,12 +202,6 @@ class ProcessScreen(PartsScreen):
         if content.plain != str(self._plugin.content):
             update_lines(self._plugin, content)
 
-    def pull(self, reader: RecordReader) -> None:
-        """Let the streams in view take in what is new."""
-        for stream in self.streams:
-            if stream.size and stream.region:
-                stream.pull(reader)
-
     def on_line_view_row_chosen(self, message: LineView.RowChosen) -> None:
         """Everything about a port, which in the panes leads to this very screen."""
         if isinstance(message.row, PortRow):
@@ -244,22 +228,3 @@ class ProcessScreen(PartsScreen):
 
     def _ask(self, verb: ProcessVerb) -> None:
         ask(self, ProcessAsked(verb, self.process.pid))
-
-    def action_follow(self) -> None:
-        """Go to the newest records."""
-        for stream in self.streams:
-            stream.follow()
-        self.refresh_bindings()
-
-    def action_pause(self) -> None:
-        """Hold the streams still, or let them go on."""
-        paused = not self.events.paused
-        for stream in self.streams:
-            stream.set_paused(paused)
-        self.refresh_bindings()
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """What applies now."""
-        if action == "follow":
-            return not all(stream.moving for stream in self.streams)
-        return super().check_action(action, parameters)

@@ -25,6 +25,7 @@ from tui.console.format import count, duration
 from tui.console.keymap import with_keys
 from tui.console.keys import QUERY_KEYS
 from tui.console.opening import run_opening
+from tui.console.reader import RecordReader
 from tui.console.screens.answer import AnswerExportDialog, AnswerRowScreen
 from tui.console.screens.parts import Part, PartsScreen
 from tui.console.screens.useful import UsefulScreen
@@ -32,7 +33,6 @@ from tui.console.widgets.answers import AnswerRow, AnswerTable
 from tui.console.widgets.columns import Column
 from tui.console.widgets.lines import LineView
 from tui.console.widgets.sql_area import QuestionHistory, SqlArea
-from tui.console.widgets.stream import RecordReader
 from tui.console.widgets.table import TableView
 
 _QUESTION, _ANSWER = 1, 3

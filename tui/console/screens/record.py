@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import ClassVar
@@ -18,8 +17,8 @@ from engine.core.sanitise import clean
 from tui.console.browser import RecordBrowser
 from tui.console.format import field_lines, value_text
 from tui.console.keys import RECORD_KEYS
-from tui.console.opening import run_opening
-from tui.console.screens.parts import Part, PartsScreen
+from tui.console.screens.browsing import BrowsingScreen
+from tui.console.screens.parts import Part
 from tui.console.widgets.hexdump import HexView
 from tui.console.wording import explain, utc_text
 
@@ -108,42 +107,34 @@ def _line(name: str, value: str, remark: str = "") -> Content:
     )
 
 
-class RecordScreen(PartsScreen):
+class RecordScreen(BrowsingScreen):
     """One record of a plugin; stays on it while others arrive."""
 
     all_width = 130
     BINDINGS: ClassVar[list[BindingType]] = [*RECORD_KEYS]
 
     def __init__(self, browser: RecordBrowser) -> None:
-        self._browser = browser
         self._reading = Static()
         self._frame = VerticalScroll(self._reading)
         self._bytes = HexView(empty=NOT_KEPT)
         super().__init__(
+            browser,
             (
                 Part("Reading", self._frame, part_id="reading"),
                 Part("Bytes", self._bytes, part_id="bytes"),
-            )
+            ),
         )
 
-    @property
-    def subject(self) -> Record:
-        """What the screen is about."""
-        return self._browser.record
-
-    def on_mount(self) -> None:
-        """Show the record."""
-        super().on_mount()
-        self._draw()
-
-    def _draw(self, remark: str = "") -> None:
+    def draw(self) -> None:
+        """Show another record."""
         record, body = self._browser.record, self._browser.body()
         self._reading.update(reading_content(record))
         self._frame.scroll_home(animate=False)
         self._bytes.show(body, prefix=record.kind == "plugin_record")
-        self._say(remark)
+        self.head()
 
-    def _say(self, remark: str = "") -> None:
+    def head(self, remark: str = "") -> None:
+        """Write which record it is, of which plugin."""
         record = self._browser.record
         noun = "fault" if record.kind == "plugin_fault" else "record"
         name = clean(str(record.get("plugin")))
@@ -154,13 +145,3 @@ class RecordScreen(PartsScreen):
                 (f"   {remark}" if remark else "", "$text-warning"),
             )
         )
-
-    def action_step(self, direction: int) -> None:
-        """Go to the next or the previous record of the plugin."""
-        run_opening(self, self._step(direction), group="step", name="step", exclusive=True)
-
-    async def _step(self, direction: int) -> None:
-        if await asyncio.to_thread(self._browser.step, direction):
-            self._draw()
-        else:
-            self._say("there is no newer one yet" if direction > 0 else "no earlier one is kept")

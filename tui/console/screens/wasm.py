@@ -19,12 +19,13 @@ from tui.console.calls import runs_of_plugin
 from tui.console.format import ABSENT, count, field_lines, number, value_text
 from tui.console.keys import RUN_KEYS, STREAM_KEYS, WASM_KEYS
 from tui.console.opening import ask
-from tui.console.screens.parts import Part, PartsScreen, update_lines
+from tui.console.reader import RecordReader
+from tui.console.screens.parts import Part, update_lines
+from tui.console.screens.streaming import StreamingScreen
 from tui.console.traffic_text import wasm_state_text, wasm_state_tone
 from tui.console.values import items_of, map_of, texts_of, whole
 from tui.console.wasm import WasmAsked, WasmVerb
 from tui.console.widgets.calls import CallStream, export_table, run_table
-from tui.console.widgets.stream import RecordReader
 
 _HEADING = "Run again"
 
@@ -84,7 +85,7 @@ def _memory_text(plugin: Record) -> str:
     return number(used, "B") + (f" of {number(limit, 'B')}, {used / limit:.1%}" if limit else "")
 
 
-class WasmScreen(PartsScreen):
+class WasmScreen(StreamingScreen):
     """One Wasm plugin; goes on showing what was last known when it is unloaded.
 
     Args:
@@ -117,7 +118,8 @@ class WasmScreen(PartsScreen):
                 Part("Exports", self.exports, part_id="export-part"),
                 Part("Calls", self.calls, part_id="call-part"),
                 self._run_part,
-            )
+            ),
+            (self.calls,),
         )
 
     @property
@@ -162,8 +164,7 @@ class WasmScreen(PartsScreen):
 
     def pull(self, reader: RecordReader) -> None:
         """Let the calls in view take in what is new, and look for repetitions."""
-        if self.calls.size and self.calls.region:
-            self.calls.pull(reader)
+        super().pull(reader)
         if self._search.behind and not self.is_busy_with("runs"):
             self.run_worker(self._find_runs(), group="runs")
 
@@ -195,16 +196,6 @@ class WasmScreen(PartsScreen):
         self._all_runs = not self._all_runs
         self._draw_runs()
 
-    def action_follow(self) -> None:
-        """Go to the newest calls."""
-        self.calls.follow()
-        self.refresh_bindings()
-
-    def action_pause(self) -> None:
-        """Hold the calls still, or let them go on."""
-        self.calls.set_paused(not self.calls.paused)
-        self.refresh_bindings()
-
     def action_reload_wasm(self) -> None:
         """Ask for the file to be loaded again."""
         self._ask("reload")
@@ -219,8 +210,6 @@ class WasmScreen(PartsScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What applies now."""
         match action:
-            case "follow":
-                return not self.calls.moving
             case "reload_wasm" | "unload_wasm":
                 return not self._gone
         return super().check_action(action, parameters)

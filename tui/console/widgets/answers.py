@@ -15,7 +15,8 @@ from engine.recording.query import Answer
 from engine.recording.rows import Value, cell_text, json_lines
 from tui.console.keys import ANSWER_KEYS
 from tui.console.opening import ask
-from tui.console.widgets.columns import UNKNOWN, Column, SortKey
+from tui.console.widgets.columns import GAP, UNKNOWN, Column, SortKey
+from tui.console.widgets.row_strips import GUTTER
 from tui.console.widgets.table import TableView
 
 _WIDEST = 60
@@ -96,9 +97,8 @@ class AnswerTable(TableView[AnswerRow]):
 
     def lay_out(self) -> None:
         """Give every column its width, also where that is more than there is room for."""
-        self._layout_now = tuple((column, column.width) for column in self.columns)
-        self._left = 0
-        self._widest = 1 + sum(column.width + 1 for column in self.columns)
+        layout = tuple((column, column.width) for column in self.columns)
+        self.strips.lay_out(layout, GUTTER + sum(column.width + GAP for column in self.columns))
         self.rows_changed()
 
     def as_json(self, rows: Sequence[AnswerRow]) -> str:

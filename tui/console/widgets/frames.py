@@ -10,8 +10,9 @@ from collections.abc import Mapping
 
 from engine.core.kinds import PLUGIN_RECORD
 from engine.core.records import Record
+from tui.console.reader import RecordReader
 from tui.console.widgets.columns import Column, record_columns
-from tui.console.widgets.stream import RecordReader, StreamView
+from tui.console.widgets.stream import StreamView
 
 LARGEST = 64 * 1024
 """Longest frame that is kept here, in bytes."""

@@ -11,8 +11,9 @@ from textual.strip import Strip
 
 from engine.core.sanitise import clean
 from tui.console.format import count, rate
+from tui.console.widgets.cells import Line, Sum, short_name
 from tui.console.widgets.columns import cell
-from tui.console.widgets.switches import Line, Sum, Switches, short_name
+from tui.console.widgets.switches import Switches
 
 TOO_MUCH = "choose a family or a column, {matrix.find} finds, {matrix.presets} for presets"
 """What to do instead of turning everything on, which would tell nothing."""

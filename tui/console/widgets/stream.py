@@ -7,76 +7,36 @@ that in. Records that arrived faster than a pull takes them leave a line saying 
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, TypeAlias
+from typing import ClassVar
 
 from rich.segment import Segment
 from textual import events
 from textual.message import Message
 from textual.strip import Strip
 
-from engine.core.records import Batch, Record
+from engine.core.records import Record
 from tui.console.format import count
 from tui.console.keymap import with_keys
-from tui.console.moments import RecordsByNumber, first_since
+from tui.console.moments import first_since
 from tui.console.opening import ask
+from tui.console.reader import RecordReader
 from tui.console.scope import Scope
 from tui.console.widgets.choice import Choice
 from tui.console.widgets.columns import Column, lift
-from tui.console.widgets.lines import GUTTER, LineView
-
-KEPT = 5_000
-"""Rows a stream keeps to scroll back to."""
-PULLED = 2_000
-"""Records taken in one pull at most; 10,000 a second at five pulls a second. From twice as many
-new ones on nobody reads each of them."""
-SAMPLED = 200
-"""Records taken then, the newest: some pages, which cost a tenth of a full pull."""
-SOUGHT = 5_000
-"""Records looked at in one pull at most while only some are shown."""
-BACKLOG = 100_000
-"""Records looked at, pull by pull, when others are to be shown than before."""
-
-
-class RecordReader(RecordsByNumber, Protocol):
-    """What a stream pulls from; the engine is one."""
-
-    @property
-    def epoch(self) -> int:
-        """Another number once the numbers of all records have begun anew."""
-
-    def raw(self, kind: str, seq: int) -> bytes | None:
-        """The bytes a record was made of; None where they are not kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """Records that are not in the stream because they came too fast or nobody looked."""
-
-    seq: int
-    """Number of the last of them."""
-    number: int
-    missed: int = 0
-    """Of these, the engine had lost before they were pulled."""
-
-
-StreamRow: TypeAlias = Record | Skipped
+from tui.console.widgets.lines import LineView
+from tui.console.widgets.row_strips import GUTTER
+from tui.console.widgets.stream_rows import PULLED, Held, StreamRow, StreamRows
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
     """Where somebody stood before a scope was entered."""
 
-    rows: tuple[StreamRow, ...]
-    taken_seq: int
-    counts: tuple[int, int]
-    """Shown, looked at."""
+    held: Held
     cursor_key: Hashable
     top_row: int
-    choice: Choice
 
 
 def _record_of(row: StreamRow) -> Record | None:
@@ -113,22 +73,10 @@ class StreamView(LineView[StreamRow]):
         self.kind = kind
         self.following = True
         self.paused = False
-        self.pending = 0
-        """Records that came since the view stands still."""
         self._only: Callable[[Record], bool] | None = None
-        self._choice = Choice()
+        self._rows = StreamRows(kind, self.pulled)
         self._places: list[_Place | None] = []
         """One for each scope entered; None where the stream was followed."""
-        self._held_seq = 0
-        """Up to here records are taken while the view stands still."""
-        self._sought_to = 0
-        """Up to here the backlog is looked at."""
-        self._looked_at = 0
-        self._shown = 0
-        self._rows: deque[StreamRow] = deque(maxlen=KEPT)
-        self._taken_seq = 0
-        self._counted_seq = 0
-        self._epoch: int | None = None
 
     # Rows, known by their sequence number.
 
@@ -147,10 +95,7 @@ class StreamView(LineView[StreamRow]):
 
     def index_of(self, key: Hashable) -> int | None:
         """Where the record of that number is now."""
-        if not isinstance(key, int):
-            return None
-        index = bisect_left(self._rows, key, key=lambda row: row.seq)
-        return index if index < len(self._rows) and self._rows[index].seq == key else None
+        return self._rows.index_of(key) if isinstance(key, int) else None
 
     @property
     def moving(self) -> bool:
@@ -170,12 +115,12 @@ class StreamView(LineView[StreamRow]):
     @property
     def filter_counts(self) -> tuple[int, int]:
         """Records chosen and records looked at since the filter is in force."""
-        return (self._shown, self._looked_at)
+        return (self._rows.shown, self._rows.looked_at)
 
     @property
     def looking_back(self) -> bool:
         """Whether what came before is still being looked through, so that the newest is to come."""
-        return bool(self._choice) and self.moving and self._taken_seq < self._sought_to
+        return self.moving and self._rows.backlog_left
 
     def show_only(self, predicate: Callable[[Record], bool] | None) -> None:
         """Begin anew with the records the predicate lets through."""
@@ -191,38 +136,24 @@ class StreamView(LineView[StreamRow]):
         """Show what was shown before, at the same place."""
         place = self._places.pop() if self._places else None
         super().leave_scope(outer)
-        if place is not None and place.choice == self._choice:
+        if place is not None and place.held.choice == self._rows.choice:
             self._go_back_to(place)
 
     def _place(self) -> _Place:
-        return _Place(
-            tuple(self._rows),
-            self._taken_seq,
-            (self._shown, self._looked_at),
-            self.cursor_key,
-            self.top_row,
-            self._choice,
-        )
+        return _Place(self._rows.held(), self.cursor_key, self.top_row)
 
     def _go_back_to(self, place: _Place) -> None:
-        self._rows.extend(place.rows)
-        self._taken_seq = self._held_seq = self._sought_to = place.taken_seq
-        self._shown, self._looked_at = place.counts
+        self._rows.go_back(place.held)
         self.cursor_key = place.cursor_key
         self.following = False
-        self._stood_still()
         self.rows_changed()
         self.scroll_to(y=place.top_row, animate=False, force=True, immediate=True)
 
     def refilter(self) -> None:
         """Begin anew with the records that are wanted; paused, with those from before."""
-        self._choice = Choice(self._only, self.scope, self.filter)
-        self._rows.clear()
-        self._taken_seq = self._shown = self._looked_at = 0
-        self._sought_to = -1
+        self._rows.choose(Choice(self._only, self.scope, self.filter))
         self.cursor_key = None
         self.following = True
-        self._stood_still()
         self.rows_changed()
 
     # Pulling.
@@ -234,88 +165,33 @@ class StreamView(LineView[StreamRow]):
     def pull(self, reader: RecordReader) -> None:
         """Take in what is new, or count it while the view stands still."""
         last = reader.last_seq(self.kind)
-        if last < self._taken_seq or self._epoch not in (None, reader.epoch):
+        if self._rows.has_begun_anew(reader.epoch, last):
             self._begin_anew(last)
-        self._epoch = reader.epoch
         if self.moving:
-            self._held_seq = last
-        if self._held_seq > self._taken_seq:
-            self._take(reader, self._held_seq)
+            self._rows.hold(last)
+        if self._rows.take(reader):
+            self._show_taken(reader)
         if self.moving:
             # A layout that comes while rows do may change the height without a Resize.
             if self.scroll_y != self.max_scroll_y:
                 self._to_end()
-            return
-        before = self.pending
-        if last > self._counted_seq:
-            self._count(reader, last)
-        if self.pending != before:
+        elif self._rows.count(reader, last):
             self.refresh_lines(self.top_row)
 
     def _begin_anew(self, last: int) -> None:
         """A replay has gone back, or it is another engine: what was shown is not what there is."""
-        self._held_seq = last
+        self._rows.hold(last)
         self._places = [None] * len(self._places)
         self.refilter()
 
-    def _take(self, reader: RecordReader, last: int) -> None:
-        begin = self._begin(last)
-        batch = reader.since(self.kind, begin, min(self._lot, last - begin))
-        skipped = begin - self._taken_seq + batch.missed
-        if skipped and self._taken_seq:
-            self._rows.append(Skipped(begin + batch.missed, skipped, batch.missed))
-        self._take_over(batch)
-        self._stood_still()
+    def _show_taken(self, reader: RecordReader) -> None:
         self.taken(reader)
         self.fit_virtual_size()
         self._to_end()
         self.refresh()
 
-    def _take_over(self, batch: Batch) -> None:
-        chosen = self._choice.of(batch.records)
-        self._rows.extend(chosen.records)
-        self._shown += len(chosen.records)
-        self._looked_at += chosen.asked
-        self._taken_seq = batch.last_seq
-
-    @property
-    def _lot(self) -> int:
-        """Records looked at in one pull at most."""
-        return SOUGHT * self.pulled // PULLED if self._choice else self.pulled
-
-    @property
-    def _backlog(self) -> int:
-        """How far back it is looked for records that are to be shown."""
-        return BACKLOG * self.pulled // PULLED
-
-    def _begin(self, last: int) -> int:
-        """After which record to go on; what came too fast to be read or looked at is left out."""
-        new, lot = last - self._taken_seq, self._lot
-        if not self._choice:
-            flood = new > 2 * lot and self._taken_seq > 0
-            return last - (min(SAMPLED, lot) if flood else min(new, lot))
-        if self._sought_to < 0:
-            self._sought_to = last
-            return max(0, last - self._backlog)
-        behind = new > lot and self._taken_seq >= self._sought_to
-        return last - lot if behind else self._taken_seq
-
     def taken(self, reader: RecordReader) -> None:
         """New records are in; for a stream that keeps more than these."""
-
-    def _count(self, reader: RecordReader, last: int) -> None:
-        if not self._choice:
-            self.pending = last - self._taken_seq
-            self._counted_seq = last
-            return
-        begin = max(self._counted_seq, last - self._backlog)
-        batch = reader.since(self.kind, begin, min(self._lot, last - begin))
-        self.pending += len(self._choice.of(batch.records).records)
-        self._counted_seq = batch.last_seq
-
-    def _stood_still(self) -> None:
-        self.pending = 0
-        self._counted_seq = self._taken_seq
 
     # Going to a time.
 
@@ -331,44 +207,23 @@ class StreamView(LineView[StreamRow]):
         if seq > last:
             self.follow()
             return "that is still to come"
-        index = bisect_left(self._rows, seq, key=lambda row: row.seq)
-        if not self._covers(seq, index):
-            index = self._load_around(reader, seq)
-        if not self._rows:
+        if not self._rows.covers(seq):
+            self._rows.load_around(reader, seq)
+            self.rows_changed()
+        if not self.row_count:
             return "nothing is shown from that time"
+        index = self._rows.position(seq)
         self.move_to(index)
         above = max(0, index - self.page_rows // 2)
         self.scroll_to(y=above, animate=False, force=True, immediate=True)
         return "" if exact else "this is the oldest that is kept"
-
-    def _covers(self, seq: int, index: int) -> bool:
-        """Whether the row at an index is where the record of a number is, or would be."""
-        if index >= len(self._rows) or self._rows[0].seq > seq:
-            return False
-        return isinstance(self._rows[index], Record)
-
-    def _load_around(self, reader: RecordReader, seq: int) -> int:
-        """Take the records around one instead of those there are; tells where it is."""
-        self._rows.clear()
-        self._shown = self._looked_at = 0
-        last, at = reader.last_seq(self.kind), max(0, seq - 1 - self.pulled // 2)
-        furthest = min(last, seq + self._backlog)
-        self._taken_seq = at
-        while self._taken_seq < furthest:
-            self._take_over(reader.since(self.kind, self._taken_seq, self.pulled))
-            if self._rows and self._rows[-1].seq >= seq:
-                break
-        self._held_seq = self._sought_to = self._taken_seq
-        self._stood_still()
-        self.rows_changed()
-        return bisect_left(self._rows, seq, key=lambda row: row.seq)
 
     # Following and pausing.
 
     def set_paused(self, paused: bool) -> None:
         """Stop or go on taking records in."""
         if paused and not self.paused:
-            self._held_seq = self._taken_seq
+            self._rows.hold()
         self.paused = paused
         self.refresh()
 
@@ -377,8 +232,7 @@ class StreamView(LineView[StreamRow]):
         self.following = True
         self.paused = False
         self.cursor_key = None
-        # What was counted meanwhile was looked at, so it is not left out now.
-        self._sought_to = max(self._sought_to, self._counted_seq)
+        self._rows.go_on()
         self._to_end()
         self.refresh()
         self.refresh_bindings()
@@ -393,7 +247,7 @@ class StreamView(LineView[StreamRow]):
         """Stop following; what is in view stays."""
         if self.following:
             self.following = False
-            self._held_seq = self._taken_seq
+            self._rows.hold()
             self.refresh()
             self.refresh_bindings()
 
@@ -443,13 +297,13 @@ class StreamView(LineView[StreamRow]):
             return ""
         state = " PAUSED" if self.paused else ""
         key = with_keys(self.app, "{follow}")
-        return f"{state} +{count(self.pending)} new ({key}) "
+        return f"{state} +{count(self._rows.pending)} new ({key}) "
 
     def draw_row(self, row: StreamRow, selected: bool) -> Strip:
         """A record, or the line that says how many are missing."""
         if isinstance(row, Record):
             return super().draw_row(row, selected)
-        unseen = "not looked at" if self._choice else "not shown"
+        unseen = "not looked at" if self._rows.choice else "not shown"
         text = f"{' ' * GUTTER}··· {count(row.number)} {unseen} ···"
         style = self.palette.base + self.palette.tones["warn"]
         return Strip([Segment(text, style)])

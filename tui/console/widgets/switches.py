@@ -7,15 +7,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple
 
 from engine.core.records import Record
-from engine.core.sanitise import clean
-
-CellKey: TypeAlias = tuple[str, str]
-"""Event and category."""
+from tui.console.widgets.cells import (
+    EVERYTHING,
+    Cell,
+    CellKey,
+    Line,
+    Sum,
+    category_rank,
+    family_of,
+    family_rank,
+)
 
 View = Literal["all", "on", "active"]
 VIEWS: tuple[View, ...] = ("all", "on", "active")
@@ -25,92 +30,15 @@ EXPANDED_UP_TO = 40
 ACTIVE_LOOKS = 10
 """Pictures, one a second, for which an event counts as active after its last rate."""
 
-_HOOKS = {"syscall_enter": ">", "syscall_exit": "<"}
-"""How the stream marks them, too; `-` for every other hook."""
-_CATEGORIES = (
-    "file",
-    "net",
-    "ipc",
-    "other",
-    "process",
-    "signal",
-    "memory",
-    "wait",
-    "sleep",
-    "time",
-    "scheduler",
-    "user",
-    "system",
-)
-"""The columns, those of most use first."""
-_FAMILIES = ("io", "file", "net", "tcp", "process", "signal", "ipc", "memory", "wait")
-"""The families, those of most use first; others follow as they come."""
 
+class Turn(NamedTuple):
+    """What becomes of switches that somebody turns."""
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One switch as the engine reports it."""
-
-    event: str
-    category: str
-    on: bool
-    rate: float
-    total: int
-    unavailable: str
-
-    @property
-    def key(self) -> CellKey:
-        """What identifies the cell."""
-        return (self.event, self.category)
-
-    @staticmethod
-    def of(record: Record) -> Cell:
-        """The cell a `subscription` record describes."""
-        per_second, total = record.get("rate"), record.get("total")
-        return Cell(
-            event=str(record.get("event") or ""),
-            category=str(record.get("category") or ""),
-            on=bool(record.get("on")),
-            rate=float(per_second) if isinstance(per_second, (int, float)) else 0.0,
-            total=total if isinstance(total, int) else 0,
-            unavailable=str(record.get("unavailable") or ""),
-        )
-
-
-class Line(NamedTuple):
-    """A line of the matrix: everything, a family, or an event."""
-
-    kind: Literal["all", "family", "event"]
-    name: str
-
-
-EVERYTHING = Line("all", "")
-
-
-class Sum(NamedTuple):
-    """Several switches seen as one."""
-
-    switches: int
-    """Those that can be turned."""
-    on: int
-    rate: float
-    total: int
-    reason: str
-    """Why none can be turned; empty if one can."""
-
-
-def short_name(event: str) -> str:
-    """A subscription name with its hook as a mark: `< openat` for the exit of a call."""
-    hook, _, point = event.partition("-")
-    return f"{_HOOKS.get(hook, '-')} {clean(point)}" if point else clean(event)
-
-
-def family_of(event: str, categories: Sequence[str]) -> str:
-    """What an event is listed under: its one category, `io` if a descriptor decides, or `tcp`."""
-    hook, _, point = event.partition("-")
-    if point.startswith("tcp_") and not hook.startswith("syscall_"):
-        return "tcp"
-    return categories[0] if len(categories) == 1 else "io"
+    keys: tuple[CellKey, ...]
+    """Those that are turned."""
+    wanted: bool
+    refused: bool
+    """It would be everything at once."""
 
 
 class Switches:
@@ -197,6 +125,22 @@ class Switches:
             if not self.cells[key].unavailable:
                 self._wanted[key] = wanted
         self._sums.clear()
+
+    def toggle(self, line: Line, category: str = "") -> Turn:
+        """Turn the switches of a line: off if one that can be turned is on, else on.
+
+        Not everything is turned on at once: only what was on when everything was turned off.
+        """
+        keys = self.keys_of(line, category)
+        usable = [key for key in keys if not self.cells[key].unavailable] or keys
+        on = [key for key in usable if self.is_on(key)]
+        turned, wanted = (on, False) if on else (usable, True)
+        if keys and self.is_whole(line, category):
+            turned = on or [key for key in self.put_off if key in usable]
+            self.put_off = tuple(on)
+        if turned:
+            self.turn(turned, wanted)
+        return Turn(tuple(turned), wanted, refused=bool(keys) and not turned)
 
     def settle(self, keys: Iterable[CellKey]) -> None:
         """The engine has answered; after the last answer its own picture counts again."""
@@ -299,13 +243,10 @@ class Switches:
             if shown and self._in_view(event) and all(_named(event, word) for word in names):
                 matching.setdefault(self._family[event], []).append(event)
                 used.update(shown)
-        order = {family: position for position, family in enumerate(_FAMILIES)}
         self._matching = {
-            family: tuple(matching[family])
-            for family in sorted(matching, key=lambda each: order.get(each, len(order)))
+            family: tuple(matching[family]) for family in sorted(matching, key=family_rank)
         }
-        rank = {category: position for position, category in enumerate(_CATEGORIES)}
-        self.categories = tuple(sorted(used, key=lambda each: rank.get(each, len(rank))))
+        self.categories = tuple(sorted(used, key=category_rank))
         self.lines = tuple(self._lines())
         self._sums.clear()
 

@@ -106,7 +106,7 @@ class TableView(LineView[RowT]):
 
     def action_sort(self) -> None:
         """Sort by the next column in view; after the last one, back to the own order."""
-        sortable = [column for column, _width in self._layout_now if column.sort_key]
+        sortable = [column for column, _width in self.strips.layout if column.sort_key]
         if self._sorted_by in sortable:
             following = sortable[sortable.index(self._sorted_by) + 1 :]
         else:
@@ -119,7 +119,7 @@ class TableView(LineView[RowT]):
 
     def title_clicked(self, x: int) -> None:
         """A click on a heading sorts by its column, a second one turns it round."""
-        column = self.column_at(x)
+        column = self.strips.column_at(x)
         if column is None or not column.sort_key:
             return
         again = column is self._sorted_by

@@ -11,11 +11,12 @@ from typing import Literal
 from textual.app import App
 from textual.message import Message
 
-from engine.core.errors import FailedError, UsageError
+from engine.core.errors import UsageError
 from engine.core.records import Record
 from engine.core.sanitise import clean
 from engine.engine import Engine
 from tui.console import screens
+from tui.console.commanding import Commands
 from tui.console.keymap import with_keys
 from tui.console.wording import is_module, stop_consequences
 
@@ -40,19 +41,11 @@ class PluginAsked(Message):
         return self.verb != "restart"
 
 
-class PluginCommands:
-    """Carries the wishes out: asks what is missing, tells the engine, reports what came of it.
-
-    Args:
-        app: Shows the dialogs and the reports.
-        engine: Does it, off the UI's thread.
-        changed: Called when the engine has done something.
-    """
+class PluginCommands(Commands):
+    """Carries out what somebody wants done to plugins and modules; arguments as `Commands`."""
 
     def __init__(self, app: App[None], engine: Engine, changed: Callable[[], None]) -> None:
-        self._app = app
-        self._engine = engine
-        self._changed = changed
+        super().__init__(app, engine, changed)
         self._last_tasks: dict[str, screens.Task] = {}
         self._last_calls: dict[str, screens.Call] = {}
 
@@ -62,11 +55,7 @@ class PluginCommands:
         Raises:
             BoxscopeError: it was refused.
         """
-        if self._engine.snapshot().source_label != "live":
-            raise FailedError(
-                "a recording has no plugins to act on",
-                fix="start boxscope without replay to act on this box",
-            )
+        self._require_box("plugins")
         if asked.verb == "load":
             await self._load()
             return
@@ -151,7 +140,3 @@ class PluginCommands:
         if sent is not None:
             self._last_tasks[name] = sent.task
             self._report(f"task {sent.task.data_type} for {name} has the token {sent.token}")
-
-    def _report(self, text: str) -> None:
-        self._app.notify(clean(text), markup=False)
-        self._changed()
