@@ -32,6 +32,9 @@ class SteppedClock(SystemClock):
 
     ahead_s: int = 0
 
+    def __post_init__(self) -> None:
+        super().__init__()
+
     def wall_ns(self) -> int:
         """Wall time as it was set."""
         return time.time_ns() + self.ahead_s * SECOND
