@@ -198,8 +198,8 @@ class TestWithoutRights:
         code = (
             "import os\n"
             "from engine.core.errors import BoxscopeError\n"
-            "from engine.probe.abi import definitions\n"
             "from engine.probe.btf import Btf\n"
+            "from engine.probe.definitions import definitions\n"
             "from engine.probe.layout import read_layout\n"
             "from engine.probe.loader import Loader\n"
             "loader = Loader(definitions(read_layout(Btf.load()).defines, 1 << 20))\n"

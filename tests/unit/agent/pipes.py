@@ -28,6 +28,13 @@ from tests.waiting import wait_until
 _INT = struct.Struct("i")
 
 
+class SharedProcess(PluginProcess):
+    """A process behind several channels."""
+
+    def kill_group(self) -> None:
+        """Nothing: a kill meant for one channel is none of the others'."""
+
+
 class Channel:
     """One plugin as the ingest thread sees it, and the writing end of its record pipe."""
 
@@ -35,9 +42,8 @@ class Channel:
         reader, self.writer = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(reader, False)
         os.set_blocking(self.writer, False)
-        # No process group has the child's number, so that a kill meant for one channel hits none.
         stderr = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        process = PluginProcess(child, os.pidfd_open(child), -1, reader, stderr)
+        process = SharedProcess(child, os.pidfd_open(child), -1, reader, stderr)
         clock = SystemClock()
         self.run = Run(
             Plugin(name, Path(name), "", True, Path("/nonexistent")),
