@@ -22,8 +22,9 @@ settings.load_profile("unhurried")
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# What looks at the kernel and at the whole box is one after the other; so is what builds with Go,
-# as it shares its builds. Of the rest, each file is by itself.
+# What looks at the kernel and at the whole box is one after the other (where all tests are wanted,
+# scripts/test.sh runs those of discovery before); so is what builds with Go, as it shares its
+# builds. Of the rest, each file is by itself.
 _BOX = ("tests/kernel/", "tests/unit/discovery/", "tests/faults/")
 _GO = ("tests/go/",)
 

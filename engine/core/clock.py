@@ -39,7 +39,7 @@ class SystemClock:
 def _namespace_ahead_ns() -> int:
     """How far this time namespace's monotonic clock is ahead of the kernel's, in ns."""
     try:
-        lines = _OFFSETS.read_text(encoding="ascii").splitlines()
+        lines = _OFFSETS.read_text(encoding="utf-8").splitlines()
     except OSError:
         return 0
     found = [line.split()[1:] for line in lines if line.startswith("monotonic ")]

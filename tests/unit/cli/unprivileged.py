@@ -6,7 +6,6 @@ What it imports late is imported before, as the user may not be able to read the
 from __future__ import annotations
 
 import ctypes
-import encodings.ascii  # noqa: F401
 import os
 
 import engine.discovery.explain
