@@ -46,6 +46,11 @@ class Service(http.server.BaseHTTPRequestHandler):
 class Server(http.server.ThreadingHTTPServer):
     request_queue_size = 64
 
+    def server_bind(self) -> None:
+        """As the base, without asking DNS for the host's name: that would be traffic, too."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = "localhost", self.server_address[1]
+
 
 class Server6(Server):
     address_family = socket.AF_INET6
