@@ -42,6 +42,7 @@ def test_cancelling_ends_the_toolchain_and_what_it_has_started(tmp_path: Path) -
     building.start()
     compiler = tmp_path / "compiler"
     wait_until(lambda: compiler.exists() and compiler.read_text().strip())
+    wait_until(tasks.facts)
     (task,) = tasks.facts()
     assert (task.name, task.cancellable) == ("building a Go host", True)
     tasks.cancel(task.number)
