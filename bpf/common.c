@@ -118,6 +118,7 @@ struct config {
 	u32 scoped;		/* SCOPE_*: what a thread has to be to be seen */
 	u32 excluding;		/* some names in `comms` are not to be seen */
 	u32 rules;		/* RULE_*: which results are to be seen */
+	u32 choice;		/* another one whenever other threads are to be seen */
 };
 
 struct start {

@@ -14,6 +14,12 @@
 #define TIME_OTHER 5
 #define TIME_EPOLL 6
 
+/* Under which state of its row, and which choice of threads, a record was begun. */
+struct terms {
+	u32 generation;
+	u32 choice;
+};
+
 /* A thread's time since `start`, as segments one behind the other. */
 struct run {
 	u64 start;
@@ -25,7 +31,8 @@ struct run {
 	u8 type;		/* TIME_* of the wait since then */
 	u8 focus;		/* the record has a wait for disk or network */
 	u8 running;		/* the segment that is not closed yet is one on a processor */
-	u8 generation;		/* of the row, when the record was begun */
+	u8 unused;
+	struct terms terms;
 	u64 lengths[SEGMENTS];
 	u64 queue_us[OFF_SEGMENTS];
 	u8 types[SEGMENTS];
@@ -150,13 +157,18 @@ static __always_inline void add_segment(struct run *r, u64 now, u8 type)
 	r->last = now;
 }
 
-static __always_inline u8 cpu_generation(void)
+static __always_inline struct terms terms_now(void)
 {
 	struct pair *pair = pair_of(ROW_CPU_EVENT);
+	u32 zero = 0;
+	struct config *c = config.lookup(&zero);
+	struct terms terms = {};
 
-	if (!pair)
-		return 0;
-	return (ROW_CPU_EVENT & 1 ? pair->exit : pair->enter)[GENERATION];
+	if (pair)
+		terms.generation = (ROW_CPU_EVENT & 1 ? pair->exit : pair->enter)[GENERATION];
+	if (c)
+		terms.choice = c->choice;
+	return terms;
 }
 
 static __always_inline struct run *begin_run(u32 tid, u64 now)
@@ -171,7 +183,7 @@ static __always_inline struct run *begin_run(u32 tid, u64 now)
 	if (r) {
 		r->start = now;
 		r->last = now;
-		r->generation = cpu_generation();
+		r->terms = terms_now();
 	}
 	return r;
 }
@@ -182,9 +194,11 @@ static __always_inline struct run *begin_run(u32 tid, u64 now)
  */
 static __always_inline struct run *run_of(u32 tid, bool running)
 {
+	struct terms now = terms_now();
 	struct run *r = runs.lookup(&tid);
 
-	if (!r || r->running != running || r->generation != cpu_generation())
+	if (!r || r->running != running || r->terms.generation != now.generation ||
+	    r->terms.choice != now.choice)
 		return NULL;
 	return r;
 }
@@ -220,18 +234,15 @@ static __always_inline void switch_away(u32 slot, u64 now, u32 state)
 
 static __always_inline void switch_to(u32 tid, u32 tgid, u64 now)
 {
-	struct run *r;
+	/* When it switched away it was judged; of its name and number nothing is known here. */
+	struct run *r = run_of(tid, false);
 
-	if (!wanted_process(tgid)) {
-		if (runs.lookup(&tid))
-			runs.delete(&tid);
-		return;
-	}
-	r = run_of(tid, false);
 	if (r)
 		add_segment(r, now, r->type);
-	else	/* a thread that never waits would otherwise have no record at its end */
+	else if (wanted_process(tgid))	/* one that never waits has a record at its end, too */
 		r = begin_run(tid, now);
+	else if (runs.lookup(&tid))
+		runs.delete(&tid);
 	if (r)
 		r->running = true;
 }

@@ -34,8 +34,8 @@ FD_SOCKET = struct.Struct("<QHHBBxxHHHxx16s16s")
 FD_UNIX = struct.Struct("<QQHBBxxxx")
 """struct fd_unix: inode, the peer's inode, type, state, role; a name may follow."""
 
-CONFIG = struct.Struct("<IIII")
-"""struct config: own tgid, scope, whether names are excluded, rules."""
+CONFIG = struct.Struct("<IIIII")
+"""struct config: own tgid, scope, whether names are excluded, rules, number of the choice."""
 
 COMM = struct.Struct("16s")
 """struct comm: a thread's name, padded with NULs."""

@@ -95,6 +95,8 @@ class FilterMaps:
         self._comms = comms
         self._own = own
         self._filters = Filters()
+        self._choices = 0
+        """How often filters were put in force: what the kernel began under others is stale."""
         self._ids: dict[bytes, int] = {}
         self._names: dict[bytes, int] = {}
         self._configure(self._filters)
@@ -133,7 +135,9 @@ class FilterMaps:
             rules |= Rule.FAILED
         if filters.faithful:
             rules |= Rule.KINDLING
-        packed = CONFIG.pack(self._own, scope, bool(filters.excluded_comms), rules)
+        self._choices += 1
+        excluding = bool(filters.excluded_comms)
+        packed = CONFIG.pack(self._own, scope, excluding, rules, self._choices)
         bpfsys.map_update(self._config, bpfsys.number_key(0), packed)
 
     def _forget_followed(self) -> None:

@@ -13,6 +13,7 @@ from engine.core.records import Record
 from engine.core.source import Logbook
 from engine.probe import preflight
 from engine.probe.catalogue import EVENTS
+from engine.probe.filters import Filters
 from engine.probe.payload_abi import PAYLOAD_RING_BYTES
 from engine.probe.probe import RING_BYTES, KernelProbe
 from tests.kernel.actor import Actor
@@ -100,7 +101,7 @@ def watch(running_probe: KernelProbe) -> Iterator[Watch]:
     yield Watch(running_probe)
     for event in EVENTS:
         running_probe.unsubscribe(event.name)
-    running_probe.set_pids(frozenset())
+    running_probe.set_filters(Filters())
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine.core.records import Record
+from engine.probe.filters import Filters
 from tests.kernel.actor import Actor
 from tests.kernel.conftest import Watch, attributes
 from tests.waiting import wait_until
@@ -47,6 +48,18 @@ def alternate(kinds: list[object]) -> bool:
     return all((one == "on") != (other == "on") for one, other in pairwise(kinds))
 
 
+def idle(records: list[Record]) -> list[int]:
+    """Lengths of the waits in a sleep: more than one, where it lost the processor on the way."""
+    return [
+        length
+        for record in records
+        for length, kind in zip(
+            numbers(record, "time_specs"), values(record, "time_type"), strict=True
+        )
+        if kind == "idle"
+    ]
+
+
 class TestTime:
     @pytest.fixture
     def slept(self, watch: Watch, tasks: Actor) -> list[Record]:
@@ -59,15 +72,9 @@ class TestTime:
         return watch.records(tid=tasks.pid)
 
     def test_the_sleeps_are_waits_of_their_length(self, slept: list[Record]) -> None:
-        lengths = [
-            length
-            for record in slept
-            for length, kind in zip(
-                numbers(record, "time_specs"), values(record, "time_type"), strict=True
-            )
-            if kind == "idle"
-        ]
-        assert len([length for length in lengths if length >= SLEEP_NS * 0.9]) == SLEEPS
+        lengths = idle(slept)
+        assert len(lengths) >= SLEEPS
+        assert sum(lengths) >= SLEEPS * SLEEP_NS * 0.9
 
     def test_segments_add_up_and_follow_one_another(self, slept: list[Record]) -> None:
         end = 0
@@ -88,6 +95,24 @@ class TestTime:
             assert abs(record.ts_ns - stop) < DAY_NS
             assert record.get("category") == "process"
             assert record.get("name") == "cpu_event"
+
+    @pytest.mark.parametrize("by", ["thread", "name"])
+    def test_a_thread_chosen_by_itself_has_its_waits_told(
+        self, watch: Watch, tasks: Actor, by: str
+    ) -> None:
+        """Whoever gives the processor away at its return is another thread, of another name."""
+        chosen = Filters(tids=frozenset({tasks.pid}))
+        if by == "name":
+            tasks.do("rename", "a-sleeper")
+            chosen = Filters(comms=frozenset({"a-sleeper"}))
+        watch.probe.set_filters(chosen)
+        watch.subscribe("tracepoint-cpu_analysis")
+        tasks.do("sleep", SLEEPS, SLEEP_NS / 1e9)
+        tasks.__exit__()
+        wait_until(lambda: watch.records(tid=tasks.pid))
+        told = watch.records(tid=tasks.pid)
+        assert all(alternate(values(record, "time_type")) for record in told)
+        assert len(idle(told)) >= SLEEPS
 
     def test_what_happened_while_it_was_off_is_in_no_segment(
         self, watch: Watch, tasks: Actor
@@ -116,8 +141,8 @@ class TestTime:
         wait_until(lambda: watch.records(tid=tasks.pid))
         told = watch.records(tid=tasks.pid)
         assert all(alternate(values(record, "time_type")) for record in told)
-        lengths = [length for record in told for length in numbers(record, "time_specs")]
-        assert len([one for one in lengths if one >= SLEEP_NS * 0.9]) >= SLEEPS
+        lengths = idle(told)
+        assert len(lengths) >= SLEEPS
         assert max(lengths) < UNSEEN_NS
 
     def test_a_sleeping_thread_was_left_sleeping(self, slept: list[Record]) -> None:
