@@ -35,6 +35,7 @@ def _group(path: str) -> str:
     return "go" if path.startswith(_GO) else path
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in this hook, too
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say which tests share a process when they run in several beside each other."""
     for item in items:
