@@ -7,8 +7,8 @@
  * it has), CAT_*, FD_*, CAPTURE_*, CALL_*, EV_* and SLOT_* (numbers shared with the engine),
  * CALL_NUMBER_* and ROW_* (calls and hooks of their own),
  * SCOPE_*, RULE_*, PID_*, COMM_* (filters), NO_FD, NO_ARGUMENT, CALLS, STEPS, COUNTED_ROWS, PAIRS, PIDS, COMMS,
- * CALLS_IN_FLIGHT, RING_PAGES (sizes), EVENT_SIZE,
- * WAKE_EVERY, SECTION_*.
+ * CALLS_IN_FLIGHT (sizes), EVENT_SIZE, WAKE_EVERY, SECTION_*. Rings are one page here; how large
+ * they are the engine says when it makes them, so that nothing has to be compiled for another size.
  *
  * Order in every program: matrix first, then the own process and the pid scope, then the work.
  */
@@ -162,7 +162,7 @@ BPF_F_TABLE("lru_hash", u64, struct start, in_flight, CALLS_IN_FLIGHT, 0);
 BPF_PERCPU_ARRAY(stats, struct stats, SLOTS);
 BPF_PERCPU_ARRAY(delivered, struct delivered, COUNTED_ROWS);
 BPF_PERCPU_ARRAY(scratches, struct scratch, SLOTS);
-BPF_RINGBUF_OUTPUT(ring, RING_PAGES);
+BPF_RINGBUF_OUTPUT(ring, 1);
 
 #define GET(to, base, offset) \
 	bpf_probe_read_kernel(&(to), sizeof(to), (void *)((base) + (offset)))

@@ -90,7 +90,7 @@ BPF_F_TABLE("lru_hash", u64, struct payload_start, payload_starts, CALLS_IN_FLIG
 BPF_ARRAY(payload_config, struct payload_config, 1);
 BPF_PERCPU_ARRAY(payload_stats, struct payload_stats, PAYLOAD_SLOTS);
 BPF_ARRAY(payload_scratches, struct payload_scratch, CPUS);
-BPF_RINGBUF_OUTPUT(payload_ring, PAYLOAD_RING_PAGES);
+BPF_RINGBUF_OUTPUT(payload_ring, 1);
 
 #if defined(HAVE_FD) && defined(HAVE_TUPLE) && defined(HAVE_INODE) && defined(HAVE_TCP)
 static __always_inline bool payload_wanted(u64 id)

@@ -9,7 +9,7 @@ struct wakeup {
 };
 _Static_assert(sizeof(struct wakeup) == WAKEUP_SIZE, "the engine decodes another wake-up");
 
-BPF_RINGBUF_OUTPUT(wakeup_ring, WAKEUP_RING_PAGES);
+BPF_RINGBUF_OUTPUT(wakeup_ring, 1);
 BPF_PERCPU_ARRAY(wakeups_lost, u64, 1);	/* those the ring had no room for */
 
 /* The kernel wakes the reader if it had read everything before, else it is about to read on. */

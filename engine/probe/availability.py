@@ -31,8 +31,6 @@ _BUILT_IN = re.compile(rb" [Tt] __x64_sys_(\w+)\n")
 """A call's own function; one the kernel is built without has a weak stand-in, or nothing."""
 _SYMBOL_OF = {"pread": "pread64", "pwrite": "pwrite64", "prlimit": "prlimit64"}
 """Calls whose function is not named like them."""
-_TRIAL_RING = 8 << 20
-"""The size of the probe's own, so that what is compiled for one serves both."""
 
 
 class Verdict(NamedTuple):
@@ -119,7 +117,7 @@ def find_out() -> Availability:
     found = look(btf, layout, {})
     try:
         preflight.check()
-        loaded = Loader(definitions(layout.defines, _TRIAL_RING)).run()
+        loaded = Loader(definitions(layout.defines)).run()
     except BoxscopeError as error:
         return replace(found, untried=_not_tried(error))
     loaded.close()

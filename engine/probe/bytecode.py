@@ -100,10 +100,15 @@ def parse(text: bytes) -> Bytecode:
     return Bytecode(maps, programs)
 
 
-def load(bytecode: Bytecode) -> LoadedPrograms:
+def load(bytecode: Bytecode, entries: Mapping[str, int] | None = None) -> LoadedPrograms:
     """Make the maps and load the programs, each on its own.
 
     A program the kernel refuses is named in `refused` with the verifier's last words.
+
+    Args:
+        bytecode: What is to be loaded.
+        entries: How large some maps are made, by name; of a ring that is its size in bytes. The
+            others are as they were compiled.
 
     Raises:
         ProbeError: if a map cannot be made, or this process may open no more.
@@ -111,7 +116,8 @@ def load(bytecode: Bytecode) -> LoadedPrograms:
     with ExitStack() as closing:
         maps: dict[str, int] = {}
         for shape in bytecode.maps:
-            maps[shape.name] = _create(shape)
+            sized = shape._replace(entries=(entries or {}).get(shape.name, shape.entries))
+            maps[shape.name] = _create(sized)
             closing.callback(os.close, maps[shape.name])
         programs: dict[str, int] = {}
         refused: dict[str, str] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Mapping
 from enum import IntEnum, IntFlag
 
@@ -43,30 +42,21 @@ from engine.probe.abi import (
 from engine.probe.calls import CALLS as SYSTEM_CALLS
 from engine.probe.calls import NO_FD_ARGUMENT, CallFlag, Category, FdType
 from engine.probe.events import ROWS
-from engine.probe.payload_abi import PAYLOAD_RING_BYTES, payload_definitions
+from engine.probe.payload_abi import payload_definitions
 from engine.probe.schema import STEPS, Capture, Count, StepFlag
 
 
-def definitions(
-    layout: Mapping[str, int],
-    ring_bytes: int,
-    *,
-    describe_fds: bool = True,
-    payload_ring_bytes: int = PAYLOAD_RING_BYTES,
-) -> dict[str, int]:
+def definitions(layout: Mapping[str, int], *, describe_fds: bool = True) -> dict[str, int]:
     """Every compiler definition the C text asks for.
 
     Args:
         layout: Offsets of the running kernel; see `engine.probe.layout`.
-        ring_bytes: Size of the ring, a power of two of pages.
-        payload_ring_bytes: Likewise, of the ring for payloads.
         describe_fds: Let events tell what their file descriptor is: path, addresses or inode.
     """
     found = _sizes() | _numbers() | _named_calls() | hooks.ROWS
-    found["RING_PAGES"] = ring_bytes // mmap.PAGESIZE
     if describe_fds:
         found["DESCRIBE_FD"] = 1
-    return found | payload_definitions(payload_ring_bytes) | dict(layout)
+    return found | payload_definitions() | dict(layout)
 
 
 def _sizes() -> dict[str, int]:

@@ -62,6 +62,7 @@ class Loader:
         defines: Definitions for the compiler.
         sources: The C text.
         cache: Where compiled programs are kept between runs; the user's if left out.
+        rings: Size of each ring in bytes, a power of two of pages; one page if left out.
     """
 
     def __init__(
@@ -69,6 +70,8 @@ class Loader:
         defines: Mapping[str, int],
         sources: Sequence[Path] = SOURCES,
         cache: ProgramCache | None = None,
+        *,
+        rings: Mapping[str, int] | None = None,
     ) -> None:
         self._request = compile_child.Request(
             sources=[str(source) for source in sources],
@@ -76,6 +79,7 @@ class Loader:
             cflags=compiler_flags({**defines, **wakeup_definitions()}),
             programs=list(PROGRAMS),
         )
+        self._rings = rings
         self._cache = cache or ProgramCache(cache_folder())
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
@@ -95,7 +99,7 @@ class Loader:
         if programs is None:
             text = self._compile()
             programs = _parsed(text)
-        loaded = bytecode.load(programs)
+        loaded = bytecode.load(programs, self._rings)
         absent = dict.fromkeys(set(PROGRAMS) - programs.programs.keys(), "the C text has none")
         loaded.refused = {**loaded.refused, **absent}
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import struct
 from enum import IntEnum, IntFlag
 
@@ -57,16 +56,11 @@ class PayloadSlot(IntEnum):
     PAYLOAD_MESSAGES = 2
 
 
-def payload_definitions(ring_bytes: int) -> dict[str, int]:
-    """The definitions `bpf/payload.c` asks for beside those of `engine.probe.definitions`.
-
-    Args:
-        ring_bytes: Size of the payload ring, a power of two of pages.
-    """
+def payload_definitions() -> dict[str, int]:
+    """The definitions `bpf/payload.c` asks for beside those of `engine.probe.definitions`."""
     shared: dict[str, int] = {
         "PAYLOAD_TGIDS": PAYLOAD_TGIDS,
         "PAYLOAD_WAKE_EVERY": PAYLOAD_WAKE_EVERY,
-        "PAYLOAD_RING_PAGES": ring_bytes // mmap.PAGESIZE,
         "PAYLOAD_SIZE": PAYLOAD.size,
         "PAYLOAD_SLOTS": len(PayloadSlot),
         "PAYLOAD_CAP_MAX": PAYLOAD_CAP_MAX,

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 from engine.core.errors import ProbeError
 from engine.core.sanitise import clean
+from engine.probe import wakeups
 from engine.probe.attachments import Attachments
 from engine.probe.bytecode import LoadedPrograms
 from engine.probe.catalogue import Cell
@@ -27,6 +28,15 @@ FOLLOWING = frozenset({"on_fork_follow", "on_free_follow"})
 """Programs that keep track of the children of chosen processes."""
 
 
+def ring_sizes(ring_bytes: int, payload_ring_bytes: int = PAYLOAD_RING_BYTES) -> dict[str, int]:
+    """What the rings of a session are to be made with, in bytes by the map's name."""
+    return {
+        "ring": ring_bytes,
+        "payload_ring": payload_ring_bytes,
+        "wakeup_ring": wakeups.WAKEUP_RING_BYTES,
+    }
+
+
 class KernelSession:
     """Loaded programs with their matrix, filters, attachments and ring.
 
@@ -34,7 +44,7 @@ class KernelSession:
 
     Args:
         loaded: The descriptors; closed with the session, also if this raises.
-        ring_bytes: Size of the ring they were compiled with.
+        ring_bytes: Size of the ring they were loaded with.
         payload_ring_bytes: Likewise, of the ring for payloads.
 
     Raises:

@@ -12,7 +12,7 @@ from engine.probe.btf import Btf
 from engine.probe.definitions import definitions
 from engine.probe.layout import Layout, read_layout
 from engine.probe.loader import Loader
-from engine.probe.session import KernelSession
+from engine.probe.session import KernelSession, ring_sizes
 
 
 class Ready(NamedTuple):
@@ -73,12 +73,8 @@ class SetUp:
 
     def _loader_for(self, layout: Layout) -> Loader:
         loader = Loader(
-            definitions(
-                layout.defines,
-                self._ring_bytes,
-                describe_fds=self._describe_fds,
-                payload_ring_bytes=self._payload_ring_bytes,
-            )
+            definitions(layout.defines, describe_fds=self._describe_fds),
+            rings=ring_sizes(self._ring_bytes, self._payload_ring_bytes),
         )
         with self._lock:
             self._loader = loader

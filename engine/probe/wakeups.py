@@ -7,7 +7,6 @@ because no tracepoint tells: bind, which is all there is to an unconnected UDP s
 
 from __future__ import annotations
 
-import mmap
 import os
 import select
 import struct
@@ -56,7 +55,6 @@ def wakeup_definitions() -> dict[str, int]:
     """The definitions `bpf/wakeups.c` asks for beside those of `engine.probe.definitions`."""
     return {
         "WAKEUP_SIZE": _WAKEUP.size,
-        "WAKEUP_RING_PAGES": WAKEUP_RING_BYTES // mmap.PAGESIZE,
         **{f"WAKE_{kind.name}": kind.value for kind in _Kind},
     }
 

@@ -14,7 +14,7 @@ from engine.probe.definitions import definitions
 from engine.probe.filters import Filters
 from engine.probe.layout import Layout, read_layout
 from engine.probe.loader import Loader
-from engine.probe.session import KernelSession
+from engine.probe.session import KernelSession, ring_sizes
 from tests.kernel.actor import Actor
 from tests.kernel.conftest import READY_S, Watch, new_probe
 from tests.kernel.kernel_facts import attached_tracepoints
@@ -147,7 +147,8 @@ class TestFollowing:
     def test_who_ended_is_forgotten_and_who_lives_is_too_once_not_followed(
         self, actor: Actor
     ) -> None:
-        loaded = Loader(definitions(read_layout(Btf.load()).defines, RING)).run()
+        defines = definitions(read_layout(Btf.load()).defines)
+        loaded = Loader(defines, rings=ring_sizes(RING)).run()
         session = KernelSession(loaded, RING)
 
         def chosen() -> set[int]:

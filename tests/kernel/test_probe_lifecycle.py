@@ -202,7 +202,7 @@ class TestWithoutRights:
             "from engine.probe.definitions import definitions\n"
             "from engine.probe.layout import read_layout\n"
             "from engine.probe.loader import Loader\n"
-            "loader = Loader(definitions(read_layout(Btf.load()).defines, 1 << 20))\n"
+            "loader = Loader(definitions(read_layout(Btf.load()).defines))\n"
             f"os.setgroups([]), os.setgid({NOBODY}), os.setuid({NOBODY})\n"
             "try:\n"
             "    loader.run()\n"
@@ -226,7 +226,7 @@ def test_a_program_that_does_not_compile_is_told_with_the_compilers_error(tmp_pa
 
 def load(*sources: Path) -> LoadedPrograms:
     """The probe's own text with more behind it, for this kernel."""
-    defines = definitions(read_layout(Btf.load()).defines, 1 << 20)
+    defines = definitions(read_layout(Btf.load()).defines)
     return Loader(defines, (*SOURCES, *sources)).run()
 
 
@@ -350,7 +350,7 @@ def test_a_kernel_without_some_members_still_loads() -> None:
     """Every feature can be compiled out; the programs must still pass the verifier."""
     defines = {
         name: value
-        for name, value in definitions(read_layout(Btf.load()).defines, 1 << 20).items()
+        for name, value in definitions(read_layout(Btf.load()).defines).items()
         if not name.startswith("HAVE_")
     }
     loaded = Loader(defines).run()

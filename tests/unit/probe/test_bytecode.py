@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import mmap
 import os
 import resource
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,7 @@ from engine.probe import bytecode, preflight
 R0_IS_ZERO = bytecode.INSTRUCTION.pack(0xB7, 0, 0, 0)
 RETURN = bytecode.INSTRUCTION.pack(0x95, 0, 0, 0)
 ARRAY = ["numbers", 2, 4, 8, 1, 0]
+RINGBUF = 27
 
 
 def load_map(place: int) -> bytes:
@@ -63,6 +66,18 @@ class TestLoading:
             preflight.check()
         except RequirementError as missing:
             pytest.skip(str(missing))
+
+    def test_a_map_is_as_large_as_is_asked_for(self) -> None:
+        page = mmap.PAGESIZE
+        programs = bytecode.parse(text(["bytes", RINGBUF, 0, 0, page, 0], ["other", 2, 4, 8, 1, 0]))
+        loaded = bytecode.load(programs, {"bytes": 16 * page})
+        entries = {
+            name: Path(f"/proc/self/fdinfo/{descriptor}").read_text().split("max_entries:")[1]
+            for name, descriptor in loaded.maps.items()
+        }
+        loaded.close()
+        assert int(entries["bytes"].split()[0]) == 16 * page
+        assert int(entries["other"].split()[0]) == 1
 
     def test_each_program_is_loaded_on_its_own(self) -> None:
         before = set(os.listdir("/proc/self/fd"))
