@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -120,7 +120,15 @@ def command(
     )
     engine = LiveEngine(selection, settings.values)
     told = partial(announcement, engine, subscriptions, faithful=faithful, cost=cost)
-    options = StreamOptions(
+    options = _options(engine, printing, told, cost=cost)
+    return StreamRunner(engine, choose_output(printing.as_json), options).run_or_fail("probe")
+
+
+def _options(
+    engine: LiveEngine, printing: Printing, told: Callable[[], Iterable[str]], *, cost: bool
+) -> StreamOptions:
+    """What is printed, from when the probe runs until it cannot any more."""
+    return StreamOptions(
         ("kernel_event",),
         printing.seconds,
         printing.count,
@@ -131,7 +139,6 @@ def command(
         tables=("probe_state",),
         conclude=lambda: _costs(engine) if cost else (),
     )
-    return StreamRunner(engine, choose_output(printing.as_json), options).run_or_fail("probe")
 
 
 def _state(engine: Engine) -> str:

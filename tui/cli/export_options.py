@@ -10,37 +10,40 @@ import click
 from engine.core.collectors import join_headers
 from engine.core.errors import UsageError
 
-
-def exporting(command: Callable[..., int]) -> Callable[..., int]:
-    """Add `--otlp` and what goes with it; the command gets them as `otlp`, by setting."""
-
-    @click.option(
+_OPTIONS: tuple[Callable[[Callable[..., int]], Callable[..., int]], ...] = (
+    click.option(
         "--otlp",
         "endpoint",
         metavar="URL",
         help="Also send everything to an OpenTelemetry collector, as http://HOST:4318; env: to "
         "the one that OTEL_EXPORTER_OTLP_* name.",
-    )
-    @click.option(
+    ),
+    click.option(
         "--otlp-protocol",
         "protocol",
         type=click.Choice(["auto", "http", "grpc"]),
         help="Default: auto, which is as OTEL_EXPORTER_OTLP_PROTOCOL tells, or http.",
-    )
-    @click.option(
+    ),
+    click.option(
         "--otlp-header",
         "headers",
         multiple=True,
         metavar="NAME=VALUE",
         help="Sent with each request. Others on the box can see it here; a setting is private.",
-    )
-    @click.option(
+    ),
+    click.option(
         "--otlp-redact",
         "redacted",
         multiple=True,
         type=click.Choice(["payloads", "arguments"]),
         help="Leave these out of what is sent.",
-    )
+    ),
+)
+
+
+def exporting(command: Callable[..., int]) -> Callable[..., int]:
+    """Add `--otlp` and what goes with it; the command gets them as `otlp`, by setting."""
+
     @functools.wraps(command)
     def with_export(
         *arguments: object,
@@ -62,6 +65,8 @@ def exporting(command: Callable[..., int]) -> Callable[..., int]:
             _require(flags)
         return command(*arguments, otlp=flags, **options)
 
+    for option in reversed(_OPTIONS):
+        with_export = option(with_export)
     return with_export
 
 

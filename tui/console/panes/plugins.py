@@ -54,70 +54,15 @@ def _record_of(row: PluginRow) -> Record:
 
 def plugin_columns() -> tuple[Column[PluginRow], ...]:
     """The columns of the plugin table."""
-    declared = {
-        column.name: lift(column, _record_of)
-        for column in record_columns(
-            PLUGIN_STATE,
-            [
-                "plugin",
-                "plugin_kind",
-                "pid",
-                "tx_rate",
-                "tx_speed",
-                "cpu",
-                "rss",
-                "fds",
-                "last_task",
-                "last_stderr",
-            ],
-            titles={
-                "plugin_kind": "kind",
-                "tx_rate": "records",
-                "tx_speed": "bytes",
-                "last_task": "last task",
-                "last_stderr": "last stderr",
-            },
-            widths={
-                "plugin": 12,
-                "pid": 6,
-                "tx_rate": 7,
-                "tx_speed": 8,
-                "cpu": 5,
-                "rss": 7,
-                "last_task": 12,
-                "last_stderr": 12,
-            },
-            priorities={"plugin_kind": 8, "pid": 6, "cpu": 5, "last_task": 4, "last_stderr": 5},
-            amples={"last_task": 40},
-            flex="last_stderr",
-            ample=24,
-        )
-    }
+    declared = _declared_columns()
     return (
         declared["plugin"],
         declared["plugin_kind"],
-        Column(
-            "state",
-            "state",
-            _STATE_WIDTH,
-            lambda row: state_text(row.record),
-            priority=1,
-            tone=lambda row: state_tone(row.record),
-            sort_key=lambda row: (True, str(row.record.get("state"))),
-            help=PLUGIN_STATE.field("state").help,
-        ),
+        _state_column(),
         declared["pid"],
         declared["tx_rate"],
         declared["tx_speed"],
-        Column(
-            "throughput",
-            f"last {_SPARK_WIDTH} s",
-            _SPARK_WIDTH,
-            lambda row: sparkline(row.rates, _SPARK_WIDTH),
-            priority=3,
-            tone=lambda row: "good",
-            help="Records per second, a bar for each of the last seconds, scaled to the largest.",
-        ),
+        _throughput_column(),
         _count_column("rx_count", "tasks", 5, 5),
         _count_column("dropped", "lost", 5, 3),
         declared["cpu"],
@@ -125,6 +70,72 @@ def plugin_columns() -> tuple[Column[PluginRow], ...]:
         declared["fds"],
         declared["last_task"],
         declared["last_stderr"],
+    )
+
+
+def _declared_columns() -> dict[str, Column[PluginRow]]:
+    """Those that show a field as it is."""
+    columns = record_columns(
+        PLUGIN_STATE,
+        [
+            "plugin",
+            "plugin_kind",
+            "pid",
+            "tx_rate",
+            "tx_speed",
+            "cpu",
+            "rss",
+            "fds",
+            "last_task",
+            "last_stderr",
+        ],
+        titles={
+            "plugin_kind": "kind",
+            "tx_rate": "records",
+            "tx_speed": "bytes",
+            "last_task": "last task",
+            "last_stderr": "last stderr",
+        },
+        widths={
+            "plugin": 12,
+            "pid": 6,
+            "tx_rate": 7,
+            "tx_speed": 8,
+            "cpu": 5,
+            "rss": 7,
+            "last_task": 12,
+            "last_stderr": 12,
+        },
+        priorities={"plugin_kind": 8, "pid": 6, "cpu": 5, "last_task": 4, "last_stderr": 5},
+        amples={"last_task": 40},
+        flex="last_stderr",
+        ample=24,
+    )
+    return {column.name: lift(column, _record_of) for column in columns}
+
+
+def _state_column() -> Column[PluginRow]:
+    return Column(
+        "state",
+        "state",
+        _STATE_WIDTH,
+        lambda row: state_text(row.record),
+        priority=1,
+        tone=lambda row: state_tone(row.record),
+        sort_key=lambda row: (True, str(row.record.get("state"))),
+        help=PLUGIN_STATE.field("state").help,
+    )
+
+
+def _throughput_column() -> Column[PluginRow]:
+    return Column(
+        "throughput",
+        f"last {_SPARK_WIDTH} s",
+        _SPARK_WIDTH,
+        lambda row: sparkline(row.rates, _SPARK_WIDTH),
+        priority=3,
+        tone=lambda row: "good",
+        help="Records per second, a bar for each of the last seconds, scaled to the largest.",
     )
 
 

@@ -110,29 +110,12 @@ def _record_of(row: PortRow) -> Record:
 
 def port_columns() -> tuple[Column[PortRow], ...]:
     """The columns of such rows."""
-    of_process = record_columns(
-        PROCESS,
-        [
-            "pid",
-            "comm",
-            "language",
-            "container_id",
-            "criterion",
-            "user",
-            "exe",
-            "argv",
-        ],
-        titles={
-            "comm": "process",
-            "container_id": "container",
-            "language": "lang",
-        },
-        widths={"comm": 12, "argv": 16, "language": 7, "criterion": 14},
-        priorities={"pid": 1, "argv": 3, "exe": 8, "language": 2, "container_id": 6},
-        flex="argv",
-        ample=30,
-    )
-    processes = [lift(column, _record_of) for column in of_process]
+    processes = _process_columns()
+    return (*_socket_columns(), *processes[:5], *_capture_columns(), *processes[5:])
+
+
+def _socket_columns() -> tuple[Column[PortRow], ...]:
+    """Whether the row came or went, and what of the socket identifies it."""
     return (
         Column(
             "mark",
@@ -172,7 +155,26 @@ def port_columns() -> tuple[Column[PortRow], ...]:
             sort_key=lambda row: (True, row.address),
             help="Address the socket is bound to.",
         ),
-        *processes[:5],
+    )
+
+
+def _process_columns() -> list[Column[PortRow]]:
+    """Whose socket it is."""
+    columns = record_columns(
+        PROCESS,
+        ["pid", "comm", "language", "container_id", "criterion", "user", "exe", "argv"],
+        titles={"comm": "process", "container_id": "container", "language": "lang"},
+        widths={"comm": 12, "argv": 16, "language": 7, "criterion": 14},
+        priorities={"pid": 1, "argv": 3, "exe": 8, "language": 2, "container_id": 6},
+        flex="argv",
+        ample=30,
+    )
+    return [lift(column, _record_of) for column in columns]
+
+
+def _capture_columns() -> tuple[Column[PortRow], ...]:
+    """What becomes of the traffic."""
+    return (
         Column(
             "attached",
             "att",
@@ -194,7 +196,6 @@ def port_columns() -> tuple[Column[PortRow], ...]:
             sort_key=lambda row: captured_bytes(row.capture),
             help="Messages captured and their bytes, those lost, the time boxscope spends on one.",
         ),
-        *processes[5:],
     )
 
 

@@ -296,14 +296,12 @@ class QueryScreen(PartsScreen):
             self.action_ask()
 
     def action_sort(self) -> None:
-        """Sort the focused table by the next column."""
-        if isinstance(self.focused, TableView):
-            self.focused.action_sort()
+        """Sort the answer by the next column."""
+        self.table.action_sort()
 
     def action_reverse(self) -> None:
         """Turn its order round."""
-        if isinstance(self.focused, TableView):
-            self.focused.action_reverse()
+        self.table.action_reverse()
 
     def action_close(self) -> None:
         """End what is being asked, else go back."""

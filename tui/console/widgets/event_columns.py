@@ -51,31 +51,7 @@ def attributes_text(record: Record) -> str:
 
 def event_columns() -> tuple[Column[Record], ...]:
     """The columns of a stream of events."""
-    declared = {
-        column.name: column
-        for column in record_columns(
-            KERNEL_EVENT,
-            [
-                "ts",
-                "cpu",
-                "pid",
-                "tid",
-                "comm",
-                "category",
-                "name",
-                "latency_ns",
-                "fd",
-                "fd_name",
-                "attributes",
-            ],
-            titles={"ts": "time", "category": "cat", "latency_ns": "latency"},
-            widths={"comm": 12, "name": 13, "latency_ns": 7, "attributes": 14, "pid": 7},
-            priorities={"attributes": 1, "latency_ns": 4, "category": 5, "pid": 2},
-            tones={"ts": lambda record: "dim"},
-            flex="attributes",
-            ample=44,
-        )
-    }
+    declared = _declared_columns()
     return (
         declared["ts"],
         declared["cpu"],
@@ -90,20 +66,51 @@ def event_columns() -> tuple[Column[Record], ...]:
         declared["category"],
         Column("direction", "", 1, direction_text, priority=2, help="> enter, < exit."),
         declared["name"],
-        Column(
-            "result",
-            "result",
-            8,
-            result_text,
-            "right",
-            3,
-            tone=_result_tone,
-            help="What the call returned: the error's name, else the value.",
-        ),
+        _result_column(),
         declared["latency_ns"],
         declared["fd"],
         declared["fd_name"],
         replace(declared["attributes"], text=attributes_text),
+    )
+
+
+def _declared_columns() -> dict[str, Column[Record]]:
+    """Those of declared fields, whatever stands in them."""
+    columns = record_columns(
+        KERNEL_EVENT,
+        [
+            "ts",
+            "cpu",
+            "pid",
+            "tid",
+            "comm",
+            "category",
+            "name",
+            "latency_ns",
+            "fd",
+            "fd_name",
+            "attributes",
+        ],
+        titles={"ts": "time", "category": "cat", "latency_ns": "latency"},
+        widths={"comm": 12, "name": 13, "latency_ns": 7, "attributes": 14, "pid": 7},
+        priorities={"attributes": 1, "latency_ns": 4, "category": 5, "pid": 2},
+        tones={"ts": lambda record: "dim"},
+        flex="attributes",
+        ample=44,
+    )
+    return {column.name: column for column in columns}
+
+
+def _result_column() -> Column[Record]:
+    return Column(
+        "result",
+        "result",
+        8,
+        result_text,
+        "right",
+        3,
+        tone=_result_tone,
+        help="What the call returned: the error's name, else the value.",
     )
 
 
