@@ -251,6 +251,8 @@ def _check_complete(loaded: LoadedPrograms) -> None:
 
 def _failure(reason: str, printed: bytes) -> RequirementError | ProbeError:
     """One clear reason out of what BCC raised and what it printed."""
+    if any(os.strerror(number) in f"{reason} {printed!r}" for number in TOO_MANY_FILES):
+        return ProbeError(f"{clean(reason, 300)}: {_last_line(printed)}", fix=RAISE_THE_LIMIT)
     if "BCC is not installed" in reason or "libbcc" in reason:
         return RequirementError(
             f"BCC is missing: {clean(reason, 200)}", fix="apt-get install -y python3-bpfcc"

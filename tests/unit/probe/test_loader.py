@@ -69,6 +69,21 @@ def test_a_compile_error_is_told_by_its_first_line(child: Path) -> None:
     assert error.message.endswith("/virtual/main.c:3:1: error: no such thing")
 
 
+@pytest.mark.parametrize(
+    ("reason", "printed"),
+    [
+        ("Failed to compile", "could not open bpf map: senders, error: Too many open files"),
+        ("libbcc.so.0: cannot open shared object file: Too many open files in system", ""),
+    ],
+)
+def test_too_few_open_files_for_the_compiler_are_told_with_the_limit(
+    child: Path, reason: str, printed: str
+) -> None:
+    error = failure(child, answering(f'{{"error": "{reason}"}}', printed))
+    assert isinstance(error, ProbeError)
+    assert "ulimit -n" in error.fix
+
+
 def test_an_answer_that_is_not_what_was_asked_for_is_refused(child: Path) -> None:
     error = failure(child, answering('{"maps": [["ring"]], "programs": {}}'))
     assert isinstance(error, ProbeError)
