@@ -33,7 +33,7 @@ def open_console(engine: Engine, loaded: LoadedSettings, workspace: OpenedWorksp
 
     if isinstance(sys.stderr, io.TextIOWrapper):
         # The frames and bars it draws are in no older encoding, whatever the locale names.
-        sys.stderr.reconfigure(encoding="utf-8")
+        sys.stderr.reconfigure(encoding="utf-8", errors=sys.stderr.errors)
     return run_console(engine, console_options(loaded, workspace))
 
 
