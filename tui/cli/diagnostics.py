@@ -122,16 +122,19 @@ def leave_quietly() -> None:
 
 
 def report_refused(refused: OSError) -> int:
-    """Tell that stdout takes no more, that no more files may be open, or that /proc is missing.
+    """Tell that a disk is full, that no more files may be open, or that /proc is missing.
 
     Returns the exit code; any other error is raised again.
     """
     if str(refused.filename).startswith("/proc/self/") and not os.path.exists("/proc/self"):
         return report(RequirementError("/proc is not mounted", fix="mount -t proc proc /proc"))
     if refused.errno in TOO_MANY_FILES:
-        return report(FailedError(f"{refused.strerror}: {refused.filename}", fix=RAISE_THE_LIMIT))
+        what = "" if refused.filename is None else f": {refused.filename}"
+        return report(FailedError(f"{refused.strerror}{what}", fix=RAISE_THE_LIMIT))
     if refused.errno not in _FULL:
         raise refused
+    if refused.filename is not None:  # stdout has no name
+        return report(FailedError(f"cannot write {refused.filename}: {refused.strerror}"))
     leave_quietly()
     return report(FailedError(f"cannot write the output: {refused.strerror}"))
 
