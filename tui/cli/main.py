@@ -50,10 +50,17 @@ class LazyGroup(click.Group):
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take options that are not the group's own for those of the console."""
-        own = {name for option in self.get_params(ctx) for name in option.opts}
-        if args and args[0].startswith("-") and args[0].partition("=")[0] not in own:
-            args = ["console", *args]
+        """Take options that are not the group's own, and those before them, for the console's."""
+        own = {name: each for each in self.get_params(ctx) for name in each.opts}
+        rest = args
+        while rest and rest[0].startswith("-"):
+            name, assigned, _value = rest[0].partition("=")
+            if name not in own:
+                args = ["console", *args]
+                break
+            if isinstance(known := own[name], click.Option) and known.is_flag:
+                break
+            rest = rest[1 if assigned else 2 :]
         return super().parse_args(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -108,6 +115,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    stdout = sys.stdout
     try:
         code = boxscope.main(arguments, prog_name="boxscope", standalone_mode=False)
     except click.exceptions.Exit as leave:
@@ -119,4 +127,10 @@ def _run(arguments: list[str]) -> int:
         return 130
     except BoxscopeError as error:
         return report(error)
+    except SystemExit:
+        if sys.stdout is stdout:
+            raise
+        # click puts another one there, and leaves with 1, when nobody reads it any more.
+        leave_quietly()
+        return 0
     return code if isinstance(code, int) else 0
