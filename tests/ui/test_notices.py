@@ -13,6 +13,7 @@ from engine.core.snapshot import HostFacts, Snapshot
 from engine.core.source import SourceState, SourceStatus
 from tests.ui.driving import screen_text, text_of, until
 from tests.ui.fake_engine import NOW_NS, FakeEngine, record
+from tui.console import notices
 from tui.console.app import ConsoleApp
 from tui.console.notices import is_seen
 from tui.console.widgets.header import header_text
@@ -143,18 +144,21 @@ def test_the_header_tells_the_way_into_the_scope_and_never_leaves_out_its_end() 
     assert header_text(shown, way, 6) == "… › 11"
 
 
-async def test_a_notice_that_was_seen_goes_with_the_next_key() -> None:
+async def test_a_notice_that_was_seen_goes_with_the_next_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     app = ConsoleApp(FakeEngine())
     async with app.run_test(size=(120, 40)) as pilot:
         now = time.time()
+        monkeypatch.setattr(notices, "time", lambda: now)  # however slow the box is
         app.notify("seen")
         app.notify("grave", severity="error")
         app.notify("to be read", severity="error", timeout=30)
         await until(pilot, lambda: len(app._notifications) == 3)
-        for notice in app._notifications:
-            notice.raised_at = now - 1.0
         app.notify("just now")
         await until(pilot, lambda: len(app._notifications) == 4)
+        for notice in app._notifications:
+            notice.raised_at = now if notice.message == "just now" else now - 1.0
         await pilot.press("4")
         await until(pilot, lambda: app.main.active.number == 4)
         assert [each.message for each in app._notifications] == ["grave", "to be read", "just now"]
