@@ -121,7 +121,7 @@ class LogScreen(StreamingScreen):
         super().__init__(parts, streams)
 
     def show(self, snapshot: Snapshot) -> None:
-        """Tell whose log it is, and for how long."""
+        """Tell whose log it is, and which sources are not well."""
         troubled = [name for name, status in snapshot.sources.items()
                     if status.state in ("failed", "degraded")]  # fmt: skip
         told = f"   not well: {', '.join(map(clean, troubled))}" if troubled else ""
