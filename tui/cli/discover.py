@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from engine.live import LiveEngine
     from engine.selection import Selection
 
-_POLICY = "policy"
+_POLICY = "\0"
+"""What `--explain` stands for without a process; nobody can type that."""
 
 
 @click.command("discover")

@@ -130,6 +130,8 @@ def test_all_lists_what_is_not_selected_too(port: int) -> None:
     [
         (["--explain", ":http"], 2, "'http' is no port"),
         (["--explain", "no such name"], 1, "no process that may be looked into is named"),
+        (["--explain", ""], 2, "no process is named"),
+        (["--explain", "policy"], 1, "no process that may be looked into is named"),
         (["--explain", "4194305"], 1, "there is no process 4194305"),
         (["--beyla-config", "/no/such.yaml"], 2, "cannot read /no/such.yaml"),
         (["--exe", "["], 2, "invalid glob"),
