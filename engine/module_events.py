@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
@@ -18,6 +19,7 @@ _HEAD = encode_head(EVENT_TYPE, 1)[:-1]
 """How the record of an event begins, the time excluded."""
 _OWN_FIELDS = frozenset({"event", "symbol", "text", "frame", "elapsed_us", "pid", "at_ns"})
 _COMM = 15
+_LAST_PID, _LAST_NS = (1 << 31) - 1, (1 << 63) - 1
 
 
 def comm_of(spec: RunSpec) -> str:
@@ -36,6 +38,11 @@ def events_in(frames: Frames) -> Iterator[Mapping[str, str]]:
             yield {clean(name, 80): clean(text) for name, text in told.items()}
 
 
+def pid_in(fields: Mapping[str, str]) -> int | None:
+    """The pid that an event tells; None if it tells none."""
+    return _whole(fields.get("pid", ""), _LAST_PID)
+
+
 def event_record(
     spec: RunSpec, pid: int | None, fields: Mapping[str, str], *, now_ns: int
 ) -> Record:
@@ -47,19 +54,19 @@ def event_record(
         fields: What is told, sanitised.
         now_ns: When it is if it does not tell, in wall time.
     """
-    at_ns, elapsed = fields.get("at_ns", ""), fields.get("elapsed_us", "")
     values: dict[str, JsonValue] = {
         "plugin": spec.name,
         "event": fields.get("event", ""),
         "symbol": fields.get("symbol", ""),
         "text": fields.get("text", ""),
         "frame": fields.get("frame", ""),
-        "elapsed_us": _number(elapsed),
+        "elapsed_us": _number(fields.get("elapsed_us", "")),
         "module_kind": spec.kind,
         "file": clean(spec.file),
         "details": {name: text for name, text in fields.items() if name not in _OWN_FIELDS},
     }
-    ts_ns = int(at_ns) if at_ns.isdigit() else now_ns
+    at_ns = _whole(fields.get("at_ns", ""), _LAST_NS)
+    ts_ns = at_ns if at_ns is not None else now_ns
     comm = comm_of(spec) if pid is not None else None
     return new_record(MODULE_EVENT, values, ts_ns=ts_ns, pid=pid, comm=comm)
 
@@ -72,6 +79,15 @@ def reason(fields: Mapping[str, str]) -> str:
 
 def _number(text: str) -> float | None:
     try:
-        return round(float(text), 1)
+        number = float(text)
     except ValueError:
         return None
+    return round(number, 1) if math.isfinite(number) else None
+
+
+def _whole(text: str, most: int) -> int | None:
+    """A number as keepers write it; the module may have written it, too, and anything else."""
+    if not (text.isascii() and text.isdigit()) or len(text) > len(str(most)):
+        return None
+    number = int(text)
+    return number if number <= most else None

@@ -27,7 +27,7 @@ from engine.core.folders import cache_folder
 from engine.core.records import RecordRing
 from engine.core.sanitise import clean
 from engine.core.source import Logbook, Source
-from engine.module_events import comm_of, event_record, events_in, reason
+from engine.module_events import comm_of, event_record, events_in, pid_in, reason
 from engine.module_keeper import keeper_command
 from engine.module_stops import LOOK_S, StoppedKeepers
 from engine.module_watch import ModuleWatch
@@ -218,7 +218,7 @@ class ModuleSource(Source):
             kept.gone.clear()
             self._jobs.put(lambda: self._begin(kept, run.process.pid))
         kept.outcomes.add(event)
-        pid = int(fields["pid"]) if fields.get("pid", "").isdigit() else None
+        pid = pid_in(fields)
         if pid is not None and pid != kept.runner:
             kept.runner = pid
             run.measure(pid, comm_of(kept.spec))

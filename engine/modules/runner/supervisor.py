@@ -159,7 +159,7 @@ class Supervisor:
             return
         *lines, self._lines = (self._lines + fresh).split(b"\n")
         for line in lines:
-            with suppress(ValueError, AttributeError):
+            with suppress(ValueError, AttributeError, RecursionError):
                 self._runner_told(json.loads(line))
         if len(self._lines) > MAX_LINE:
             self._lines = b""
@@ -295,7 +295,7 @@ class Supervisor:
         if unfinished and exit_code:
             self._teller.forward(unfinished)
 
-    def _tell(self, event: Event, **fields: str) -> None:
+    def _tell(self, event: Event, /, **fields: str) -> None:
         self._teller.event(event, self._runner.pid if self._runner else None, fields)
 
 

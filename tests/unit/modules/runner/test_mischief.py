@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 
 from engine.agent import sdk
 from engine.core.identity import read_stat
-from engine.modules.runner.protocol import EVENT_TYPE, Limits
+from engine.modules.runner.protocol import EVENT_TYPE, EVENTS_FD, Limits
 from tests.unit.agent.support import DEMO_PLUGINS, process_exists
 from tests.unit.modules.runner.support import (
     DEADLINE_S,
@@ -225,11 +226,46 @@ def test_a_keeper_that_is_killed_takes_its_module_along(modules: Modules, tmp_pa
         subprocess.run(["kill", "-9", str(pid_in(child))], check=False)
 
 
+def framed(fields: dict[str, str]) -> bytes:
+    """An event as a keeper sends it."""
+    body = sdk.encode_record(EVENT_TYPE, 1, fields)
+    return len(body).to_bytes(4, "little") + body
+
+
 def test_an_event_of_its_own_making_is_shown_made_safe(modules: Modules, tmp_path: Path) -> None:
-    frame = sdk.encode_record(EVENT_TYPE, 1, {"event": "returned", "text": "\x1b[31m", "pid": "x"})
-    sent = len(frame).to_bytes(4, "little") + frame
+    sent = framed({"event": "returned", "text": "\x1b[31m", "pid": "x"})
     modules.load(python_module(tmp_path, "forger", f"import os\nos.write(4, {sent!r})\n"))
     assert modules.event("forger", "returned")["text"] == "␛[31m"
+
+
+def test_numbers_of_its_own_making_that_are_none_harm_nobody(
+    modules: Modules, tmp_path: Path
+) -> None:
+    odd = ("²", "9" * 20, "9" * 5_000, "nan", "-1")
+    sent = b"".join(
+        framed({"event": "returned", "pid": text, "at_ns": text, "elapsed_us": text})
+        for text in odd
+    )
+    modules.load(python_module(tmp_path, "forger", f"import os\nos.write(4, {sent!r})\n"))
+    modules.event("forger", "returned", len(odd))
+    shown = [one for one in modules.events("forger") if one["event"] == "returned"]
+    assert not any("pid" in one for one in shown)
+    records = modules.engine.since("module_event", 0, 10_000).records
+    assert max(record.ts_ns for record in records) < 1 << 63
+    assert all(math.isfinite(one["elapsed_us"] or 0) for one in shown)
+
+
+def test_steps_of_its_own_making_that_are_none_are_passed_over(
+    modules: Modules, tmp_path: Path
+) -> None:
+    body = f"""
+    import os
+    told = '{{"event": "called", "self": "x", "text": "forged"}}'
+    os.write({EVENTS_FD}, ("[" * 100_000 + "\\n" + told + "\\n").encode())
+    """
+    modules.load(python_module(tmp_path, "liar", body))
+    assert modules.event("liar", "called")["text"] == "forged"
+    modules.event("liar", "ready")
 
 
 @pytest.mark.fault("kill -9 of the engine")
