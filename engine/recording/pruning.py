@@ -15,6 +15,8 @@ from engine.recording.schema import GONE, write_meta
 
 _SPARE = 0.9
 """Of the greatest size, what a file that has grown too large is pruned to."""
+_AT_A_MOMENT = "kind IN ({}) AND ts_ns = ?".format(", ".join(f"'{kind}'" for kind in KINDS))
+"""Its marks are found by their key, which begins with the kind; else all would be looked at."""
 
 
 class Pruner:
@@ -31,6 +33,7 @@ class Pruner:
         if options.keep_s is not None:
             database.execute("PRAGMA temp_store = MEMORY")
             database.execute("CREATE TEMP TABLE passes (monotonic_ns INTEGER, ts_ns INTEGER)")
+            database.execute("CREATE INDEX temp.passed ON passes (monotonic_ns)")
 
     def prune(self, now_ns: int, monotonic_ns: int) -> None:
         """Let the oldest records go, as far as the bounds ask for it.
@@ -51,12 +54,18 @@ class Pruner:
                 return
 
     def _forget_passes(self, until_ns: int) -> None:
-        """Delete what was written up to a time of the monotonic clock."""
+        """Delete what was written up to a time of the monotonic clock.
+
+        The last pass covers all that those before it do. There are many of them at once where the
+        writer was stopped for a while.
+        """
         old = self._database.execute(
             "SELECT ts_ns FROM passes WHERE monotonic_ns <= ? ORDER BY monotonic_ns", (until_ns,)
         ).fetchall()
-        for (ts_ns,) in old:
-            self._forget_marked(ts_ns)
+        if not old:
+            return
+        self._database.executemany(f"DELETE FROM marks WHERE {_AT_A_MOMENT}", old[:-1])
+        self._forget_marked(*old[-1])
         self._database.execute("DELETE FROM passes WHERE monotonic_ns <= ?", (until_ns,))
 
     def _moments(self) -> Iterator[int]:
@@ -82,14 +91,13 @@ class Pruner:
     def _forget_marked(self, ts_ns: int) -> None:
         """Delete what the marks of a moment cover; of tables, what has been superseded."""
         covered = self._database.execute(
-            "SELECT kind, seq FROM marks WHERE ts_ns = ?", (ts_ns,)
+            f"SELECT kind, seq FROM marks WHERE {_AT_A_MOMENT}", (ts_ns,)
         ).fetchall()
         if not covered:
             return
         for kind, seq in covered:
-            if kind in KINDS:
-                self._forget(kind, seq)
-        self._database.execute("DELETE FROM marks WHERE ts_ns = ?", (ts_ns,))
+            self._forget(kind, seq)
+        self._database.execute(f"DELETE FROM marks WHERE {_AT_A_MOMENT}", (ts_ns,))
         write_meta(self._database, {"pruned_before_ns": ts_ns})
 
     def _forget(self, kind: str, seq: int) -> None:
