@@ -343,6 +343,3 @@ class WasmHost(Source):
             self.log("warning", text)
         if self._chain.all_loaded:
             self.set_status("running")
-
-    def _new(self, name: str, path: Path) -> WasmPlugin:
-        return WasmPlugin(name, path, self._runtime, self.clock, faithful=self._options.faithful)
