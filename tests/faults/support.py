@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import psutil
 from engine.core.settings import Settings
 from engine.live import LiveEngine
 from engine.selection import Selection
+from tests.leftovers import own_temporary_files
 from tests.unit.agent.support import DEMO_PLUGINS, process_exists
 from tests.waiting import wait_until
 
@@ -66,15 +66,17 @@ def wait_sent(engine: LiveEngine, name: str, before: int = 0) -> None:
 @contextmanager
 def program(*arguments: str, wrapper: tuple[str, ...] = ()) -> Iterator[subprocess.Popen[str]]:
     """A Python program of this repository; killed afterwards if it still runs."""
-    child = subprocess.Popen(
-        [*wrapper, sys.executable, *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    with child:
+    with (
+        own_temporary_files() as environment,
+        subprocess.Popen(
+            [*wrapper, sys.executable, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**environment, "PYTHONPATH": str(ROOT)},
+        ) as child,
+    ):
         try:
             yield child
         finally:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import fixtures
+from tests.leftovers import own_temporary_files
 
 BOXSCOPE = [sys.executable, "-m", "tui.cli"]
 FLOOD = Path(fixtures.__file__).parent / "plugins" / "flood"
@@ -28,9 +29,17 @@ def running_engine(
 ) -> Iterator[subprocess.Popen[str]]:
     """An engine that listens; ended with the block if it has not been."""
     command = [*rights, *BOXSCOPE, "engine", "--socket", str(path), "--json", *flags]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
-    ) as child:
+    with (
+        own_temporary_files() as environment,
+        subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            process_group=0,
+            env=environment,
+        ) as child,
+    ):
         try:
             assert child.stderr is not None
             said = child.stderr.readline()

@@ -14,6 +14,7 @@ import pytest
 from engine.agent import sdk
 from engine.core.identity import read_stat
 from engine.modules.runner.protocol import EVENT_TYPE, EVENTS_FD, Limits
+from tests.leftovers import own_temporary_files
 from tests.unit.agent.support import DEMO_PLUGINS, process_exists
 from tests.unit.modules.runner.support import (
     DEADLINE_S,
@@ -275,7 +276,10 @@ def test_modules_end_with_an_engine_that_is_killed(tmp_path: Path) -> None:
         sys.executable, "-m", "tui.cli", "modules", "run", str(file), "--no-events", "--json",
         "--for", "600",
     ]  # fmt: skip
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as engine:
+    with (
+        own_temporary_files() as environment,
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as engine,
+    ):
         assert engine.stdout is not None
         told = map(json.loads, engine.stdout)
         runner = next(line["pid"] for line in told if line.get("event") == "ready")
