@@ -23,6 +23,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -184,8 +185,10 @@ class Terminal:
 
     def close(self) -> None:
         """End the shell with all that runs in it; kill what stays."""
-        started = psutil.Process(self._server).children(recursive=True)
-        self._run("kill-server")
+        started: list[psutil.Process] = []
+        with suppress(psutil.NoSuchProcess, TourError):  # it may have ended with its shell
+            started = psutil.Process(self._server).children(recursive=True)
+            self._run("kill-server")
         _gone, staying = psutil.wait_procs(started, timeout=ENDING_S)
         for process in staying:
             process.kill()

@@ -45,6 +45,14 @@ def test_a_text_that_does_not_appear_fails_naming_step_and_screen(tmp_path: Path
 
 
 @needs_tmux
+def test_a_page_that_ends_its_shell_is_told_so(tmp_path: Path) -> None:
+    done = walk(tmp_path / "page.md", "## End\n\n```sh\nexit\n```\n\n```text\nnever\n```\n")
+    assert done.returncode == 1
+    assert done.stderr.startswith("tmux capture-pane: ")
+    assert "Traceback" not in done.stderr
+
+
+@needs_tmux
 def test_what_a_page_starts_is_gone_afterwards(tmp_path: Path) -> None:
     mark = tmp_path / "pid"
     commands = f"sleep 1000 & echo $! > {mark}; echo star''ted"
