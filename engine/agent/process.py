@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.agent.spawn import spawn
-from engine.core.errors import PluginError
+from engine.core.errors import RAISE_THE_LIMIT, TOO_MANY_FILES, PluginError
 from engine.core.sanitise import clean
 
 _INT = struct.Struct("i")
@@ -203,6 +203,8 @@ def _enlarge(pipe: int, size: int) -> None:
 def _explained(executable: Path, error: OSError) -> PluginError:
     """What went wrong, in words about the file that was to be started."""
     shown = clean(str(executable))
+    if error.errno in TOO_MANY_FILES:
+        return PluginError(f"cannot start {shown}: {error.strerror}", fix=RAISE_THE_LIMIT)
     if error.filename is not None:
         place = clean(os.fspath(error.filename))
         return PluginError(f"cannot start {shown}: {place}: {error.strerror}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import shutil
 import stat
 import sys
@@ -217,6 +218,19 @@ def test_says_why_a_file_cannot_start(
     assert str(tmp_path / "broken") in caught.value.message
     assert caught.value.fix
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_the_limit_of_open_files_is_named(start: Start) -> None:
+    free = os.dup(0)
+    os.close(free)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        with pytest.raises(PluginError, match=rf"^cannot start {YES}: Too many open") as caught:
+            start(YES)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert "ulimit -n" in caught.value.fix
 
 
 def test_a_program_for_another_machine_is_refused(start: Start, tmp_path: Path) -> None:
