@@ -22,6 +22,8 @@ _LONGEST_NAME = 16_384
 _LONGEST_NAMES = 256 << 20
 """All names together, in bytes: names may overlap, so a small file could hold any amount."""
 _MOST_VERSIONS = 1_000
+_WINDOW = 1 << 20
+"""Of a segment, what is looked at together; all of it may be more than is read at once."""
 _RELATIVE = {"x86-64": 8, "arm64": 1027}
 _ABSOLUTE = {"x86-64": 1, "arm64": 257}
 _WEAK = 2
@@ -209,13 +211,13 @@ def _packed_relocations(elf: ElfFile) -> dict[int, Relocation]:
     places = sorted(_packed_places(entries))
     addends = dict.fromkeys(places, 0)
     for segment in elf.loads:
-        last = segment.address + segment.file_size - 8
-        inside = places[bisect_left(places, segment.address) : bisect_right(places, last)]
-        if inside:
-            content = elf.read(segment.address, segment.file_size)
-            for place in inside:
-                where = place - segment.address
-                (addends[place],) = struct.unpack_from(f"{elf.order}q", content, where)
+        end = segment.address + segment.file_size
+        inside = places[bisect_left(places, segment.address) : bisect_right(places, end - 8)]
+        content, begin = b"", 0
+        for place in inside:
+            if place + 8 > begin + len(content):
+                content, begin = elf.read(place, min(_WINDOW, end - place)), place
+            (addends[place],) = struct.unpack_from(f"{elf.order}q", content, place - begin)
     type_ = _RELATIVE.get(elf.machine, 0)
     return {place: Relocation(type_, 0, addend, True, False) for place, addend in addends.items()}
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.core.errors import MalformedModule
+from engine.modules import elf_tables
 from engine.modules.elf import ElfFile, open_elf
 from tests.unit.modules.conftest import Write
 from tests.unit.modules.elf_writer import DATA, FUNCTION, TEXT, ElfWriter
@@ -84,6 +85,18 @@ def test_packed_relocations_have_their_addends_in_place(write: Write) -> None:
         assert relocated == {first: 1000, first + 16: 1002, first + 8 * 64: 2061}
         assert all(each.relative for each in read.relocations.values())
         assert read.pointer(first + 16) == 1002
+
+
+def test_packed_relocations_may_be_far_apart(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.modules.elf.LARGEST_READ", 8_192)
+    monkeypatch.setattr(elf_tables, "_WINDOW", 64)
+    elf = ElfWriter()
+    places = [elf.words(1000 + number, *[0] * 20) for number in range(100)]
+    elf.tags["RELR"] = elf.words(*places)
+    elf.tags["RELRSZ"] = 8 * len(places)
+    with open_elf(write(elf.build())) as read:
+        assert max(each.file_size for each in read.loads) > 8_192
+        assert [read.pointer(place) for place in places] == list(range(1000, 1100))
 
 
 def test_packed_relocations_without_end_are_refused(write: Write) -> None:
