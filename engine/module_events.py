@@ -18,6 +18,8 @@ from engine.modules.runner.protocol import EVENT_TYPE, RunSpec
 _HEAD = encode_head(EVENT_TYPE, 1)[:-1]
 """How the record of an event begins, the time excluded."""
 _OWN_FIELDS = frozenset({"event", "symbol", "text", "frame", "elapsed_us", "pid", "at_ns"})
+_LONGEST = 64 * 1024
+"""A record with more bytes is no keeper's event; the module has made it."""
 _COMM = 15
 _LAST_PID, _LAST_NS = (1 << 31) - 1, (1 << 63) - 1
 
@@ -28,12 +30,15 @@ def comm_of(spec: RunSpec) -> str:
 
 
 def events_in(frames: Frames) -> Iterator[Mapping[str, str]]:
-    """The fields of every event among what a keeper has sent, sanitised."""
+    """The fields of every event among what a keeper has sent, sanitised.
+
+    What only looks like one stays a record of the plugin, as which it is kept and counted.
+    """
     data = frames.data
     if _HEAD not in data:
         return
     for begin, end in pairwise(find_offsets(data, frames.kept)):
-        if data.startswith(_HEAD, begin + PREFIX.size):
+        if end - begin <= _LONGEST and data.startswith(_HEAD, begin + PREFIX.size):
             told = decode_record(data[begin + PREFIX.size : end]).fields
             yield {clean(name, 80): clean(text) for name, text in told.items()}
 

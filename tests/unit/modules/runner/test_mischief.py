@@ -256,6 +256,19 @@ def test_numbers_of_its_own_making_that_are_none_harm_nobody(
     assert all(math.isfinite(one["elapsed_us"] or 0) for one in shown)
 
 
+def test_an_event_of_its_own_making_that_is_very_long_is_a_record_alone(
+    modules: Modules, tmp_path: Path
+) -> None:
+    """Thousands of events are kept, whatever their size."""
+    many = {f"field {number}": "x" * 1_000 for number in range(100)}
+    sent = framed({"event": "returned", **many}) + framed({"event": "called"})
+    modules.load(python_module(tmp_path, "forger", f"import os\nos.write(4, {sent!r})\n"))
+    modules.event("forger", "called")
+    assert "returned" not in modules.told("forger")
+    records = modules.engine.since("plugin_record", 0, 10_000).records
+    assert any("field 99" in str(record.get("fields")) for record in records)
+
+
 def test_steps_of_its_own_making_that_are_none_are_passed_over(
     modules: Modules, tmp_path: Path
 ) -> None:
