@@ -211,7 +211,7 @@ class ModuleSource(Source):
 
     def _happened(self, kept: _Kept, run: Run, fields: Mapping[str, str]) -> None:
         event = fields.get("event", "")
-        if event == "started":
+        if event == "started" and kept.keeper != run.process.pid:  # a module can say so again
             kept.outcomes.clear()
             kept.trouble = ""
             kept.keeper = run.process.pid

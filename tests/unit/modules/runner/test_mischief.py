@@ -269,6 +269,17 @@ def test_an_event_of_its_own_making_that_is_very_long_is_a_record_alone(
     assert any("field 99" in str(record.get("fields")) for record in records)
 
 
+def test_a_module_that_says_again_that_it_has_started_is_watched_once(
+    modules: Modules, tmp_path: Path
+) -> None:
+    again = framed({"event": "started"}) * 20
+    modules.load(python_module(tmp_path, "forger", f"import os\nos.write(4, {again!r})\n"))
+    modules.event("forger", "started", 21)
+    modules.load(python_module(tmp_path, "next", ""))
+    modules.event("next", "watched")  # they are begun in turn
+    assert modules.told("forger").count("watched") == 1
+
+
 def test_steps_of_its_own_making_that_are_none_are_passed_over(
     modules: Modules, tmp_path: Path
 ) -> None:
