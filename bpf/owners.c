@@ -3,11 +3,8 @@
  * unrelated thread: the owner of a socket is therefore remembered whenever a thread is seen
  * holding it, and looked up when something happens to the socket later.
  */
-#define IPPROTO_UDP 17
 #define TCP_TIME_WAIT 6
 #define TCP_NEW_SYN_RECV 12
-#define ETH_P_IP 0x0800
-#define ETH_P_IPV6 0x86dd
 
 struct owner {
 	u64 cgroup;
@@ -72,6 +69,18 @@ static __always_inline bool is_small(u64 sk)
 	GET(state, sk, O_SK_STATE);
 	return state == TCP_NEW_SYN_RECV || state == TCP_TIME_WAIT;
 }
+
+#ifdef HAVE_TCP
+static __always_inline bool is_tcp(u64 sk)
+{
+	u16 protocol = 0;
+
+	if (is_small(sk))
+		return true;
+	GET(protocol, sk, O_SK_PROTOCOL);
+	return protocol == IPPROTO_TCP;
+}
+#endif
 
 /*
  * While a thread holds the socket, soft interrupts leave it alone: whatever happens to it then is
@@ -306,6 +315,21 @@ static __always_inline bool deliverable(const struct owner *o, u32 slot)
 	return false;
 }
 
+#if defined(HAVE_TCP) && defined(HAVE_TUPLE)
+/* Whether an event is wanted of a socket: Kindling knows IPv4 alone. */
+static __always_inline bool is_wanted(u16 row, u64 sk)
+{
+	u16 family = 0;
+
+	if (!is_on(row, CAT_NET))
+		return false;
+	if (!is_faithful())
+		return true;
+	GET(family, sk, O_SK_FAMILY);
+	return family == AF_INET;
+}
+#endif
+
 /* An event in the name of a socket's owner; the thread that was interrupted is in args[4]. */
 static __always_inline struct scratch *begin_owned(u32 slot, u16 row, const struct owner *o)
 {
@@ -331,103 +355,6 @@ static __always_inline struct scratch *begin_owned(u32 slot, u16 row, const stru
 	s->event.cgroup = o->cgroup;
 	__builtin_memcpy(s->event.comm, o->comm, sizeof(o->comm));
 	return s;
-}
-
-#ifdef HAVE_TUPLE
-/* Both ends of a socket that may be a small one. */
-static __always_inline void capture_connection(struct scratch *s, u64 sk)
-{
-	u8 *bytes = open_section(s);
-	struct tuple *t = (struct tuple *)bytes;
-
-	if (!bytes)
-		return;
-	read_tuple(sk, t);
-	if (is_small(sk))
-		GET(t->local_port, sk, O_SK_NUM);
-	s->event.fd_type = t->family == AF_INET6 ? FD_IPV6_SOCK : FD_IPV4_SOCK;
-	close_section(s, bytes, SECTION_TUPLE, 0, sizeof(struct tuple));
-}
-#endif
-
-#ifdef HAVE_PACKET
-/* Addresses and ports of an IP packet; `arrived`: this end is the destination. */
-static __always_inline bool read_packet(u64 skb, bool arrived, struct tuple *t)
-{
-	u64 head = 0, ip;
-	u16 at = 0, from = 0, to = 0;
-	u8 version = 0, protocol = 0;
-
-	__builtin_memset(t, 0, sizeof(*t));
-	if (!skb)
-		return false;
-	GET(head, skb, O_SKB_HEAD);
-	GET(at, skb, O_SKB_NETWORK_HEADER);
-	ip = head + at;
-	GET(version, ip, 0);
-	if (version >> 4 == 4) {
-		t->family = AF_INET;
-		bpf_probe_read_kernel(arrived ? t->remote : t->local, 4, (void *)(ip + 12));
-		bpf_probe_read_kernel(arrived ? t->local : t->remote, 4, (void *)(ip + 16));
-		GET(protocol, ip, 9);
-		ip += (version & 15) * 4;
-	} else if (version >> 4 == 6) {
-		t->family = AF_INET6;
-		bpf_probe_read_kernel(arrived ? t->remote : t->local, 16, (void *)(ip + 8));
-		bpf_probe_read_kernel(arrived ? t->local : t->remote, 16, (void *)(ip + 24));
-		GET(protocol, ip, 6);
-		ip += 40;
-	} else {
-		return false;
-	}
-	if (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP) {
-		GET(from, ip, 0);
-		GET(to, ip, 2);
-	}
-	t->local_port = bpf_ntohs(arrived ? to : from);
-	t->remote_port = bpf_ntohs(arrived ? from : to);
-	return true;
-}
-#endif
-
-/* Both ends as a packet has them. */
-static __always_inline void capture_packet(struct scratch *s, u64 skb, bool arrived)
-{
-#ifdef HAVE_PACKET
-	u8 *bytes = open_section(s);
-
-	if (bytes && read_packet(skb, arrived, (struct tuple *)bytes))
-		close_section(s, bytes, SECTION_TUPLE, 0, sizeof(struct tuple));
-#endif
-}
-
-#ifdef HAVE_TUPLE
-/* A datagram's sender; its receiver is what the socket is bound to if the packet is gone. */
-static __always_inline void capture_datagram(struct scratch *s, u64 sk, u64 skb)
-{
-#ifdef HAVE_PACKET
-	capture_packet(s, skb, true);
-#else
-	capture_connection(s, sk);
-#endif
-}
-#endif
-
-/* Bytes of a segment behind its TCP header, where the packet still begins with that. */
-static __always_inline u64 segment_length(u64 skb)
-{
-	u32 length = 0, header = 0;
-
-#ifdef HAVE_PACKET
-	u64 data = 0;
-	u8 words = 0;
-
-	GET(length, skb, O_SKB_LEN);
-	GET(data, skb, O_SKB_DATA);
-	GET(words, data, 12);
-	header = (words >> 4) * 4;
-#endif
-	return length > header ? length - header : 0;
 }
 
 /* The thread that sends or receives is one that holds the socket. */

@@ -25,7 +25,7 @@ class Figures:
         """As of the last question."""
 
     def begin(self, session: KernelSession) -> None:
-        """Ask this session from now on."""
+        """Ask for what these programs count, from now on."""
         self._session = session
 
     def end(self) -> None:

@@ -34,13 +34,16 @@ SOURCES = tuple(
         "calls",
         "tasks",
         "owners",
+        "ends",
         "tcp",
+        "drops",
         "signals",
         "faults",
         "packets",
         "sched",
         "follow",
         "payload",
+        "payload_calls",
         "wakeups",
     )
 )

@@ -57,7 +57,7 @@ class PayloadSlot(IntEnum):
 
 
 def payload_definitions() -> dict[str, int]:
-    """The definitions `bpf/payload.c` asks for beside those of `engine.probe.definitions`."""
+    """The definitions `bpf/payload*.c` ask for beside those of `engine.probe.definitions`."""
     shared: dict[str, int] = {
         "PAYLOAD_TGIDS": PAYLOAD_TGIDS,
         "PAYLOAD_WAKE_EVERY": PAYLOAD_WAKE_EVERY,

@@ -67,7 +67,7 @@ class EventReader:
         self._wake = -1
 
     def begin(self, session: KernelSession) -> None:
-        """Read this session's ring from now on."""
+        """Read the ring of these programs from now on."""
         self._wall_offset_ns = monotonic_to_wall_offset_ns(self._clock)
         self._session = session
 
