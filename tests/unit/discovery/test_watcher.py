@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from engine.core.clock import SystemClock
-from engine.core.errors import FailedError, UsageError
+from engine.core.errors import FailedError, ProcessGone, UsageError
 from engine.core.identity import read_stat
 from engine.core.records import Record
 from engine.core.source import Logbook
@@ -334,7 +334,7 @@ def test_a_selected_process_without_a_port_has_a_row_behind_the_others(
     assert changes() == ["deleted"]
 
 
-def test_everything_is_listed_without_ports_too_but_what_has_no_program(
+def test_everything_is_listed_without_ports_too(
     idle: subprocess.Popen[bytes],
 ) -> None:
     config = DiscoveryConfig().with_selectors(open_port="1")
@@ -343,9 +343,23 @@ def test_everything_is_listed_without_ports_too_but_what_has_no_program(
     assert row is not None
     assert (row.get("verdict"), row.get("criterion")) == ("not selected", None)
     assert row_of(make().scan_once(), idle.pid) is None
-    without_program = {each.pid for each in rows if not (each.get("exe") or each.get("argv"))}
-    lasting = {pid for pid in without_program - {None} if os.path.exists(f"/proc/{pid}/exe")}
-    assert lasting == set(), "kernel threads and zombies"
+
+
+def test_kernel_threads_and_zombies_are_not_listed() -> None:
+    with subprocess.Popen(["true"]) as zombie:
+        os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
+        rows = PortWatcher(CLOCK, Logbook(CLOCK), show_all=True).scan_once()
+        listed = {each.pid for each in rows}
+    assert os.getpid() in listed
+    assert zombie.pid not in listed
+    assert not any(is_kernel_thread(pid) for pid in listed)
+
+
+def is_kernel_thread(pid: int | None) -> bool:
+    try:
+        return pid is not None and read_stat(pid).is_kernel_thread
+    except ProcessGone:
+        return False
 
 
 def test_what_is_surveyed_is_listed_and_never_attached(listener: Listener) -> None:
