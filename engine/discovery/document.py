@@ -20,6 +20,9 @@ from engine.core.sanitise import clean
 
 _LARGEST_FILE = 1 << 20
 _DEEPEST_MERGE = 20
+_LONGEST_INTEGER = 80
+"""Characters: one of 64 bits in binary digits, with its sign, and some room. Python reads no more
+than some thousand digits."""
 _NULLS = ("", "~", "null", "Null", "NULL")
 _TRUE = ("true", "True", "TRUE", "y", "Y", "yes", "Yes", "YES", "on", "On", "ON")
 _FALSE = ("false", "False", "FALSE", "n", "N", "no", "No", "NO", "off", "Off", "OFF")
@@ -163,15 +166,8 @@ class Entry:
         """
         if self.is_null:
             return 0
-        digits = (self._plain or "").replace("_", "")
-        if _INTEGER.fullmatch(digits):
-            bare = digits.lstrip("+-")
-            base = 8 if bare[0] == "0" and bare.isdigit() and bare.strip("01234567") == "" else 0
-            try:
-                return int(digits, base) if base or bare[:1] == "0" else int(digits)
-            except ValueError:
-                return int(digits)
-        if _FLOAT.fullmatch(digits) and abs(number := float(digits)) < 2**63:
+        number = _number((self._plain or "").replace("_", ""))
+        if number is not None and abs(number) < 2**63:
             return int(number)
         shown = "" if self._plain is None else f" {clean(self._plain, limit=40)!r} is none"
         raise self.place.error(f"a whole number is wanted here,{shown or ' without quotes'}")
@@ -214,6 +210,18 @@ def expand_variables(text: str, environ: Mapping[str, str]) -> str:
         return found[0][1:] if escaped else environ.get(name) or default or ""
 
     return _VARIABLE.sub(value, text)
+
+
+def _number(text: str) -> float | None:
+    """What a plain scalar is as a number of YAML; None if it is none."""
+    if _INTEGER.fullmatch(text) and len(text) <= _LONGEST_INTEGER:
+        bare = text.lstrip("+-")
+        base = 8 if bare[0] == "0" and bare.isdigit() and bare.strip("01234567") == "" else 0
+        try:
+            return int(text, base) if base or bare[:1] == "0" else int(text)
+        except ValueError:
+            return int(text)
+    return float(text) if _FLOAT.fullmatch(text) else None
 
 
 def read_document(path: Path, environ: Mapping[str, str]) -> Entry | None:

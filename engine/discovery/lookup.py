@@ -14,6 +14,8 @@ from engine.discovery.process_sockets import listening_inodes, socket_inodes
 WAYS = "a pid, a port as :8080, or a name"
 _NAMED = 8
 """Processes named where several fit."""
+_DIGITS = 19
+"""What is longer is no number of the kernel's, and more than Python reads as one."""
 
 
 def find_pid(text: str) -> int:
@@ -81,4 +83,4 @@ class _Listens:
 
 
 def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit()
+    return text.isascii() and text.isdigit() and len(text) <= _DIGITS

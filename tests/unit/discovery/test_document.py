@@ -122,6 +122,14 @@ def test_what_is_no_usable_yaml_is_refused(text: str) -> None:
         read(text).members()
 
 
+@pytest.mark.parametrize(
+    "text", ["9" * 5_000, "0x" + "f" * 5_000, "9223372036854775808"], ids=lambda text: text[:9]
+)
+def test_a_number_of_more_than_64_bits_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="whole number is wanted"):
+        read(f"a: {text}").members()["a"].integer()
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot read"):
         read_document(tmp_path / "absent.yaml", {})

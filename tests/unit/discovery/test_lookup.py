@@ -63,6 +63,13 @@ def test_what_means_nothing_is_refused(text: str) -> None:
         find_pid(text)
 
 
+def test_a_number_that_is_far_too_long_is_no_port_and_no_pid() -> None:
+    with pytest.raises(UsageError, match="no port"):
+        find_pid(":" + "9" * 5_000)
+    with pytest.raises(FailedError, match="is named '999"):
+        find_pid("9" * 5_000)
+
+
 def test_nobody_is_found_where_nobody_listens() -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
