@@ -116,13 +116,13 @@ class Dissector:
         payload = flow.fresh(segment)
         if payload:
             yield from self._feed(flow, segment, payload)
-        elif segment.payload:
-            raise Dropped("retransmission")
         elif segment.missing:
             yield from self._miss(flow, segment, known)
+        elif segment.payload:
+            raise Dropped("retransmission")
 
     def _miss(self, flow: Flow, segment: Segment, known: int | None) -> Iterator[Message]:
-        """Go on behind a segment nothing of which was captured.
+        """Go on behind a segment of which nothing new was captured.
 
         Args:
             known: The sequence number that was expected.

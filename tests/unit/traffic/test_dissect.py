@@ -222,6 +222,18 @@ def test_a_body_nothing_of_which_was_captured_is_stepped_over(sent_again: bool) 
     assert drops == ["retransmission"] * sent_again
 
 
+def test_a_body_sent_again_with_more_that_was_not_captured_is_stepped_over() -> None:
+    talk = Talk()
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 300\r\n\r\n"
+    begin = [*talk.open(), talk.asks(GET), talk.answers(head), talk.answers(b"x" * 100)]
+    talk.seqs[1] -= 100
+    again = talk.answers(b"x" * 60, missing=240)
+    more = [talk.asks(GET.replace(b"/a", b"/b")), talk.answers(OK)]
+    messages, drops = dissect([*begin, again, *more])
+    assert brief(messages) == [("GET /a", "200"), ("GET /b", "200")]
+    assert drops == []
+
+
 def test_behind_a_body_of_unknown_length_that_was_not_captured_the_next_response_is_found() -> None:
     talk = Talk()
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n"
