@@ -53,16 +53,6 @@ class CriteriaMatcher:
         """Decide about a batch, in its order."""
         return [out for event in events for out in self._take(event)]
 
-    def renew(self, policy: Policy) -> list[MatchEvent]:
-        """Decide about every process anew, by other lists."""
-        self._policy = policy
-        before, self._known, self._children = self._known, {}, {}
-        out: list[MatchEvent] = []
-        for pid in _parents_first(before):
-            candidate, former = before[pid]
-            out += self._settle(candidate, former if former.is_selected else None)
-        return out
-
     def _take(self, event: ProcessEvent) -> Iterator[MatchEvent]:
         candidate, pid = event.candidate, event.candidate.pid
         known = self._known.get(pid)
@@ -100,15 +90,3 @@ class CriteriaMatcher:
         siblings.discard(candidate.pid)
         if not siblings:
             self._children.pop(candidate.ppid, None)
-
-
-def _parents_first(known: dict[int, tuple[Candidate, Decision]]) -> list[int]:
-    """The pids, every parent before its children."""
-    ordered: dict[int, None] = {}
-    for pid in known:
-        chain = []
-        while pid in known and pid not in ordered and pid not in chain:
-            chain.append(pid)
-            pid = known[pid][0].ppid
-        ordered |= dict.fromkeys(reversed(chain))
-    return list(ordered)

@@ -62,14 +62,6 @@ class Requirement:
     """The line that provides it; empty if it is there."""
 
 
-def requirements() -> list[Requirement]:
-    """Every need with what was found, for the doctor; the last ones are told, never missing.
-
-    Leaves nothing behind: what is tried out is closed at once.
-    """
-    return [check() for check in CHECKS]
-
-
 def check() -> None:
     """Make sure the probe can run.
 
@@ -261,6 +253,7 @@ CHECKS: tuple[Callable[[], Requirement], ...] = (
     tracefs,
     locked_memory,
 )
+"""Every need; the last ones are told, never missing. What is tried out is closed at once."""
 
 
 def _requirement(name: str, ok: bool, found: str, missing: str, fix: str) -> Requirement:

@@ -96,26 +96,6 @@ def test_a_selection_that_rests_on_something_else_is_told_as_changed() -> None:
     assert told(matcher.take(moved)) == [("changed", 1)]
 
 
-def test_other_lists_are_applied_to_every_known_process() -> None:
-    matcher = CriteriaMatcher(policy_from(PORT_22))
-    matcher.take(created(CURL, SHELL, SSHD, Candidate(20, 1, "/x", ports=(80,))))
-    other = policy_from("open_port: 80")
-    events = matcher.renew(other)
-    assert sorted(told(events)) == [
-        ("created", 20), ("deleted", 10), ("deleted", 11), ("deleted", 12),
-    ]  # fmt: skip
-    assert told(matcher.renew(other)) == []
-
-
-def test_pids_can_be_added_and_taken_away_while_it_runs() -> None:
-    matcher = CriteriaMatcher(policy_from("target_pids: 10"))
-    matcher.take(created(SSHD, SHELL, Candidate(20, 1, "/x"), Candidate(21, 20, "/y")))
-    assert told(matcher.renew(policy_from("target_pids: 20"))) == [
-        ("deleted", 10), ("deleted", 11), ("created", 20), ("created", 21),
-    ]  # fmt: skip
-    assert told(matcher.renew(policy_from("target_pids: 99"))) == [("deleted", 20), ("deleted", 21)]
-
-
 @given(st.randoms(use_true_random=False))
 def test_the_selection_does_not_depend_on_the_order(chance: random.Random) -> None:
     family = [SSHD, SHELL, CURL, Candidate(13, 12, "/c"), Candidate(20, 1, "/x", ports=(80,))]
