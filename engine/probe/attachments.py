@@ -6,7 +6,7 @@ import errno
 import os
 from collections.abc import Iterable, Mapping
 
-from engine.core.errors import ProbeError
+from engine.core.errors import RAISE_THE_LIMIT, TOO_MANY_FILES, ProbeError
 from engine.core.sanitise import clean
 from engine.probe import bpfsys
 
@@ -99,5 +99,8 @@ class Attachments:
             if not vital and refused.errno == errno.ENOENT:
                 return
             reason = clean(refused.strerror or str(refused))
-            raise ProbeError(f"cannot attach to {tracepoint}: {reason}") from refused
+            raise ProbeError(
+                f"cannot attach to {tracepoint}: {reason}",
+                fix=RAISE_THE_LIMIT if refused.errno in TOO_MANY_FILES else "",
+            ) from refused
         self._links[program] = link

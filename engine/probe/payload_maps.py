@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from engine.core.errors import ProbeError
+from engine.core.errors import RAISE_THE_LIMIT, TOO_MANY_FILES, ProbeError
 from engine.core.sanitise import clean
 from engine.probe import bpfsys
 from engine.probe.payload_abi import PAYLOAD_CONFIG, PAYLOAD_STATS, PayloadSlot
@@ -66,7 +66,10 @@ class PayloadMaps:
             for tgid in tgids - self._chosen:
                 bpfsys.map_update(self._tgids, bpfsys.number_key(tgid), bytes(8))
         except OSError as refused:
-            raise ProbeError(f"cannot choose processes: {clean(str(refused))}") from refused
+            raise ProbeError(
+                f"cannot choose processes: {clean(str(refused))}",
+                fix=RAISE_THE_LIMIT if refused.errno in TOO_MANY_FILES else "",
+            ) from refused
         self._chosen = tgids
         self._attach(bool(tgids))
 

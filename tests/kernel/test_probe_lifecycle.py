@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -344,6 +345,27 @@ class TestRefusedAttachment:
                 watch.subscribe("kprobe-tcp_set_state")
         actor.do("open_path", str(tmp_path))
         assert [value_of(record, "name") for record in watch.records()] == ["openat"]
+
+
+@contextlib.contextmanager
+def no_more_files() -> Iterator[None]:
+    """This process may open nothing."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    os.close(lowest := os.dup(0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_where_no_more_files_may_be_open_the_limit_is_named(watch: Watch) -> None:
+    with no_more_files():
+        with pytest.raises(ProbeError, match=r"attach to sys_enter: Too many.*ulimit -n"):
+            watch.subscribe("syscall_exit-openat")
+        with pytest.raises(ProbeError, match=r"Too many open files.*ulimit -n"):
+            watch.probe.payloads.choose(frozenset({1}))
+    watch.probe.payloads.choose(frozenset())
 
 
 def test_a_kernel_without_some_members_still_loads() -> None:
