@@ -62,6 +62,19 @@ def test_the_newest_record_is_pointed_out(kernel: KernelSide, reader: RingReader
     assert (records, data[newest : newest + 6]) == (2, b"newest")
 
 
+@pytest.mark.parametrize("room", range(8, 80, 8))
+def test_the_newest_record_is_pointed_out_wherever_the_ring_ends(
+    kernel: KernelSide, reader: RingReader, room: int
+) -> None:
+    kernel.write(b"x" * (SIZE - room - 8))
+    taken(reader)
+    for payload in (b"first", b"newest"):
+        kernel.write(payload)
+    kernel.write(b"discarded", DISCARDED)
+    data, records, newest = reader.take(SIZE)
+    assert (records, data[newest : newest + 6]) == (2, b"newest")
+
+
 def test_a_record_across_the_end_is_in_one_piece(kernel: KernelSide, reader: RingReader) -> None:
     kernel.write(b"x" * (SIZE - 24))
     taken(reader)
