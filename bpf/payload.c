@@ -39,6 +39,7 @@ struct payload_start {
 	u64 ts;
 	u64 inode;		/* 0: no call on a socket is on its way */
 	u64 number;
+	u64 outgoing;		/* a splice into the socket, which its number does not tell */
 };
 
 struct payload_config {
@@ -110,6 +111,7 @@ static __always_inline struct payload_scratch *begin_payload(u64 fd, u64 number)
 	if (start && start->thread == id && start->inode) {
 		if (start->number == number) {
 			p->entered = start->ts;
+			p->outgoing = start->outgoing;
 			if (p->inode != start->inode) {
 				p->inode = start->inode;
 				p->flags |= LACKS_SOCKET;

@@ -77,7 +77,8 @@ int on_payload_enter(struct bpf_raw_tracepoint_args *ctx)
 	}
 	if (number == NR_SPLICE) {
 		GET(third, ctx->args[0], __builtin_offsetof(struct pt_regs, dx));
-		if (splices_out(number, third))
+		start.outgoing = splices_out(number, third);
+		if (start.outgoing)
 			fd = third;
 	}
 	start.inode = payload_socket(fd, &sk);
@@ -116,7 +117,7 @@ int on_payload_exit(struct bpf_raw_tracepoint_args *ctx)
 	s = begin_payload(accepted ? (u64)result : spliced ? regs.dx : regs.di, number);
 	if (!s)
 		return 0;
-	s->head.outgoing = spliced || payload_outgoing(number);
+	s->head.outgoing |= spliced || payload_outgoing(number);
 	if (accepted || number == NR_CONNECT) {
 		s->head.kind = accepted ? PAYLOAD_ACCEPT : PAYLOAD_CONNECT;
 		if (!accepted)

@@ -12,6 +12,7 @@ import struct
 import sys
 import tempfile
 import threading
+from pathlib import Path
 from typing import Any
 
 _open: dict[str, socket.socket] = {}
@@ -97,6 +98,23 @@ def receive_unread(size: int) -> int:
     os.close(reader)
     os.close(writer)
     return got
+
+
+def splice_while_it_is_closed(text: str) -> int:
+    """Splice into the connection, which another thread closes during the call."""
+    one, sent = _open.pop("conn"), list[int]()
+    reader, writer = os.pipe()
+    out = one.fileno()
+    thread = threading.Thread(target=lambda: sent.append(_splice(reader, out, len(text))))
+    thread.start()
+    while not Path(f"/proc/self/task/{thread.native_id}/syscall").read_text().startswith("275 "):
+        pass
+    one.close()
+    os.write(writer, text.encode())
+    thread.join()
+    os.close(reader)
+    os.close(writer)
+    return sent[0]
 
 
 def send_many(size: int, times: int) -> None:

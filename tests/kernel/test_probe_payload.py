@@ -275,6 +275,17 @@ class TestCapture:
             assert not item.missing
         assert (sent.local, sent.remote) == (received.remote, received.local)
 
+    def test_what_is_sent_to_a_socket_that_is_closed_meanwhile_was_sent(
+        self, payloads: PayloadSource, server: Talker, client: Talker
+    ) -> None:
+        payloads.choose(frozenset({client.pid}))
+        connected(server, client)
+        inode = client.ask("inode")
+        assert client.ask("splice_while_it_is_closed", "of a file") == 9
+        (sent,) = data_of(everything(payloads), client.pid)
+        assert (sent.direction, sent.length, sent.inode) == ("out", 9, inode)
+        assert (sent.family, sent.local) == ("", None)
+
     def test_every_message_of_a_call_is_told_up_to_a_limit(
         self, payloads: PayloadSource, server: Talker, client: Talker
     ) -> None:
