@@ -108,16 +108,16 @@ static __always_inline void capture_list(struct scratch *s, u8 which, const void
 		close_section(s, bytes, SECTION_LIST, which, length);
 }
 
-/* Hand a thread's record over and begin another. Runs in that thread. */
-static __always_inline void emit_run(u32 slot, struct run *r, u64 now)
+/* Hand a thread's record over, which ends at `end`, and begin another. Runs in that thread. */
+static __always_inline void emit_run(u32 slot, struct run *r, u64 end)
 {
 	u64 count = r->count, waits = (count + 1) / 2;
 	struct scratch *s = begin_current(slot, ROW_CPU_EVENT, CAT_PROCESS);
 
 	if (s && count && count <= SEGMENTS) {
-		s->event.ts = now;
+		s->event.ts = end;
 		s->event.args[0] = count;
-		s->event.args[1] = now - r->start;
+		s->event.args[1] = end - r->start;
 		capture_list(s, LIST_LENGTHS, r->lengths, count * 8);
 		capture_list(s, LIST_QUEUE, r->queue_us, waits * 8);
 		capture_list(s, LIST_TYPES, r->types, count);
@@ -125,7 +125,7 @@ static __always_inline void emit_run(u32 slot, struct run *r, u64 now)
 		capture_list(s, LIST_REASONS, r->reasons, waits * 4);
 		publish(s, slot);
 	}
-	r->start = now;
+	r->start = end;
 	r->count = 0;
 	r->focus = 0;
 }
@@ -189,16 +189,16 @@ static __always_inline struct run *begin_run(u32 tid, u64 now)
 }
 
 /*
- * A thread's record, if none of its switches can be missing from it. Some are where the row was
- * off meanwhile or the thread not wanted, and what another thread of that number left is not its.
+ * A thread's record, if it was begun under the present terms. Where the row was off meanwhile or
+ * the thread not wanted, switches are missing, and what another thread of that number left is not
+ * its.
  */
-static __always_inline struct run *run_of(u32 tid, bool running)
+static __always_inline struct run *run_of(u32 tid)
 {
 	struct terms now = terms_now();
 	struct run *r = runs.lookup(&tid);
 
-	if (!r || r->running != running || r->terms.generation != now.generation ||
-	    r->terms.choice != now.choice)
+	if (!r || r->terms.generation != now.generation || r->terms.choice != now.choice)
 		return NULL;
 	return r;
 }
@@ -215,11 +215,15 @@ static __always_inline void switch_away(u32 slot, u64 now, u32 state)
 		runs.delete(&tid);
 		return;
 	}
-	r = run_of(tid, true);
-	if (r)
+	r = run_of(tid);
+	if (r && r->running) {
 		add_segment(r, now, TIME_ON);
-	else
+	} else {
+		/* Its return was not told: nobody knows when that was, so its record ended before. */
+		if (r && r->count)
+			emit_run(slot, r, r->last);
 		r = begin_run(tid, now);
+	}
 	if (!r)
 		return;
 	r->running = false;
@@ -235,9 +239,9 @@ static __always_inline void switch_away(u32 slot, u64 now, u32 state)
 static __always_inline void switch_to(u32 tid, u32 tgid, u64 now)
 {
 	/* When it switched away it was judged; of its name and number nothing is known here. */
-	struct run *r = run_of(tid, false);
+	struct run *r = run_of(tid);
 
-	if (r)
+	if (r && !r->running)
 		add_segment(r, now, r->type);
 	else if (wanted_process(tgid))	/* one that never waits has a record at its end, too */
 		r = begin_run(tid, now);
@@ -304,10 +308,11 @@ int on_cpu_exit(struct bpf_raw_tracepoint_args *ctx)
 
 	if (!is_on(ROW_CPU_EVENT, CAT_PROCESS))
 		return 0;
-	r = run_of(tid, true);
+	r = run_of(tid);
 	if (r && wanted_process(bpf_get_current_pid_tgid() >> 32)) {
-		add_segment(r, now, TIME_ON);
-		emit_run(SLOT_CPU_EXIT, r, now);
+		if (r->running)
+			add_segment(r, now, TIME_ON);
+		emit_run(SLOT_CPU_EXIT, r, r->last);
 	}
 	runs.delete(&tid);
 #endif
