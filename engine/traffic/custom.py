@@ -7,6 +7,7 @@ offered.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
@@ -37,7 +38,7 @@ class Piece(NamedTuple):
     """Under which its answer will come, where there will be one."""
 
 
-class CustomParser:
+class CustomParser(ABC):
     """Reads the streams of one connection, and offers its messages to the plugins."""
 
     protocol: ClassVar[str]
@@ -75,13 +76,13 @@ class CustomParser:
             side.lost = True
             raise fault
 
+    @abstractmethod
     def read(self, segment: Segment, direction: Direction, data: bytes) -> Iterator[Piece]:
         """Every whole message in a stretch of the stream.
 
         Raises:
             Dropped: if the bytes are no such thing.
         """
-        raise NotImplementedError
 
     def beside(self, payload: bytes, rest: bytes) -> bytes:
         """What plugins read as the payload of a message: the whole segment."""
