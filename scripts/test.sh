@@ -1,9 +1,9 @@
 #!/bin/sh
 # Every test. Those that compare with all of the box have it to themselves first; the others run in
-# three processes beside each other, as many of them wait more than they work. tests/conftest.py
+# four processes beside each other, as many of them wait more than they work. tests/conftest.py
 # says which tests stay together. With arguments: what these choose.
 cd "$(dirname "$0")/.." || exit
-beside="-n 3 --dist loadgroup"
+beside="-n 4 --dist loadgroup"
 # shellcheck disable=SC2086
 [ $# -eq 0 ] || exec .venv/bin/pytest $beside "$@"
 failed=0
