@@ -1,8 +1,9 @@
-"""What a run puts the program through, as tables: faults injected, examples of fuzzing.
+"""What a run puts the program through, as tables: faults, examples of fuzzing, Go plugins opened.
 
 A test with `@pytest.mark.fault("what happens")` injects faults; the fixture `ledger` counts them
 where one test injects several. A hypothesis test with `@pytest.mark.fuzz("what is read")` fuzzes.
-Both are counted wherever they are, in each process of a run, and told at its end.
+A test's property VERDICT is a line about a file that was opened. All is gathered wherever it is, in
+each process of a run, and told at its end.
 
     pytest -m fault --faults 10          ten times as many of each fault
     pytest -m fuzz --fuzz-seconds 300    as many examples as five minutes allow
@@ -22,7 +23,7 @@ import pytest
 from engine.core.counters import Counters
 from engine.core.snapshot import Snapshot
 
-FAULT, FUZZ = "boxscope_fault", "boxscope_fuzz"
+FAULT, FUZZ, VERDICT = "boxscope_fault", "boxscope_fuzz", "boxscope_verdict"
 FAULT_COLUMNS = ("injected", "survived", "records lost without being counted")
 FUZZ_COLUMNS = ("examples", "failures")
 _OUTCOMES = ("passed", "failed", "error")
@@ -158,23 +159,32 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Both tables."""
+    """All three tables."""
     faults: dict[str, list[int]] = {}
     fuzzed: dict[str, list[int]] = {}
-    for failed, kind, (name, *figures) in _noted(terminalreporter):
+    verdicts: list[str] = []
+    for failed, kind, noted in _noted(terminalreporter):
+        if kind == VERDICT:
+            verdicts.append(noted)
+            continue
+        name, *figures = noted
         table, row = (faults, figures) if kind == FAULT else (fuzzed, [*figures, int(failed)])
         before = table.setdefault(name, [0] * len(row))
         table[name] = [a + b for a, b in zip(before, row, strict=True)]
     _tell(terminalreporter, "faults", FAULT_COLUMNS, faults)
     _tell(terminalreporter, "fuzzing", FUZZ_COLUMNS, fuzzed)
+    if verdicts:
+        terminalreporter.section("plugin.Open: the verdict and what happened")
+        for line in verdicts:
+            terminalreporter.write_line(line)
 
 
-def _noted(reporter: pytest.TerminalReporter) -> Iterator[tuple[bool, str, list[Any]]]:
+def _noted(reporter: pytest.TerminalReporter) -> Iterator[tuple[bool, str, Any]]:
     for outcome in _OUTCOMES:
         for report in reporter.stats.get(outcome, ()):
             if getattr(report, "when", "") == "call":
                 for kind, value in report.user_properties:
-                    if kind in (FAULT, FUZZ):
+                    if kind in (FAULT, FUZZ, VERDICT):
                         yield outcome != "passed", kind, value
 
 

@@ -8,9 +8,6 @@ import pytest
 
 from tests.go.workshop import Missing, Workshop
 
-TABLE: list[tuple[str, ...]] = []
-"""Rows of the table that the summary shows."""
-
 
 @pytest.fixture(scope="session")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
@@ -25,12 +22,3 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
         return (yield)
     except Missing as missing:
         pytest.skip(str(missing))
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show what was said of each pair, and what happened."""
-    if not TABLE:
-        return
-    terminalreporter.section("plugin.Open: the verdict and what happened")
-    for row in TABLE:
-        terminalreporter.write_line("  ".join(row))

@@ -16,8 +16,8 @@ import pytest
 
 from engine.modules.opening import open_in_turn
 from engine.modules.outcome import MEANINGS, Verdict
-from tests.go.conftest import TABLE
 from tests.go.workshop import OTHER_GO, Observed, Workshop, observe, same_words
+from tests.ledgers import VERDICT
 
 _WIDTHS = (44, 16, 16)
 _TEXT = 100
@@ -292,7 +292,10 @@ TRIALS = (
 
 @pytest.mark.parametrize("trial", TRIALS, ids=lambda trial: trial.title)
 def test_the_verdict_is_what_happens(
-    trial: Trial, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+    trial: Trial,
+    workshop: Workshop,
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Callable[[str, object], None],
 ) -> None:
     monkeypatch.chdir(workshop.folder)
     program, files = trial.host(workshop), trial.files(workshop)
@@ -301,7 +304,7 @@ def test_the_verdict_is_what_happens(
     verdicts = open_in_turn(program, names, panics)
     happened = observe(program, names, workshop.folder)
     for name, verdict, seen in zip(names, verdicts, happened, strict=True):
-        _note(trial.title, name, verdict, seen)
+        record_property(VERDICT, _row(trial.title, name, verdict, seen))
     assert [verdict.outcome for verdict in verdicts] == [seen.outcome for seen in happened]
     for verdict, seen in zip(verdicts, happened, strict=True):
         assert same_words(verdict, seen), (verdict, seen)
@@ -313,8 +316,8 @@ def _given(file: Path, shop: Workshop) -> str:
     return str(file.relative_to(shop.folder)) if file.parent == shop.folder else str(file)
 
 
-def _note(title: str, name: str, verdict: Verdict, seen: Observed) -> None:
+def _row(title: str, name: str, verdict: Verdict, seen: Observed) -> str:
     said, happened = MEANINGS[verdict.outcome], MEANINGS[seen.outcome]  # type: ignore[index]
     cells = (f"{title}: {Path(name).name}", said, happened)
     shown = [cell.ljust(width)[:width] for cell, width in zip(cells, _WIDTHS, strict=True)]
-    TABLE.append((*shown, seen.text[:_TEXT]))
+    return "  ".join((*shown, seen.text[:_TEXT]))
