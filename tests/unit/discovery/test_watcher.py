@@ -420,7 +420,7 @@ def test_the_thread_scans_wakes_and_stops_at_once(listener: Listener) -> None:
         watcher.start()
         assert [each.name for each in threading.enumerate()].count("discovery") == 1
         wait_until(listed)
-        assert watcher.status().state in ("running", "degraded")
+        wait_until(lambda: watcher.status().state in ("running", "degraded"))
         watcher.set_ports("1")
         wait_until(lambda: not listed())
         watcher.set_ports(str(port))
